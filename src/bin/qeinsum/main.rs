@@ -1,0 +1,2 @@
+//! The command line of qeinsum.
+fn main() {}

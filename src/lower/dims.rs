@@ -1,0 +1,133 @@
+//! Dimension numbers: which axes of a call's two sides belong together.
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Positions of axes in an array.
+pub type Axes = SmallVec<[usize; 8]>;
+
+/// An axis of the lhs and the axis of the rhs that it belongs to.
+pub type AxisPair = (usize, usize);
+
+/// Dimension numbers of one `dot_general` call.
+///
+/// Each pair is `(lhs axis, rhs axis)`, so the two sides cannot differ in length. An axis occurs at most once on each
+/// side; axes in no pair are free. The result has the batch axes in their order here, then the free axes of the lhs,
+/// then those of the rhs, each in rising order. The order of the contracting pairs is the order in which floats are
+/// added: flattened, last fastest.
+///
+/// ```
+/// use qeinsum::DimensionNumbers;
+/// let dims = DimensionNumbers::new([(0, 0)], [(2, 1)])?;
+/// assert_eq!(dims.lhs_free(3).as_slice(), [1]);
+/// assert_eq!(dims.to_string(), "batch [0]x[0] contract [2]x[1]");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct DimensionNumbers {
+    batch: SmallVec<[AxisPair; 4]>,
+    contracting: SmallVec<[AxisPair; 4]>,
+}
+
+impl DimensionNumbers {
+    /// Batch pairs and contracting pairs; an error where an axis of a side is named twice.
+    pub fn new(
+        batch: impl IntoIterator<Item = AxisPair>,
+        contracting: impl IntoIterator<Item = AxisPair>,
+    ) -> Result<Self> {
+        let dims = Self { batch: batch.into_iter().collect(), contracting: contracting.into_iter().collect() };
+        for (side, mut axes) in [
+            ("lhs", dims.pairs().map(|pair| pair.0).collect::<Axes>()),
+            ("rhs", dims.pairs().map(|pair| pair.1).collect::<Axes>()),
+        ] {
+            axes.sort_unstable();
+            if let Some(twice) = axes.windows(2).find(|pair| pair[0] == pair[1]) {
+                let message = format!("dimension numbers name {side} axis {} twice", twice[0]);
+                return Err(Error::new(ErrorKind::Shape, message));
+            }
+        }
+        Ok(dims)
+    }
+
+    /// Batch pairs, in output order.
+    pub fn batch(&self) -> &[AxisPair] {
+        &self.batch
+    }
+
+    /// Contracting pairs, in the order in which their terms are added, last fastest.
+    pub fn contracting(&self) -> &[AxisPair] {
+        &self.contracting
+    }
+
+    /// The batch axes of the lhs.
+    pub fn lhs_batch(&self) -> Axes {
+        self.batch.iter().map(|pair| pair.0).collect()
+    }
+
+    /// The batch axes of the rhs.
+    pub fn rhs_batch(&self) -> Axes {
+        self.batch.iter().map(|pair| pair.1).collect()
+    }
+
+    /// The contracting axes of the lhs.
+    pub fn lhs_contracting(&self) -> Axes {
+        self.contracting.iter().map(|pair| pair.0).collect()
+    }
+
+    /// The contracting axes of the rhs.
+    pub fn rhs_contracting(&self) -> Axes {
+        self.contracting.iter().map(|pair| pair.1).collect()
+    }
+
+    /// The free axes of an lhs of this rank, rising.
+    pub fn lhs_free(&self, rank: usize) -> Axes {
+        (0..rank).filter(|&axis| self.pairs().all(|pair| pair.0 != axis)).collect()
+    }
+
+    /// The free axes of an rhs of this rank, rising.
+    pub fn rhs_free(&self, rank: usize) -> Axes {
+        (0..rank).filter(|&axis| self.pairs().all(|pair| pair.1 != axis)).collect()
+    }
+
+    /// The shape of the result; an error where paired axes differ in size or do not exist.
+    pub fn output_shape(&self, lhs: &[usize], rhs: &[usize]) -> Result<crate::Shape> {
+        for &(l, r) in self.pairs() {
+            let (Some(left), Some(right)) = (lhs.get(l), rhs.get(r)) else {
+                let message =
+                    format!("dimension numbers {self} do not fit sides with {} and {} axes", lhs.len(), rhs.len());
+                return Err(Error::new(ErrorKind::Shape, message));
+            };
+            if left != right {
+                let message = format!("lhs axis {l} has size {left}, but rhs axis {r} has size {right}");
+                return Err(Error::new(ErrorKind::Shape, message));
+            }
+        }
+        let batch = self.batch.iter().map(|pair| lhs[pair.0]);
+        let lhs_free = self.lhs_free(lhs.len());
+        let rhs_free = self.rhs_free(rhs.len());
+        Ok(batch.chain(lhs_free.iter().map(|&axis| lhs[axis])).chain(rhs_free.iter().map(|&axis| rhs[axis])).collect())
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &AxisPair> {
+        self.batch.iter().chain(&self.contracting)
+    }
+}
+
+/// `batch [0]x[0] contract [2]x[1]`, lhs before rhs; an empty list is left out.
+impl std::fmt::Display for DimensionNumbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut space = "";
+        for (word, pairs) in [("batch", &self.batch), ("contract", &self.contracting)] {
+            if pairs.is_empty() {
+                continue;
+            }
+            let list = |axis: fn(&AxisPair) -> usize| {
+                pairs.iter().map(|pair| axis(pair).to_string()).collect::<Vec<_>>().join(",")
+            };
+            write!(f, "{space}{word} [{}]x[{}]", list(|pair| pair.0), list(|pair| pair.1))?;
+            space = " ";
+        }
+        Ok(())
+    }
+}

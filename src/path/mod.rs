@@ -1,0 +1,225 @@
+//! The planner: which operands to contract first.
+//!
+//! In comes a [`ContractionGraph`](crate::graph::ContractionGraph); out goes a [`Path`] with its exact cost and a
+//! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A contraction path: pairs of positions into the shrinking list of operands.
+///
+/// A step removes its two operands from the list and appends the result, as `opt_einsum` does. Positions of a step
+/// are in rising order. One operand has no step.
+///
+/// ```
+/// use qeinsum::path::Path;
+/// let path: Path = "(1,2) (0,1)".parse()?;
+/// assert_eq!(path.ssa(), vec![[1, 2], [0, 3]]);
+/// assert_eq!(path.to_string(), "(1,2) (0,1)");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Path {
+    steps: Vec<[usize; 2]>,
+}
+
+impl Path {
+    /// A path over `steps.len() + 1` operands; each step's positions are put in rising order.
+    ///
+    /// An error where a step names a position outside the list it acts on, or one position twice.
+    pub fn new(steps: Vec<[usize; 2]>) -> Result<Self> {
+        let operands = steps.len() + 1;
+        let mut sorted = steps;
+        for (step, pair) in sorted.iter_mut().enumerate() {
+            pair.sort_unstable();
+            let left = operands - step;
+            if pair[0] == pair[1] || pair[1] >= left {
+                let message =
+                    format!("step {step} of the path, ({},{}), does not fit {left} operands", pair[0], pair[1]);
+                return Err(Error::new(ErrorKind::Path, message));
+            }
+        }
+        Ok(Self { steps: sorted })
+    }
+
+    /// The path whose steps name operands by never-reused ids: inputs `0..n`, then results in order.
+    ///
+    /// An error where an id is used twice, is not yet made, or is left over.
+    pub fn from_ssa(steps: &[[usize; 2]]) -> Result<Self> {
+        let operands = steps.len() + 1;
+        let mut list = LiveList::new(operands);
+        let mut positions = Vec::with_capacity(steps.len());
+        for (step, &[a, b]) in steps.iter().enumerate() {
+            let place = |id: usize| {
+                (id < operands + step).then(|| list.position(id)).flatten().ok_or_else(|| {
+                    let message = format!("step {step} of the path, ({a},{b}), uses {id}, which is not there");
+                    Error::new(ErrorKind::Path, message)
+                })
+            };
+            positions.push([place(a)?, place(b)?]);
+            list.replace(a, b, operands + step);
+        }
+        Self::new(positions)
+    }
+
+    /// How many operands the path contracts.
+    pub fn operands(&self) -> usize {
+        self.steps.len() + 1
+    }
+
+    /// The pairs of positions, lower first.
+    pub fn steps(&self) -> &[[usize; 2]] {
+        &self.steps
+    }
+
+    /// The same path with ids that are never reused: inputs `0..n`, then results `n, n + 1, …`.
+    ///
+    /// The operand at the lower position comes first.
+    pub fn ssa(&self) -> Vec<[usize; 2]> {
+        let mut list = LiveList::new(self.operands());
+        let mut ssa = Vec::with_capacity(self.steps.len());
+        for (step, &[a, b]) in self.steps.iter().enumerate() {
+            let pair = [list.at(a), list.at(b)];
+            list.replace(pair[0], pair[1], self.operands() + step);
+            ssa.push(pair);
+        }
+        ssa
+    }
+}
+
+/// `(0,1) (0,1)`; the path of one operand is `(0)`.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            return f.write_str("(0)");
+        }
+        for (step, [a, b]) in self.steps.iter().enumerate() {
+            if step > 0 {
+                f.write_str(" ")?;
+            }
+            write!(f, "({a},{b})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Path {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || {
+            let shown = crate::span::printable_text(text, 60);
+            Error::new(ErrorKind::Path, format!("`{shown}` is no path: write pairs of positions, such as (0,1) (0,1)"))
+        };
+        let mut steps = Vec::new();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let (inside, after) = rest.strip_prefix('(').and_then(|open| open.split_once(')')).ok_or_else(bad)?;
+            rest = after.trim_start_matches([' ', ',']);
+            let numbers: Result<SmallVec<[usize; 2]>, _> =
+                inside.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
+            match numbers.map_err(|_| bad())?.as_slice() {
+                &[a, b] => steps.push([a, b]),
+                // opt_einsum writes the path of one operand as (0,).
+                &[0] if steps.is_empty() && rest.is_empty() => {}
+                _ => return Err(bad()),
+            }
+        }
+        Self::new(steps)
+    }
+}
+
+/// The shrinking list of operands: ids by position, in O(log n) an operation.
+///
+/// A Fenwick tree over ids counts those still alive; paths of many thousand operands convert in no time.
+struct LiveList {
+    tree: Vec<usize>,
+    alive: Vec<bool>,
+}
+
+impl LiveList {
+    fn new(operands: usize) -> Self {
+        let ids = operands * 2;
+        let mut list = Self { tree: vec![0; ids + 1], alive: vec![false; ids] };
+        for id in 0..operands {
+            list.set(id, true);
+        }
+        list
+    }
+
+    fn set(&mut self, id: usize, alive: bool) {
+        self.alive[id] = alive;
+        let mut node = id + 1;
+        while node < self.tree.len() {
+            if alive {
+                self.tree[node] += 1;
+            } else {
+                self.tree[node] -= 1;
+            }
+            node += node & node.wrapping_neg();
+        }
+    }
+
+    fn position(&self, id: usize) -> Option<usize> {
+        if !self.alive[id] {
+            return None;
+        }
+        let mut node = id;
+        let mut before = 0;
+        while node > 0 {
+            before += self.tree[node];
+            node &= node - 1;
+        }
+        Some(before)
+    }
+
+    fn at(&self, position: usize) -> usize {
+        let mut node = 0;
+        let mut left = position;
+        let mut step = self.tree.len().next_power_of_two() / 2;
+        while step > 0 {
+            if node + step < self.tree.len() && self.tree[node + step] <= left {
+                node += step;
+                left -= self.tree[node];
+            }
+            step /= 2;
+        }
+        node
+    }
+
+    fn replace(&mut self, a: usize, b: usize, result: usize) {
+        if self.alive[a] {
+            self.set(a, false);
+        }
+        if self.alive[b] {
+            self.set(b, false);
+        }
+        self.set(result, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_and_ids_are_two_views_of_one_path() {
+        let path: Path = "(1,2) (0,2), (0,1)".parse().unwrap();
+        assert_eq!(path.ssa(), [[1, 2], [0, 4], [3, 5]]);
+        assert_eq!(Path::from_ssa(&path.ssa()).unwrap(), path);
+        assert_eq!("(0,)".parse::<Path>().unwrap().to_string(), "(0)");
+    }
+
+    #[test]
+    fn paths_that_do_not_fit_are_refused() {
+        for text in ["(0,0)", "(0,2)", "0,1", "(0,1", "(0,1,2)", "(a,b)", "(0,1) (0,2)", "(-1,0)"] {
+            assert!(text.parse::<Path>().is_err(), "{text}");
+        }
+        for ssa in [&[[0, 1], [0, 3]][..], &[[0, 4], [1, 2]]] {
+            assert!(Path::from_ssa(ssa).is_err(), "{ssa:?}");
+        }
+    }
+}

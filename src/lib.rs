@@ -5,12 +5,16 @@ mod equation;
 mod error;
 mod lower;
 pub mod path;
+pub mod quant;
+pub mod rng;
 mod sizes;
 mod span;
 
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use lower::{Axes, AxisPair, DimensionNumbers};
+pub use lower::{Axes, AxisPair, DimensionNumbers, Orientation};
+pub use quant::{DotGeneralConfig, QuantConfig};
+pub use rng::Key;
 pub use sizes::{Shape, Sizes};
 pub use span::Span;

@@ -4,5 +4,7 @@
 //! here knows quantization, and nothing below it knows labels.
 
 mod dims;
+mod orient;
 
 pub use dims::{Axes, AxisPair, DimensionNumbers};
+pub use orient::Orientation;

@@ -1,0 +1,202 @@
+//! What a configuration must not ask for, each fault named by the field it is in.
+//!
+//! Rules that depend on the configuration alone are checked when one is built and again when a call runs; those of
+//! gradients when a gradient is asked for; those of element types when operands are there.
+
+use std::fmt;
+
+use super::config::{
+    Accumulator, Bits, Calibration, CallConfig, Dequantize, DotGeneralConfig, GradientConfig, Numerics, Residual,
+    ScaleRounding, Storage, TensorConfig,
+};
+use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A problem and the dotted path of the field that has it, such as `fwd.lhs.bits`.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Fault {
+    field: String,
+    problem: Problem,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Problem {
+    /// Bits outside `least` to 22.
+    Bits { bits: u8, least: u8 },
+    /// More than eight bits, stored as `i8`.
+    StorageTooNarrow { bits: u8 },
+    /// A constant bound that is not positive and finite.
+    Bound { bound: f32 },
+    /// An integer accumulator over something that is not stored as `i8`.
+    IntegerAccumulator { side: &'static str },
+    /// A float accumulator that the operands cannot have.
+    FloatAccumulator { operands: &'static str },
+    /// Fake quantization of a side stored as `i8`.
+    FakeQuantOfInt8 { side: &'static str },
+    /// Fake quantization with a scale that is not a power of two.
+    FakeQuantScale { side: &'static str },
+    /// A residual setting for an operand that was not quantized.
+    ResidualOfUnquantized { operand: &'static str },
+    /// No residual setting for an operand that was quantized.
+    ResidualMissing { operand: &'static str },
+    /// An element type that cannot be quantized.
+    Dtype { dtype: Dtype },
+    /// An override for something that the equation does not have.
+    NotThere { what: &'static str, count: usize },
+    /// Stochastic rounding asked for in both of two exclusive ways, or of both sides where only one may have it.
+    StochasticTwice,
+}
+
+impl Problem {
+    pub(super) fn in_field(self, field: impl Into<String>) -> Fault {
+        Fault { field: field.into(), problem: self }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ", self.field)?;
+        match self.problem {
+            Problem::Bits { bits, least } => write!(f, "is {bits}, which is not in {least} to {}", Bits::MAX.get()),
+            Problem::StorageTooNarrow { bits } => write!(f, "is int8, which does not hold {bits} bits"),
+            Problem::Bound { bound } => write!(f, "is {bound}, which is not positive and finite"),
+            Problem::IntegerAccumulator { side } => {
+                write!(f, "is i32, but the {side} is not stored as int8; leave it out, or choose a float")
+            }
+            Problem::FloatAccumulator { operands } => write!(f, "is a type in which {operands} cannot be added"),
+            Problem::FakeQuantOfInt8 { side } => {
+                write!(f, "is inputs, but the {side} is stored as int8; store it as float")
+            }
+            Problem::FakeQuantScale { side } => {
+                write!(f, "is inputs, but the scale of the {side} is not rounded to a power of two")
+            }
+            Problem::ResidualOfUnquantized { operand } => {
+                write!(f, "is set, but the forward {operand} is not quantized")
+            }
+            Problem::ResidualMissing { operand } => write!(f, "is not set, but the forward {operand} is quantized"),
+            Problem::Dtype { dtype } => write!(f, "quantizes operands of type {dtype}; it has to be f32, f16 or bf16"),
+            Problem::NotThere { what, count } => write!(f, "names a {what} that is not there: there are {count}"),
+            Problem::StochasticTwice => {
+                write!(f, "is set together with the setting for both sides, or on both sides; choose one")
+            }
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::new(ErrorKind::Config, fault.to_string())
+    }
+}
+
+impl TensorConfig {
+    pub(super) fn fault(&self, field: &str) -> Result<(), Fault> {
+        let Numerics::Int(int) = &self.numerics else {
+            return Ok(());
+        };
+        if int.storage == Storage::Int8 && int.bits > Bits::INT8 {
+            return Err(Problem::StorageTooNarrow { bits: int.bits.get() }.in_field(format!("{field}.storage")));
+        }
+        match self.calibration {
+            Calibration::Constant(bound) if !(bound > 0.0 && bound.is_finite()) => {
+                Err(Problem::Bound { bound }.in_field(format!("{field}.bound")))
+            }
+            Calibration::Constant(_) | Calibration::AbsMax => Ok(()),
+        }
+    }
+}
+
+impl CallConfig {
+    /// Checks what depends on the configuration alone; `field` is the name of this call in messages.
+    pub(crate) fn check(&self, field: &str) -> Result<()> {
+        Ok(self.fault(field)?)
+    }
+
+    fn fault(&self, field: &str) -> Result<(), Fault> {
+        let sides = [("lhs", &self.lhs), ("rhs", &self.rhs)];
+        for (side, tensor) in sides {
+            tensor.fault(&format!("{field}.{side}"))?;
+            if self.accumulator == Accumulator::I32 && !tensor.is_int8() {
+                return Err(Problem::IntegerAccumulator { side }.in_field(format!("{field}.accumulator")));
+            }
+            if self.dequantize == Dequantize::Inputs && tensor.is_quantized() {
+                if tensor.is_int8() {
+                    return Err(Problem::FakeQuantOfInt8 { side }.in_field(format!("{field}.dequantize")));
+                }
+                if tensor.scale_rounding != ScaleRounding::PowerOfTwo {
+                    return Err(Problem::FakeQuantScale { side }.in_field(format!("{field}.dequantize")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what depends on the type of the operands.
+    ///
+    /// Quantized sides are f32, f16 or bf16. Integers are added in i32 or f32; floats in f32 or their own type.
+    pub(crate) fn check_dtype(&self, dtype: Dtype, field: &str) -> Result<()> {
+        if dtype == Dtype::F64 && (self.lhs.is_quantized() || self.rhs.is_quantized()) {
+            return Err(Problem::Dtype { dtype }.in_field(field).into());
+        }
+        let own = match dtype {
+            Dtype::F32 => Some(Accumulator::F32),
+            Dtype::F16 => Some(Accumulator::F16),
+            Dtype::Bf16 => Some(Accumulator::Bf16),
+            Dtype::F64 => None,
+        };
+        let operands = if self.is_int8() { "int8 products" } else { "these operands" };
+        let fits = match self.accumulator {
+            Accumulator::Auto => true,
+            Accumulator::I32 => self.is_int8(),
+            Accumulator::F32 => dtype != Dtype::F64,
+            chosen @ (Accumulator::F16 | Accumulator::Bf16) => own == Some(chosen) && !self.is_int8(),
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Problem::FloatAccumulator { operands }.in_field(format!("{field}.accumulator")).into())
+        }
+    }
+}
+
+impl GradientConfig {
+    fn residual_fault(&self, other: &TensorConfig, operand: &'static str, field: &str) -> Result<(), Fault> {
+        let problem = match (self.residual, other.is_quantized()) {
+            (Residual::Unspecified, true) => Problem::ResidualMissing { operand },
+            (Residual::Original | Residual::Quantized, false) => Problem::ResidualOfUnquantized { operand },
+            (Residual::Unspecified, false) | (Residual::Original | Residual::Quantized, true) => return Ok(()),
+        };
+        Err(problem.in_field(format!("{field}.residual")))
+    }
+}
+
+impl DotGeneralConfig {
+    /// Checks what depends on the configuration alone; the error names the field, such as `fwd.lhs.storage`.
+    ///
+    /// ```
+    /// use qeinsum::quant::{Accumulator, DotGeneralConfig};
+    /// let mut config = DotGeneralConfig::unquantized();
+    /// config.forward.accumulator = Accumulator::I32;
+    /// assert!(config.check().unwrap_err().message().starts_with("`fwd.accumulator` is i32"));
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        Ok(self.fault("")?)
+    }
+
+    /// Checks, beside that, what only computing gradients asks for: residuals that fit the forward call.
+    pub fn check_gradient(&self) -> Result<()> {
+        self.check()?;
+        self.dlhs.residual_fault(&self.forward.rhs, "rhs", "dlhs")?;
+        self.drhs.residual_fault(&self.forward.lhs, "lhs", "drhs")?;
+        Ok(())
+    }
+
+    /// Checks the three calls; `prefix` (empty, or ending in a dot) leads the names of fields.
+    pub(super) fn fault(&self, prefix: &str) -> Result<(), Fault> {
+        for (name, call) in [("fwd", &self.forward), ("dlhs", &self.dlhs.call), ("drhs", &self.drhs.call)] {
+            call.fault(&format!("{prefix}{name}"))?;
+        }
+        Ok(())
+    }
+}

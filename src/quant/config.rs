@@ -1,0 +1,496 @@
+//! What quantization is asked for: of one tensor, of one call, of a call with its two gradient calls.
+//!
+//! The types follow AQT's configuration (its names are search aliases), with one value for each state that has a
+//! meaning. What depends on more than one field is checked by `check.rs`.
+
+use std::num::NonZeroUsize;
+
+use super::check::{Fault, Problem};
+use crate::error::Result;
+use crate::lower::Orientation;
+use crate::rng::Noise;
+
+/// A number of bits of an integer format, 1 to 22.
+///
+/// Up to 22 bits every integer, and every half integer between two of them, is a binary32.
+///
+/// ```
+/// use qeinsum::quant::Bits;
+/// assert_eq!(Bits::new(8)?.get(), 8);
+/// assert!(Bits::new(0).is_err() && Bits::new(23).is_err());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Bits(u8);
+
+impl Bits {
+    /// The most bits that a format can have.
+    pub const MAX: Self = Self(22);
+    /// The most bits that an integer stored in an `i8` can have.
+    pub const INT8: Self = Self(8);
+
+    /// `bits`, or an error outside 1 to 22.
+    pub fn new(bits: u8) -> Result<Self> {
+        Ok(Self::checked(bits, "bits")?)
+    }
+
+    /// The same, with the name of the field that the error is about.
+    pub(super) fn checked(bits: u8, field: &str) -> Result<Self, Fault> {
+        if (1..=Self::MAX.0).contains(&bits) {
+            Ok(Self(bits))
+        } else {
+            Err(Problem::Bits { bits, least: 1 }.in_field(field))
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// How one side of a call is quantized.
+///
+/// ```
+/// use qeinsum::quant::{Calibration, TensorConfig};
+/// let weights = TensorConfig { calibration: Calibration::Constant(1.0), ..TensorConfig::from_bits(Some(4))? };
+/// assert!(weights.is_quantized());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[doc(alias("Tensor", "tensor_make"))]
+pub struct TensorConfig {
+    /// The integers that values become, or none.
+    pub numerics: Numerics,
+    /// Where the scale comes from; without numerics it has no effect.
+    pub calibration: Calibration,
+    /// Whether the scale is rounded to a power of two; without numerics it has no effect.
+    #[doc(alias = "po2_scale")]
+    pub scale_rounding: ScaleRounding,
+}
+
+/// The number format that a side's values are converted to.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[doc(alias("NoNumerics", "IntNumerics"))]
+pub enum Numerics {
+    /// Values pass through as they are; no scale is computed.
+    #[default]
+    None,
+    /// Values become integers (or half integers) times a scale.
+    Int(IntNumerics),
+}
+
+/// A symmetric integer format, and how values are brought into it.
+///
+/// With `edge` = 2^(bits-1), less a half where zero is preserved, the calibrated bound is scaled onto
+/// [`bound_target`](Self::bound_target) and values are clipped to ±[`clip_limit`](Self::clip_limit):
+///
+/// ```
+/// use qeinsum::quant::IntNumerics;
+/// let int8 = IntNumerics::new(8)?;
+/// assert_eq!((int8.bound_target(), int8.clip_limit()), (127.5, 127.0));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct IntNumerics {
+    /// Bits of the format.
+    pub bits: Bits,
+    /// Whether zero is one of the values.
+    #[doc(alias = "preserve_zero")]
+    pub zero: Zero,
+    /// What the bound is scaled onto.
+    #[doc(alias = "preserve_max_val")]
+    pub max: MaxValue,
+    /// Whether scaled values are clipped.
+    pub clip: Clip,
+    /// Whether scaled values are rounded.
+    #[doc(alias = "round")]
+    pub rounding: Rounding,
+    /// Noise added before clipping and rounding; with it a call needs a key.
+    #[doc(alias = "noise_fn")]
+    pub noise: Option<Noise>,
+    /// What the integers are stored and multiplied as.
+    #[doc(alias = "dtype")]
+    pub storage: Storage,
+    /// What happens to gradients of clipped values.
+    #[doc(alias = "clip_gradient")]
+    pub gradient: ClipGradient,
+}
+
+/// Whether an integer format has a zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "preserve_zero")]
+pub enum Zero {
+    /// Values are integers; zero stays zero.
+    #[default]
+    Preserved,
+    /// Values are odd multiples of a half, such as -1.5, -0.5, 0.5, 1.5: one value more, and no zero.
+    Halfway,
+}
+
+/// What the calibrated bound is scaled onto.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "preserve_max_val")]
+pub enum MaxValue {
+    /// The edge of the range, half a step beyond the largest value: 127.5 for 8 bits.
+    #[default]
+    Edge,
+    /// The largest value itself, which is then exact: 127 for 8 bits.
+    Preserved,
+}
+
+/// Whether scaled values are clipped to the format's range.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Clip {
+    /// Clipped before rounding.
+    #[default]
+    ToRange,
+    /// Left as they are; storage as `i8` still saturates.
+    Unclipped,
+}
+
+/// How scaled values become integers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "round")]
+pub enum Rounding {
+    /// To the nearest value of the format, ties to even; with [`Zero::Halfway`] to the floor plus a half.
+    #[default]
+    Nearest,
+    /// Not at all; storage as `i8` still truncates.
+    Unrounded,
+}
+
+/// What quantized values are stored and multiplied as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "dtype_x")]
+pub enum Storage {
+    /// As `i8`: saturated, and truncated towards zero where they were not rounded.
+    #[default]
+    Int8,
+    /// As floats of the operand's type that happen to be integers.
+    Float,
+}
+
+/// What happens to the gradient of a value outside the clipping range.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "clip_gradient")]
+pub enum ClipGradient {
+    /// It passes, as if nothing had been clipped.
+    #[default]
+    #[doc(alias = "straight-through")]
+    PassThrough,
+    /// It becomes zero.
+    Masked,
+}
+
+/// Where a scale comes from.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[doc(alias = "calibration")]
+pub enum Calibration {
+    /// The largest magnitude over the contracting axes; per element where there are none.
+    #[default]
+    #[doc(alias = "AbsMaxCalibration")]
+    AbsMax,
+    /// This bound, positive and finite, for every element.
+    #[doc(alias("ConstantCalibration", "bound"))]
+    Constant(f32),
+}
+
+/// Whether a scale is rounded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "po2_scale")]
+pub enum ScaleRounding {
+    /// The scale is used as computed.
+    #[default]
+    Exact,
+    /// The scale becomes two to the floor of its logarithm, as the reference computes that logarithm.
+    PowerOfTwo,
+}
+
+/// The type in which a call's products are added.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias("dg_accumulator_dtype", "preferred_element_type"))]
+pub enum Accumulator {
+    /// `I32` where both sides are stored as `i8`, else the operands' float type.
+    ///
+    /// AQT's unset accumulator adds `i8` products modulo 256; here it never does.
+    #[default]
+    Auto,
+    /// 32-bit integers, exact; both sides have to be stored as `i8`.
+    I32,
+    /// binary32.
+    F32,
+    /// bfloat16, for operands of that type.
+    Bf16,
+    /// binary16, for operands of that type.
+    F16,
+}
+
+/// Where quantized values are scaled back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias("use_fake_quant", "DequantMode"))]
+pub enum Dequantize {
+    /// After the dot: integers are multiplied, and the result is rescaled.
+    #[default]
+    Output,
+    /// Before the dot: quantized values become floats again, which are multiplied (fake quantization).
+    #[doc(alias("fake quant", "use_fake_quant"))]
+    Inputs,
+}
+
+/// One `dot_general` call.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[doc(alias("DotGeneralRaw", "dot_general_raw_make"))]
+pub struct CallConfig {
+    /// The lhs; in a gradient's call, the incoming gradient.
+    pub lhs: TensorConfig,
+    /// The rhs; in a gradient's call, the other forward operand.
+    pub rhs: TensorConfig,
+    /// The type of the sums.
+    #[doc(alias = "dg_accumulator_dtype")]
+    pub accumulator: Accumulator,
+    /// Where scales are applied.
+    #[doc(alias = "use_fake_quant")]
+    pub dequantize: Dequantize,
+}
+
+/// The call that computes the gradient of one forward operand.
+///
+/// Its lhs is always the incoming gradient, its rhs the other forward operand.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct GradientConfig {
+    /// The call itself.
+    pub call: CallConfig,
+    /// What stands for the other forward operand.
+    #[doc(alias = "use_fwd_quant")]
+    pub residual: Residual,
+    /// Into how many equal parts the first contracting axis is cut, each with scales of its own.
+    #[doc(alias("local_aqt", "LocalQ", "contraction_axis_shard_count"))]
+    pub shards: Option<NonZeroUsize>,
+}
+
+/// What a gradient's call takes for the other forward operand, before quantizing it by its own rhs.
+///
+/// A gradient can be computed only where this is [`Unspecified`](Self::Unspecified) exactly if that operand was not
+/// quantized in the forward call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias = "use_fwd_quant")]
+pub enum Residual {
+    /// The operand, which was not quantized.
+    #[default]
+    Unspecified,
+    /// The float operand as it was before the forward call quantized it.
+    Original,
+    /// The integers of the forward call, whose scale is multiplied into the gradient.
+    Quantized,
+}
+
+/// A call and the two calls that compute its gradients.
+///
+/// Sides are named as the user wrote them: `lhs` is the earlier operand of a step and `dlhs` its gradient's call,
+/// however the step is executed ([`oriented`](Self::oriented)).
+///
+/// ```
+/// use qeinsum::quant::{DotGeneralConfig, Noise};
+/// let config = DotGeneralConfig::v4().fwd_bits(4).noise(Some(Noise::Custom1)).build()?;
+/// assert!(config.forward.lhs.is_quantized() && !config.drhs.call.lhs.is_quantized());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Debug, Default)]
+#[doc(alias = "DotGeneral")]
+pub struct DotGeneralConfig {
+    /// The forward call.
+    #[doc(alias = "fwd")]
+    pub forward: CallConfig,
+    /// The call for the gradient of the forward lhs.
+    pub dlhs: GradientConfig,
+    /// The call for the gradient of the forward rhs.
+    pub drhs: GradientConfig,
+}
+
+impl TensorConfig {
+    /// A side that passes through as it is.
+    pub const UNQUANTIZED: Self =
+        Self { numerics: Numerics::None, calibration: Calibration::AbsMax, scale_rounding: ScaleRounding::Exact };
+
+    /// The integer format, where there is one.
+    pub const fn int(&self) -> Option<&IntNumerics> {
+        match &self.numerics {
+            Numerics::None => None,
+            Numerics::Int(int) => Some(int),
+        }
+    }
+
+    /// Whether values become integers.
+    pub const fn is_quantized(&self) -> bool {
+        self.int().is_some()
+    }
+
+    /// Whether values are stored as `i8`.
+    pub fn is_int8(&self) -> bool {
+        self.int().is_some_and(|int| int.storage == Storage::Int8)
+    }
+
+    /// The noise that is added, which asks for a key.
+    pub fn noise(&self) -> Option<Noise> {
+        self.int().and_then(|int| int.noise)
+    }
+}
+
+impl IntNumerics {
+    /// The usual format of so many bits, or an error outside 1 to 22.
+    ///
+    /// Clipped, rounded to nearest, without noise; stored as `i8` for 2 to 8 bits, else as floats. One bit has no
+    /// zero: its values are -0.5 and 0.5.
+    pub fn new(bits: u8) -> Result<Self> {
+        Ok(Self::with_bits(Bits::checked(bits, "bits")?))
+    }
+
+    /// The same for bits that are known to be in range.
+    pub(super) fn with_bits(bits: Bits) -> Self {
+        let storage = if (2..=Bits::INT8.0).contains(&bits.0) { Storage::Int8 } else { Storage::Float };
+        Self {
+            bits,
+            zero: if bits.0 == 1 { Zero::Halfway } else { Zero::Preserved },
+            max: MaxValue::Edge,
+            clip: Clip::ToRange,
+            rounding: Rounding::Nearest,
+            noise: None,
+            storage,
+            gradient: ClipGradient::PassThrough,
+        }
+    }
+
+    /// The end of the range, 2^(bits-1), less a half where zero is preserved; exact.
+    pub fn edge(&self) -> f32 {
+        let twice = (1u32 << self.bits.0) - u32::from(self.zero == Zero::Preserved);
+        twice as f32 / 2.0
+    }
+
+    /// What the bound is scaled onto: the edge, or the largest value, half a step below it; exact.
+    pub fn bound_target(&self) -> f32 {
+        match self.max {
+            MaxValue::Edge => self.edge(),
+            MaxValue::Preserved => self.edge() - 0.5,
+        }
+    }
+
+    /// The magnitude that values are clipped to, and beyond which a gradient is masked; exact.
+    ///
+    /// Without rounding it is the edge, else half a step below it.
+    pub fn clip_limit(&self) -> f32 {
+        match self.rounding {
+            Rounding::Nearest => self.edge() - 0.5,
+            Rounding::Unrounded => self.edge(),
+        }
+    }
+}
+
+impl CallConfig {
+    /// Both sides unquantized.
+    pub const UNQUANTIZED: Self = Self {
+        lhs: TensorConfig::UNQUANTIZED,
+        rhs: TensorConfig::UNQUANTIZED,
+        accumulator: Accumulator::Auto,
+        dequantize: Dequantize::Output,
+    };
+
+    /// Whether both sides are multiplied as `i8`.
+    pub fn is_int8(&self) -> bool {
+        self.lhs.is_int8() && self.rhs.is_int8()
+    }
+
+    /// The accumulator with `Auto` decided: `I32` where both sides are stored as `i8`, else still `Auto`, which then
+    /// means the operands' float type.
+    pub fn resolved_accumulator(&self) -> Accumulator {
+        match self.accumulator {
+            Accumulator::Auto if self.is_int8() => Accumulator::I32,
+            other => other,
+        }
+    }
+
+    /// Whether a side adds noise, so that the call needs a key.
+    pub fn needs_key(&self) -> bool {
+        self.lhs.noise().is_some() || self.rhs.noise().is_some()
+    }
+}
+
+impl DotGeneralConfig {
+    /// Nothing quantized, forward or backward.
+    pub fn unquantized() -> Self {
+        Self::default()
+    }
+
+    /// The configuration in terms of the sides that a call executes.
+    ///
+    /// A swapped call has the later operand as its lhs; everything that belongs to the sides changes place with it.
+    /// This is the only code that exchanges sides.
+    #[must_use]
+    pub fn oriented(&self, orientation: Orientation) -> Self {
+        match orientation {
+            Orientation::AsWritten => self.clone(),
+            Orientation::Swapped => Self {
+                forward: CallConfig { lhs: self.forward.rhs, rhs: self.forward.lhs, ..self.forward },
+                dlhs: self.drhs,
+                drhs: self.dlhs,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_of_the_formats() {
+        let cases = [
+            (8, [(127.5, 127.0), (127.0, 127.0), (128.0, 127.5), (127.5, 127.5)]),
+            (4, [(7.5, 7.0), (7.0, 7.0), (8.0, 7.5), (7.5, 7.5)]),
+            (3, [(3.5, 3.0), (3.0, 3.0), (4.0, 3.5), (3.5, 3.5)]),
+            (2, [(1.5, 1.0), (1.0, 1.0), (2.0, 1.5), (1.5, 1.5)]),
+            (1, [(0.5, 0.0), (0.0, 0.0), (1.0, 0.5), (0.5, 0.5)]),
+            (
+                22,
+                [
+                    (2_097_151.5, 2_097_151.0),
+                    (2_097_151.0, 2_097_151.0),
+                    (2_097_152.0, 2_097_151.5),
+                    (2_097_151.5, 2_097_151.5),
+                ],
+            ),
+        ];
+        let rows = [
+            (Zero::Preserved, MaxValue::Edge),
+            (Zero::Preserved, MaxValue::Preserved),
+            (Zero::Halfway, MaxValue::Edge),
+            (Zero::Halfway, MaxValue::Preserved),
+        ];
+        for (bits, expected) in cases {
+            for ((zero, max), constants) in rows.into_iter().zip(expected) {
+                let int = IntNumerics { zero, max, ..IntNumerics::new(bits).unwrap() };
+                assert_eq!((int.bound_target(), int.clip_limit()), constants, "{bits} {zero:?} {max:?}");
+                let unrounded = IntNumerics { rounding: Rounding::Unrounded, ..int };
+                assert_eq!(unrounded.clip_limit(), int.edge(), "{bits} {zero:?} {max:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn swapping_exchanges_everything_that_belongs_to_a_side() {
+        let side = |bits| TensorConfig::from_bits(Some(bits)).unwrap();
+        let call = |lhs, rhs| CallConfig { lhs: side(lhs), rhs: side(rhs), ..CallConfig::default() };
+        let gradient =
+            |lhs, rhs, residual| GradientConfig { call: call(lhs, rhs), residual, shards: NonZeroUsize::new(2) };
+        let config = DotGeneralConfig {
+            forward: call(2, 3),
+            dlhs: gradient(4, 5, Residual::Original),
+            drhs: gradient(6, 7, Residual::Quantized),
+        };
+        let swapped = config.oriented(Orientation::Swapped);
+        assert_eq!(swapped.forward, call(3, 2));
+        assert_eq!((swapped.dlhs, swapped.drhs), (config.drhs, config.dlhs));
+        assert_eq!(swapped.oriented(Orientation::Swapped), config);
+        assert_eq!(config.oriented(Orientation::AsWritten), config);
+    }
+}

@@ -1,0 +1,17 @@
+//! Quantization: how floats become integers and back.
+//!
+//! In come a [`QuantConfig`] and the two float operands of a call; out go integers with their scales. The
+//! configuration half says what is wanted and refuses what contradicts itself; the numerics half does it, to the bit.
+//! Nothing here knows labels, paths or plans.
+
+mod check;
+mod config;
+mod overrides;
+mod presets;
+
+pub use crate::rng::Noise;
+pub use config::{
+    Accumulator, Bits, Calibration, CallConfig, Clip, ClipGradient, Dequantize, DotGeneralConfig, GradientConfig,
+    IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
+};
+pub use overrides::{QuantConfig, Source};

@@ -1,0 +1,130 @@
+//! Random bits of the elements of an array, by flat row-major index.
+//!
+//! Any range of the elements can be drawn alone; each function takes the number of all elements because in the
+//! original layout every value depends on it.
+
+use super::key::{Key, Layout};
+use super::threefry::block;
+
+/// The original layout counts in 32 bits; beyond so many words JAX goes on with keys split from the first.
+const WORDS_PER_KEY: u64 = u32::MAX as u64;
+
+impl Key {
+    /// 32 random bits for each of `count` elements.
+    ///
+    /// ```
+    /// use qeinsum::Key;
+    /// assert_eq!(Key::new(42).bits32(3), [0x92fb20ea, 0x19a3f86f, 0x0f38d913]);
+    /// ```
+    pub fn bits32(self, count: usize) -> Vec<u32> {
+        let mut bits = vec![0; count];
+        self.each_bits32(count, 0, count, |index, value| bits[index] = value);
+        bits
+    }
+
+    /// 16 random bits for each of `count` elements.
+    pub fn bits16(self, count: usize) -> Vec<u16> {
+        let mut bits = vec![0; count];
+        self.each_bits16(count, 0, count, |index, value| bits[index] = value);
+        bits
+    }
+
+    /// 8 random bits for each of `count` elements.
+    pub fn bits8(self, count: usize) -> Vec<u8> {
+        let words = (count as u64).div_ceil(4);
+        (0..count as u64)
+            .map(|index| match self.layout() {
+                Layout::Original => self.word(index / 4, words).to_le_bytes()[(index % 4) as usize],
+                Layout::Partitionable => self.mixed(index) as u8,
+            })
+            .collect()
+    }
+
+    /// Calls `put(offset, bits)` for the elements `start..start + length` of `count`, offsets from 0.
+    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, mut put: impl FnMut(usize, u32)) {
+        match self.layout() {
+            Layout::Original => self.each_word(count as u64, start as u64, length, put),
+            Layout::Partitionable => {
+                for offset in 0..length {
+                    put(offset, self.mixed((start + offset) as u64));
+                }
+            }
+        }
+    }
+
+    /// The same with 16 bits; in the original layout a word gives two elements, its low half first.
+    pub(super) fn each_bits16(self, count: usize, start: usize, length: usize, mut put: impl FnMut(usize, u16)) {
+        match self.layout() {
+            Layout::Original => {
+                let first = start / 2;
+                let words = (start + length).div_ceil(2) - first;
+                self.each_word((count as u64).div_ceil(2), first as u64, words, |offset, word| {
+                    let halves = [word as u16, (word >> 16) as u16];
+                    for (half, bits) in halves.into_iter().enumerate() {
+                        let index = 2 * (first + offset) + half;
+                        if (start..start + length).contains(&index) {
+                            put(index - start, bits);
+                        }
+                    }
+                });
+            }
+            Layout::Partitionable => {
+                for offset in 0..length {
+                    put(offset, self.mixed((start + offset) as u64) as u16);
+                }
+            }
+        }
+    }
+
+    /// The bits of an element that has a block of its own.
+    fn mixed(self, index: u64) -> u32 {
+        let [x, y] = self.block_of(index);
+        x ^ y
+    }
+
+    /// Word `index` of `total` in the original layout.
+    pub(super) fn word(self, index: u64, total: u64) -> u32 {
+        let (key, index, total) = self.part(index, total);
+        let blocks = total.div_ceil(2);
+        let [first, second] = key.paired(index % blocks, blocks, total);
+        if index < blocks { first } else { second }
+    }
+
+    /// Calls `put(offset, word)` for words `start..start + length` of `total` in the original layout.
+    fn each_word(self, total: u64, start: u64, length: usize, mut put: impl FnMut(usize, u32)) {
+        let whole = start == 0 && length as u64 == total && total < WORDS_PER_KEY;
+        if !whole {
+            for offset in 0..length {
+                put(offset, self.word(start + offset as u64, total));
+            }
+            return;
+        }
+        let blocks = total.div_ceil(2);
+        for index in 0..blocks {
+            // Both words of a block are wanted: half the work of asking for each.
+            let [first, second] = self.paired(index, blocks, total);
+            put(index as usize, first);
+            if index + blocks < total {
+                put((index + blocks) as usize, second);
+            }
+        }
+    }
+
+    /// The key that word `index` of `total` comes from, and the word's index and number there.
+    fn part(self, index: u64, total: u64) -> (Self, u64, u64) {
+        let full = total / WORDS_PER_KEY;
+        if full == 0 {
+            return (self, index, total);
+        }
+        let part = index / WORDS_PER_KEY;
+        let words = if part < full { WORDS_PER_KEY } else { total % WORDS_PER_KEY };
+        (self.child(part as usize, full as usize + 1), index % WORDS_PER_KEY, words)
+    }
+
+    /// Block `index` of `blocks`: the counters of the first half of the words, each with one of the second half; a
+    /// last one without partner is paired with 0.
+    fn paired(self, index: u64, blocks: u64, total: u64) -> [u32; 2] {
+        let partner = index + blocks;
+        block(self.words(), [index as u32, if partner < total { partner as u32 } else { 0 }])
+    }
+}

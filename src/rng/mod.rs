@@ -1,0 +1,14 @@
+//! Random numbers as JAX makes them: threefry keys, bits, and the noise of stochastic rounding.
+//!
+//! In come a [`Key`], a number of elements and a range of them; out go their bits or floats, each a function of the
+//! key, its flat index and (in the original layout) the number of elements. There is no state and no entropy here.
+
+mod bits;
+mod calls;
+mod key;
+mod threefry;
+mod uniform;
+
+pub use calls::{CallKeys, SideKeys};
+pub use key::{Key, Layout};
+pub use uniform::Noise;

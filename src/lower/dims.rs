@@ -50,6 +50,11 @@ impl DimensionNumbers {
         Ok(dims)
     }
 
+    /// The same without the check: `lower` takes each axis from distinct labels.
+    pub(super) fn from_distinct(batch: Vec<AxisPair>, contracting: Vec<AxisPair>) -> Self {
+        Self { batch: batch.into(), contracting: contracting.into() }
+    }
+
     /// Batch pairs, in output order.
     pub fn batch(&self) -> &[AxisPair] {
         &self.batch

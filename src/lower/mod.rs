@@ -4,7 +4,21 @@
 //! here knows quantization, and nothing below it knows labels.
 
 mod dims;
+mod display;
+#[expect(clippy::module_inception, reason = "the pass is called what its room is called")]
+mod lower;
 mod orient;
+mod plan;
+mod serial;
+mod symbolic;
+mod verify;
 
 pub use dims::{Axes, AxisPair, DimensionNumbers};
 pub use orient::Orientation;
+pub use plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
+pub use serial::{PLAN_FORMAT, PLANNER_VERSION};
+pub use symbolic::SymbolicPlan;
+
+pub(crate) use display::write_plan;
+pub(crate) use lower::lower;
+pub(crate) use verify::verify;

@@ -1,10 +1,39 @@
-//! Which operand of a call becomes its lhs.
+//! Chooses which operand of a call becomes `lhs`.
+//!
+//! JAX tries (earlier, later) and keeps it only if no transpose is needed; otherwise it calls (later, earlier), even
+//! where a transpose is still needed. We repeat its choice exactly, because each side has its own quantization.
 
-/// How the two sides of a call follow from the two operands of its step.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+use serde::{Deserialize, Serialize};
+
+use crate::equation::Label;
+
+/// Which of a step's two operands is the `lhs` of its call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Orientation {
-    /// The lhs is the earlier operand in the list.
+    /// `lhs` is the earlier operand, `rhs` the later.
     AsWritten,
-    /// The lhs is the later operand in the list.
+    /// `lhs` is the later operand, `rhs` the earlier.
     Swapped,
+}
+
+impl Orientation {
+    /// `(earlier, later)` as `(lhs, rhs)`; applied to `(lhs, rhs)` it gives `(earlier, later)` back.
+    pub fn sides<T>(self, earlier: T, later: T) -> (T, T) {
+        match self {
+            Self::AsWritten => (earlier, later),
+            Self::Swapped => (later, earlier),
+        }
+    }
+}
+
+/// The orientation of a call, from the labels left of each operand when the call is made and those of its result.
+///
+/// `batch` are the labels of both operands that the result has, in result order.
+pub(crate) fn orient(batch: &[Label], earlier: &[Label], later: &[Label], result: &[Label]) -> Orientation {
+    let free = |labels: &'_ [Label]| -> Vec<Label> {
+        labels.iter().copied().filter(|label| result.contains(label) && !batch.contains(label)).collect()
+    };
+    let natural = batch.iter().copied().chain(free(earlier)).chain(free(later));
+    if natural.eq(result.iter().copied()) { Orientation::AsWritten } else { Orientation::Swapped }
 }

@@ -1,0 +1,17 @@
+//! The interpreter: runs plans on arrays.
+//!
+//! In come a [`Plan`](crate::Plan), operands and, for a quantized run, a configuration and a key; out goes an array.
+//! Quantization meets the plan here and nowhere above; labels end above and are not known here, but for the naive
+//! interpreter, which knows nothing else.
+
+mod call;
+mod naive;
+mod quantized;
+mod rescale;
+mod run;
+
+pub use call::{CallRecord, Factor, SideRecord, Sums};
+pub use naive::interpret;
+
+pub(crate) use quantized::{QuantizedCalls, check_call, run_call};
+pub(crate) use run::{Unquantized, run};

@@ -1,0 +1,106 @@
+//! The text of a plan: made to be read, compared and snapshot.
+//!
+//! Labels are the types; axis pairs stand only where they decide; costs are exact; nothing is padded to match another
+//! line, so that a change of one step changes one line.
+
+use std::fmt::{self, Write};
+
+use crate::equation::Label;
+use crate::path::Certificate;
+
+use super::orient::Orientation;
+use super::plan::{Op, Plan, Step, Value};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_plan(f, self, |_, _| Ok(()))
+    }
+}
+
+/// Writes a plan, calling `below` after each step's line with its number for lines to stand beneath it.
+pub(crate) fn write_plan<W: Write>(
+    f: &mut W,
+    plan: &Plan,
+    below: impl FnMut(&mut W, usize) -> fmt::Result,
+) -> fmt::Result {
+    writeln!(f, "einsum {}", plan.equation)?;
+    let sizes: Vec<String> = plan
+        .equation
+        .labels()
+        .map(|label| format!("{}={}", plan.equation.joined(&[label], ""), plan.sizes.extent(label)))
+        .collect();
+    if !sizes.is_empty() {
+        writeln!(f, "sizes {}", sizes.join(" "))?;
+    }
+    write_body(f, plan, below)?;
+    write_totals(f, plan, &format!("{} mul", plan.multiplications()))?;
+    let naive = crate::path::Cost::product(plan.equation.labels().map(|label| plan.sizes.extent(label)));
+    if !plan.found.path.steps().is_empty() && naive != *plan.multiplications() {
+        write!(f, " (naive {naive})")?;
+    }
+    f.write_char('\n')?;
+    match plan.certificate() {
+        Certificate::Optimal | Certificate::Given => Ok(()),
+        certificate => writeln!(f, "; {certificate}"),
+    }
+}
+
+/// The lines from the path to the return, which the symbolic view shares.
+pub(super) fn write_body<W: Write>(
+    f: &mut W,
+    plan: &Plan,
+    mut below: impl FnMut(&mut W, usize) -> fmt::Result,
+) -> fmt::Result {
+    writeln!(f, "path {}", plan.found.path)?;
+    for (operand, value) in plan.values[..plan.equation.operands().len()].iter().enumerate() {
+        writeln!(f, "%{operand}: {}", binder(plan, value))?;
+    }
+    for (number, step) in plan.steps.iter().enumerate() {
+        let value = &plan.values[step.result.index()];
+        writeln!(f, "{}: {} = {}", step.result, binder(plan, value), operation(step))?;
+        below(f, number)?;
+    }
+    writeln!(f, "return {}", plan.output)
+}
+
+/// `; 2 calls, 1 swapped, ` and the cost, without the end of the line.
+pub(super) fn write_totals<W: Write>(f: &mut W, plan: &Plan, cost: &str) -> fmt::Result {
+    let calls = plan.calls().count();
+    let plural = if calls == 1 { "" } else { "s" };
+    write!(f, "; {calls} call{plural}, {} swapped, {cost}", plan.swapped_calls())
+}
+
+/// `[b,i,j]`; an axis that measures 1 where its label measures more reads `b:1`.
+fn binder(plan: &Plan, value: &Value) -> String {
+    let axis = |(label, &extent): (&Label, &usize)| {
+        let name = plan.equation.joined(&[*label], "");
+        if extent == plan.sizes.extent(*label) { name } else { format!("{name}:{extent}") }
+    };
+    let axes: Vec<String> = value.labels.iter().zip(&value.shape).map(axis).collect();
+    format!("[{}]", axes.join(","))
+}
+
+fn operation(step: &Step) -> String {
+    let list = |axes: &[usize]| {
+        let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
+        format!("[{}]", axes.join(","))
+    };
+    match &step.op {
+        Op::Squeeze { input, axes } => format!("squeeze {input} {}", list(axes)),
+        Op::ReduceSum { input, axes } => format!("reduce_sum {input} {}", list(axes)),
+        Op::Diagonal { input, axes } => format!("diagonal {input} {}", list(axes)),
+        Op::Transpose { input, permutation } => format!("transpose {input} {}", list(permutation)),
+        Op::DotGeneral { lhs, rhs, dims, orientation } => {
+            let mut text = format!("dot_general {lhs}, {rhs}");
+            let dims = dims.to_string();
+            if !dims.is_empty() {
+                text.push(' ');
+                text.push_str(&dims);
+            }
+            if *orientation == Orientation::Swapped {
+                text.push_str(" swapped");
+            }
+            text
+        }
+    }
+}

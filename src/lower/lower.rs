@@ -1,0 +1,244 @@
+//! Equation + sizes + path → plan, by JAX's rules to the letter.
+//!
+//! Per step of the path: squeeze broadcast 1s, sum labels that only one side has, take diagonals (each on the later
+//! operand first), then one call, oriented by [`orient`], then a transpose where the result's labels are not yet in
+//! the order wanted. Label order of intermediates is that of first appearance in later ++ earlier; the last step makes
+//! the output's order.
+
+use crate::dtype::Dtype;
+use crate::equation::{Equation, Label, Subscript};
+use crate::path::Found;
+use crate::sizes::{Shape, Sizes};
+
+use super::dims::{Axes, DimensionNumbers};
+use super::orient::orient;
+use super::plan::{Group, Layout, Op, Plan, Step, Value, ValueId};
+
+/// Lowers a path that fits the equation; what comes out passes [`verify`](super::verify).
+pub(crate) fn lower(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dtype) -> Plan {
+    let mut lowering = Lowering::new(equation, sizes, dtype);
+    let mut list: Vec<ValueId> = (0..equation.operands().len()).map(ValueId::new).collect();
+    let steps = found.path.steps().to_vec();
+    for (number, &[earlier, later]) in steps.iter().enumerate() {
+        let p = list.remove(later);
+        let q = list.remove(earlier);
+        lowering.release(p);
+        lowering.release(q);
+        let result = if number + 1 == steps.len() {
+            equation.output().clone()
+        } else {
+            lowering.surviving(p, q)
+        };
+        let made = lowering.pair(q, p, &result);
+        lowering.hold(made);
+        list.push(made);
+    }
+    let output = if steps.is_empty() { lowering.single(ValueId::new(0), equation.output()) } else { list[0] };
+    let Lowering { values, steps, .. } = lowering;
+    let plan = Plan {
+        equation: equation.clone(),
+        sizes: sizes.clone(),
+        found,
+        dtype,
+        values,
+        steps,
+        output,
+        slices: Vec::new(),
+    };
+    #[cfg(debug_assertions)]
+    if let Err(error) = super::verify::verify(&plan) {
+        panic!("lowering made a plan that does not verify, which is a bug: {error}\n{plan}");
+    }
+    plan
+}
+
+struct Lowering {
+    values: Vec<Value>,
+    steps: Vec<Step>,
+    /// Per label: how many live values have it, the output counted as one more.
+    holders: Vec<usize>,
+    dtype: Dtype,
+}
+
+impl Lowering {
+    fn new(equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Self {
+        let operand = |(labels, shape): (&Subscript, &Shape)| Value {
+            labels: labels.clone(),
+            shape: shape.clone(),
+            dtype,
+            layout: Layout::Operand,
+        };
+        let values: Vec<Value> = equation.operands().iter().zip(sizes.shapes()).map(operand).collect();
+        let mut lowering =
+            Self { values, steps: Vec::new(), holders: vec![0; equation.labels().len()], dtype };
+        for index in 0..lowering.values.len() {
+            lowering.hold(ValueId::new(index));
+        }
+        for label in equation.output().iter() {
+            lowering.holders[label.index()] += 1;
+        }
+        lowering
+    }
+
+    fn labels(&self, value: ValueId) -> &[Label] {
+        &self.values[value.index()].labels
+    }
+
+    fn hold(&mut self, value: ValueId) {
+        for label in distinct(self.labels(value)) {
+            self.holders[label.index()] += 1;
+        }
+    }
+
+    fn release(&mut self, value: ValueId) {
+        for label in distinct(self.labels(value)) {
+            self.holders[label.index()] -= 1;
+        }
+    }
+
+    /// The labels of later ++ earlier that somebody else still needs, by first appearance.
+    fn surviving(&self, later: ValueId, earlier: ValueId) -> Subscript {
+        let both: Vec<Label> = self.labels(later).iter().chain(self.labels(earlier)).copied().collect();
+        distinct(&both).filter(|label| self.holders[label.index()] > 0).collect()
+    }
+
+    fn push(&mut self, op: Op, labels: Subscript, shape: Shape, layout: Layout) -> ValueId {
+        let result = ValueId::new(self.values.len());
+        self.values.push(Value { labels, shape, dtype: self.dtype, layout });
+        self.steps.push(Step { op, result, group: Group::Once });
+        result
+    }
+
+    /// Pushes a unary operation whose result lacks the axes `dropped`.
+    fn drop_axes(&mut self, input: ValueId, dropped: &[usize], op: Op, layout: Layout) -> ValueId {
+        let value = &self.values[input.index()];
+        let kept: Axes = (0..value.labels.len()).filter(|axis| !dropped.contains(axis)).collect();
+        let labels = kept.iter().map(|&axis| value.labels[axis]).collect();
+        let shape = kept.iter().map(|&axis| value.shape[axis]).collect();
+        self.push(op, labels, shape, layout)
+    }
+
+    fn reduce_sum(&mut self, input: ValueId, axes: Axes) -> ValueId {
+        if axes.is_empty() {
+            return input;
+        }
+        let layout = Layout::row_major(self.labels(input).len() - axes.len());
+        self.drop_axes(input, &axes.clone(), Op::ReduceSum { input, axes }, layout)
+    }
+
+    /// Axes of extent 1 whose label measures more in `other`.
+    fn squeeze(&mut self, input: ValueId, other: ValueId) -> ValueId {
+        let (value, facing) = (&self.values[input.index()], &self.values[other.index()]);
+        let axes: Axes = (0..value.labels.len())
+            .filter(|&axis| {
+                let met = facing.labels.iter().position(|&label| label == value.labels[axis]);
+                value.shape[axis] == 1 && met.is_some_and(|met| facing.shape[met] != 1)
+            })
+            .collect();
+        if axes.is_empty() {
+            return input;
+        }
+        self.drop_axes(input, &axes.clone(), Op::Squeeze { input, axes }, Layout::View)
+    }
+
+    /// Sums axes whose label occurs once here, not in `other`, and is needed by nobody else.
+    fn sum_lone(&mut self, input: ValueId, other: &[Label], result: &[Label]) -> ValueId {
+        let labels = self.labels(input);
+        let axes: Axes = (0..labels.len())
+            .filter(|&axis| {
+                let label = labels[axis];
+                let times = labels.iter().filter(|&&each| each == label).count();
+                times == 1 && !other.contains(&label) && !result.contains(&label)
+            })
+            .collect();
+        self.reduce_sum(input, axes)
+    }
+
+    /// Diagonals of repeated labels, in order of first occurrence; one that nobody needs is summed at once.
+    fn diagonals(&mut self, mut input: ValueId, other: &[Label], result: &[Label]) -> ValueId {
+        let repeated: Vec<Label> = {
+            let labels = self.labels(input);
+            distinct(labels).filter(|label| labels.iter().filter(|&each| each == label).count() > 1).collect()
+        };
+        for label in repeated {
+            let axes: Axes = (0..self.labels(input).len()).filter(|&axis| self.labels(input)[axis] == label).collect();
+            let Some((&last, dropped)) = axes.split_last() else { continue };
+            let kept = last - dropped.len();
+            input = self.drop_axes(input, dropped, Op::Diagonal { input, axes: axes.clone() }, Layout::View);
+            if !other.contains(&label) && !result.contains(&label) {
+                input = self.reduce_sum(input, Axes::from_slice(&[kept]));
+            }
+        }
+        input
+    }
+
+    fn transpose(&mut self, input: ValueId, result: &[Label]) -> ValueId {
+        let value = &self.values[input.index()];
+        let permutation: Axes =
+            result.iter().filter_map(|label| value.labels.iter().position(|each| each == label)).collect();
+        if permutation.iter().copied().eq(0..result.len()) {
+            return input;
+        }
+        let shape = permutation.iter().map(|&axis| value.shape[axis]).collect();
+        self.push(Op::Transpose { input, permutation }, result.iter().copied().collect(), shape, Layout::View)
+    }
+
+    fn single(&mut self, input: ValueId, result: &[Label]) -> ValueId {
+        let input = self.sum_lone(input, &[], result);
+        let input = self.diagonals(input, &[], result);
+        self.transpose(input, result)
+    }
+
+    fn pair(&mut self, earlier: ValueId, later: ValueId, result: &[Label]) -> ValueId {
+        let p = self.squeeze(later, earlier);
+        let q = self.squeeze(earlier, p);
+        let (p_labels, q_labels) = (self.values[p.index()].labels.clone(), self.values[q.index()].labels.clone());
+        let p = self.sum_lone(p, &q_labels, result);
+        let q = self.sum_lone(q, &p_labels, result);
+        let q_labels = self.values[q.index()].labels.clone();
+        let p = self.diagonals(p, &q_labels, result);
+        let p_labels = self.values[p.index()].labels.clone();
+        let q = self.diagonals(q, &p_labels, result);
+        let product = self.call(q, p, result);
+        self.transpose(product, result)
+    }
+
+    fn call(&mut self, earlier: ValueId, later: ValueId, result: &[Label]) -> ValueId {
+        let (q, p) = (self.values[earlier.index()].labels.clone(), self.values[later.index()].labels.clone());
+        let batch: Vec<Label> =
+            result.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
+        // JAX sorts these; an unsorted list would change the accumulation order and the golden values.
+        let mut contracting: Vec<Label> =
+            q.iter().copied().filter(|label| p.contains(label) && !result.contains(label)).collect();
+        contracting.sort_unstable();
+        let orientation = orient(&batch, &q, &p, result);
+        let ((lhs, left), (rhs, right)) = orientation.sides((earlier, &q), (later, &p));
+        let axis = |labels: &Subscript, label: &Label| labels.iter().position(|each| each == label);
+        let pairs = |labels: &[Label]| -> Vec<(usize, usize)> {
+            labels.iter().filter_map(|label| Some((axis(left, label)?, axis(right, label)?))).collect()
+        };
+        let dims = DimensionNumbers::from_distinct(pairs(&batch), pairs(&contracting));
+        let free = |labels: &Subscript, axes: Axes| -> Vec<Label> { axes.iter().map(|&axis| labels[axis]).collect() };
+        let labels: Subscript = batch
+            .iter()
+            .copied()
+            .chain(free(left, dims.lhs_free(left.len())))
+            .chain(free(right, dims.rhs_free(right.len())))
+            .collect();
+        let extent = |label: &Label| {
+            let size = |value: ValueId| {
+                let value = &self.values[value.index()];
+                value.labels.iter().position(|each| each == label).map(|axis| value.shape[axis])
+            };
+            size(lhs).or_else(|| size(rhs)).unwrap_or(1)
+        };
+        let shape: Shape = labels.iter().map(extent).collect();
+        let layout = Layout::row_major(labels.len());
+        self.push(Op::DotGeneral { lhs, rhs, dims, orientation }, labels, shape, layout)
+    }
+}
+
+/// Each label once, in order of first appearance.
+fn distinct(labels: &[Label]) -> impl Iterator<Item = Label> + '_ {
+    labels.iter().enumerate().filter(|&(at, label)| !labels[..at].contains(label)).map(|(_, &label)| label)
+}

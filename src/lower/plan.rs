@@ -1,0 +1,348 @@
+//! The lowered program: values, steps, and what the planner knew when it chose their order.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dtype::Dtype;
+use crate::equation::{Equation, Label, Subscript};
+use crate::path::{Certificate, Cost, Found, Objective, Path, PathCost};
+use crate::sizes::{Shape, Sizes};
+
+use super::dims::{Axes, DimensionNumbers};
+use super::orient::Orientation;
+
+/// A value of a plan: `%0`, `%1`, … Operands come first, in the order written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ValueId(u32);
+
+impl ValueId {
+    pub(crate) const fn new(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    /// Position of the value in [`Plan::values`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for ValueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// What a value is: its labels, its shape, its element type and how it lies in memory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Value {
+    pub(crate) labels: Subscript,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: Dtype,
+    pub(crate) layout: Layout,
+}
+
+impl Value {
+    /// The label of each axis.
+    pub fn labels(&self) -> &Subscript {
+        &self.labels
+    }
+
+    /// The extent of each axis. An axis may be 1 where its label measures more elsewhere.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// How the value lies in memory.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// How a value lies in memory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Its own memory without gaps: axes from the slowest to the fastest.
+    Dense(Axes),
+    /// The caller's array, with whatever strides it has.
+    Operand,
+    /// A view of the value that it was made from: no memory of its own.
+    View,
+}
+
+impl Layout {
+    pub(crate) fn row_major(rank: usize) -> Self {
+        Self::Dense((0..rank).collect())
+    }
+}
+
+/// One operation on arrays. Closed on purpose: whoever runs, prints or checks a plan handles each.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    /// Drops axes of extent 1 whose label measures more in the other operand.
+    Squeeze {
+        /// The value squeezed.
+        input: ValueId,
+        /// The axes dropped, rising.
+        axes: Axes,
+    },
+    /// Sums over axes whose labels nobody else has.
+    ReduceSum {
+        /// The value summed.
+        input: ValueId,
+        /// The axes summed, rising.
+        axes: Axes,
+    },
+    /// Takes the diagonal over axes of one label; the last of them stays.
+    Diagonal {
+        /// The value whose diagonal is taken.
+        input: ValueId,
+        /// The axes of the repeated label, rising.
+        axes: Axes,
+    },
+    /// A call: multiplies two values and sums over the contracting axes.
+    DotGeneral {
+        /// The left side.
+        lhs: ValueId,
+        /// The right side.
+        rhs: ValueId,
+        /// Which axes belong together.
+        dims: DimensionNumbers,
+        /// Which of the step's operands the left side is.
+        orientation: Orientation,
+    },
+    /// Puts axes in another order.
+    Transpose {
+        /// The value transposed.
+        input: ValueId,
+        /// Axis `i` of the result is axis `permutation[i]` of the input.
+        permutation: Axes,
+    },
+}
+
+impl Op {
+    /// The values that the operation reads, lhs first.
+    pub fn inputs(&self) -> impl Iterator<Item = ValueId> + use<> {
+        let (first, second) = match *self {
+            Self::Squeeze { input, .. }
+            | Self::ReduceSum { input, .. }
+            | Self::Diagonal { input, .. }
+            | Self::Transpose { input, .. } => (input, None),
+            Self::DotGeneral { lhs, rhs, .. } => (lhs, Some(rhs)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// When a step of a plan runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Once, before any slice: it depends on no sliced label. All steps of a plan without slices.
+    Once,
+    /// Once per slice.
+    PerSlice,
+    /// Once, after the slices have been put together.
+    After,
+}
+
+/// One line of a plan.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Step {
+    pub(crate) op: Op,
+    pub(crate) result: ValueId,
+    pub(crate) group: Group,
+}
+
+impl Step {
+    /// What the step does.
+    pub fn op(&self) -> &Op {
+        &self.op
+    }
+
+    /// The value that it makes.
+    pub fn result(&self) -> ValueId {
+        self.result
+    }
+
+    /// When it runs.
+    pub fn group(&self) -> Group {
+        self.group
+    }
+}
+
+/// A label that a plan runs over one index at a time, to need less memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Slice {
+    /// The label.
+    pub label: Label,
+    /// Its extent: the number of slices it makes.
+    pub size: usize,
+}
+
+/// A lowered program, bound to sizes.
+///
+/// `Display` prints it; the same equation, sizes and planner version print the same bytes on every machine.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// let plan = QEinsum::new("bij,bjk->bki")?.plan(&[&[8, 64, 32], &[8, 32, 16]])?;
+/// assert_eq!(plan.to_string(), "\
+/// einsum bij,bjk->bki
+/// sizes b=8 i=64 j=32 k=16
+/// path (0,1)
+/// %0: [b,i,j]
+/// %1: [b,j,k]
+/// %2: [b,k,i] = dot_general %1, %0 batch [0]x[0] contract [1]x[2] swapped
+/// return %2
+/// ; 1 call, 1 swapped, 262144 mul
+/// ");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Plan {
+    pub(crate) equation: Equation,
+    pub(crate) sizes: Sizes,
+    pub(crate) found: Found,
+    pub(crate) dtype: Dtype,
+    pub(crate) values: Vec<Value>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) output: ValueId,
+    pub(crate) slices: Vec<Slice>,
+}
+
+impl Plan {
+    /// The equation that the plan computes.
+    pub fn equation(&self) -> &Equation {
+        &self.equation
+    }
+
+    /// The sizes that the plan is bound to.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// The contraction path that was lowered.
+    pub fn path(&self) -> &Path {
+        &self.found.path
+    }
+
+    /// The path on one line: what to snapshot in a test that guards a contraction order.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("ab,bc,cd,de->ae")?;
+    /// let plan = qe.plan(&[&[64, 8], &[8, 64], &[64, 8], &[8, 64]])?;
+    /// assert_eq!(plan.order(), "(1,2) (0,2) (0,1)");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn order(&self) -> String {
+        self.found.path.to_string()
+    }
+
+    /// What the path was chosen to make small.
+    pub fn objective(&self) -> Objective {
+        self.found.objective
+    }
+
+    /// How good the path is known to be.
+    pub fn certificate(&self) -> &Certificate {
+        &self.found.certificate
+    }
+
+    /// The exact cost of the path and of each of its steps.
+    pub fn cost(&self) -> &PathCost {
+        &self.found.cost
+    }
+
+    /// Scalar multiplications of all calls together.
+    pub fn multiplications(&self) -> &Cost {
+        &self.found.cost.multiplications
+    }
+
+    /// The element type that memory is counted in.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// All values: the operands, then one per step.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The value named by `id`.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.index()]
+    }
+
+    /// The steps, in the order in which they run.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The value that the plan returns.
+    pub fn output(&self) -> ValueId {
+        self.output
+    }
+
+    /// The labels that the plan runs over one index at a time; none for a plan that is not sliced.
+    pub fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    /// The steps that are calls, in order: the s-th one quantizes with the configuration and key of step s.
+    pub fn calls(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| matches!(step.op, Op::DotGeneral { .. }))
+    }
+
+    /// How many calls have the later operand as their lhs.
+    pub fn swapped_calls(&self) -> usize {
+        self.calls()
+            .filter(|step| matches!(step.op, Op::DotGeneral { orientation: Orientation::Swapped, .. }))
+            .count()
+    }
+
+    /// The most bytes that operands, intermediates and output take at one time, each freed after its last use.
+    ///
+    /// `None` when that is more than can be counted in 64 bits.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        let bytes = |value: &Value| -> Option<u64> {
+            let unit = value.dtype.bytes() as u64;
+            value.shape.iter().try_fold(unit, |bytes, &size| bytes.checked_mul(size as u64))
+        };
+        let operands = self.equation.operands().len();
+        let mut live = 0_u64;
+        for operand in &self.values[..operands] {
+            live = live.checked_add(bytes(operand)?)?;
+        }
+        let mut peak = live;
+        // The value whose memory each value lies in: itself, or the source of a view.
+        let mut owner: Vec<usize> = (0..self.values.len()).collect();
+        for step in &self.steps {
+            let result = step.result.index();
+            if self.values[result].layout == Layout::View {
+                owner[result] = step.op.inputs().next().map_or(result, |input| owner[input.index()]);
+                continue;
+            }
+            live = live.checked_add(bytes(&self.values[result])?)?;
+            peak = peak.max(live);
+            for input in step.op.inputs() {
+                let source = owner[input.index()];
+                if source >= operands {
+                    live = live.checked_sub(bytes(&self.values[source])?)?;
+                }
+            }
+        }
+        if self.values[self.output.index()].layout == Layout::View {
+            // The result is handed out in row-major order, so a view of it is copied at the end.
+            peak = peak.max(live.checked_add(bytes(&self.values[self.output.index()])?)?);
+        }
+        Some(peak)
+    }
+}

@@ -1,0 +1,103 @@
+//! The plan of an equation whose sizes are not known.
+//!
+//! The path is the one that is optimal when all sizes are equal, the lowering the one that holds when no size is 1,
+//! and the cost a polynomial in the labels.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::dtype::Dtype;
+use crate::equation::{Equation, Label};
+use crate::error::Result;
+use crate::graph::ContractionGraph;
+use crate::path::{Path, SearchOptions, given, search};
+use crate::sizes::Sizes;
+
+use super::display::{write_body, write_totals};
+use super::lower::lower;
+use super::plan::{Op, Plan};
+
+/// The size that stands for every label during the search.
+///
+/// Equal for all, and larger than any number of steps that the exact search covers, so that comparing costs compares
+/// their polynomials from the highest power down.
+const STAND_IN: usize = 1024;
+
+/// A plan without sizes, to be read.
+///
+/// ```
+/// let qe = qeinsum::QEinsum::new("ij,jk,kl->il")?;
+/// assert_eq!(qe.symbolic()?.to_string(), "\
+/// einsum ij,jk,kl->il
+/// path (0,1) (0,1)
+/// %0: [i,j]
+/// %1: [j,k]
+/// %2: [k,l]
+/// %3: [k,i] = dot_general %1, %0 contract [0]x[1] swapped
+/// %4: [i,l] = dot_general %3, %2 contract [0]x[0]
+/// return %4
+/// ; 2 calls, 1 swapped, i·j·k + i·k·l mul
+/// ");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SymbolicPlan(Plan);
+
+impl SymbolicPlan {
+    /// Searches when no path is given.
+    pub(crate) fn new(equation: &Equation, options: &SearchOptions, path: Option<Path>) -> Result<Self> {
+        let sizes = Sizes::uniform(equation, STAND_IN);
+        let graph = ContractionGraph::new(equation, &sizes);
+        let found = match path {
+            Some(path) => given(&graph, path)?,
+            None => search(&graph, options),
+        };
+        Ok(Self(lower(equation, &sizes, found, Dtype::F32)))
+    }
+
+    /// The path on one line.
+    pub fn order(&self) -> String {
+        self.0.order()
+    }
+
+    /// Its contraction path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The number of scalar multiplications as a polynomial: `i·j·k + i·k·l`.
+    pub fn polynomial(&self) -> String {
+        let mut terms: BTreeMap<Vec<Label>, usize> = BTreeMap::new();
+        for step in self.0.calls() {
+            if let Op::DotGeneral { lhs, rhs, .. } = &step.op {
+                let sides = [lhs, rhs].map(|side| self.0.value(*side).labels());
+                let mut labels: Vec<Label> = sides.into_iter().flat_map(|labels| labels.iter().copied()).collect();
+                labels.sort_unstable();
+                labels.dedup();
+                *terms.entry(labels).or_default() += 1;
+            }
+        }
+        let mut terms: Vec<(Vec<Label>, usize)> = terms.into_iter().collect();
+        // The highest power first; BTreeMap order among equals.
+        terms.sort_by_key(|(labels, _)| std::cmp::Reverse(labels.len()));
+        let term = |(labels, times): &(Vec<Label>, usize)| {
+            let product = self.0.equation().joined(labels, "·");
+            match (times, product.as_str()) {
+                (times, "") => times.to_string(),
+                (1, product) => product.to_owned(),
+                (times, product) => format!("{times}·{product}"),
+            }
+        };
+        let terms: Vec<String> = terms.iter().map(term).collect();
+        if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") }
+    }
+}
+
+impl fmt::Display for SymbolicPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "einsum {}", self.0.equation())?;
+        write_body(f, &self.0, |_, _| Ok(()))?;
+        write_totals(f, &self.0, &format!("{} mul", self.polynomial()))?;
+        writeln!(f)
+    }
+}

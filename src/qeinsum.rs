@@ -1,0 +1,389 @@
+//! `QEinsum`: parse once, then plan and run for any shapes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+
+use crate::dtype::Dtype;
+use crate::equation::{Equation, Syntax};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{self, CallRecord};
+use crate::graph::ContractionGraph;
+use crate::kernel::Element;
+use crate::lower::{Plan, SymbolicPlan, lower};
+use crate::operands::Operands;
+use crate::parse::{self, Ast, Note, SublistItem};
+use crate::path::{Path, SearchOptions, given, search};
+use crate::quant::QuantConfig;
+use crate::rng::Key;
+use crate::sizes::{Shape, Sizes};
+
+/// How many plans a [`QEinsum`] keeps.
+const CACHED_PLANS: usize = 32;
+
+/// An einsum, quantized or not: parsed once, planned for each set of shapes, run as often as wanted.
+///
+/// Cheap to clone and to share between threads; plans are kept, keyed by shapes, in a cache of bounded size that
+/// clones share.
+///
+/// ```
+/// use ndarray::Array;
+/// use qeinsum::{DotGeneralConfig, QEinsum};
+///
+/// let a = Array::from_shape_fn((2, 3, 4), |(b, i, j)| (b + 2 * i) as f32 - j as f32);
+/// let b = Array::from_shape_fn((2, 4, 5), |(b, j, k)| (3 * b + j) as f32 - k as f32);
+///
+/// let exact = QEinsum::new("bij,bjk->bik")?;
+/// let quantized = exact.clone().with_config(DotGeneralConfig::v4().build()?);
+/// let (x, y) = (exact.run((&a, &b))?, quantized.run((&a, &b))?);
+/// assert_eq!(x.shape(), [2, 3, 5]);
+/// assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 0.5));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct QEinsum {
+    ast: Arc<Ast>,
+    config: Option<Arc<QuantConfig>>,
+    planning: Planning,
+    cache: Arc<PlanCache>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Planning {
+    options: SearchOptions,
+    path: Option<Path>,
+    dtype: Option<Dtype>,
+}
+
+impl QEinsum {
+    /// Parses an equation in compact syntax: `bij,bjk->bik`.
+    ///
+    /// ```
+    /// let error = qeinsum::QEinsum::new("ij,jk->->ik").unwrap_err();
+    /// assert!(error.to_string().ends_with("\n  ij,jk->->ik\n         ^^"), "{error}");
+    /// ```
+    pub fn new(equation: &str) -> Result<Self> {
+        Ok(Self::from_ast(parse::parse(equation, Syntax::Compact)?))
+    }
+
+    /// Parses an equation in named syntax: `batch time chan, chan out -> batch time out`.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// let plan = QEinsum::named("query dim, key dim -> query key")?.plan(&[&[3, 8], &[5, 8]])?;
+    /// assert_eq!(plan.order(), "(0,1)");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn named(equation: &str) -> Result<Self> {
+        Ok(Self::from_ast(parse::parse(equation, Syntax::Named)?))
+    }
+
+    /// The equation of interleaved operands: a list of integers for each, and one for the output.
+    ///
+    /// Without an output it is implicit, as in an equation without an arrow.
+    ///
+    /// ```
+    /// use qeinsum::{QEinsum, parse::SublistItem::{Ellipsis, Label}};
+    /// let lists = [&[Ellipsis, Label(0), Label(1)][..], &[Label(1), Label(2)]];
+    /// let qe = QEinsum::interleaved(&lists, Some(&[Ellipsis, Label(0), Label(2)]))?;
+    /// assert_eq!(qe.plan(&[&[7, 3, 4], &[4, 5]])?.order(), "(0,1)");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn interleaved(operands: &[&[SublistItem]], output: Option<&[SublistItem]>) -> Result<Self> {
+        Ok(Self::from_ast(parse::from_sublists(operands, output)?))
+    }
+
+    fn from_ast(ast: Ast) -> Self {
+        Self { ast: Arc::new(ast), config: None, planning: Planning::default(), cache: Arc::default() }
+    }
+
+    /// Quantizes every call by this configuration; without one, runs are unquantized.
+    pub fn with_config(mut self, config: impl Into<QuantConfig>) -> Self {
+        self.config = Some(Arc::new(config.into()));
+        self
+    }
+
+    /// Searches paths with these options instead of the default.
+    pub fn with_search(mut self, options: SearchOptions) -> Self {
+        self.planning.options = options;
+        self.cache = Arc::default();
+        self
+    }
+
+    /// Takes this path and searches none.
+    pub fn with_path(mut self, path: Path) -> Self {
+        self.planning.path = Some(path);
+        self.cache = Arc::default();
+        self
+    }
+
+    /// Counts the memory of plans in elements of this type; otherwise f32, and in runs that of the operands.
+    pub fn with_dtype(mut self, dtype: Dtype) -> Self {
+        self.planning.dtype = Some(dtype);
+        self
+    }
+
+    /// The configuration, if runs are quantized.
+    pub fn config(&self) -> Option<&QuantConfig> {
+        self.config.as_deref()
+    }
+
+    /// The equation as parsed.
+    pub fn ast(&self) -> &Ast {
+        &self.ast
+    }
+
+    /// The equation for operands of these ranks: `...` becomes labels, the output explicit.
+    pub fn equation(&self, ranks: &[usize]) -> Result<Equation> {
+        parse::resolve(&self.ast, ranks)
+    }
+
+    /// What a user may want to know of the equation for operands of these ranks, such as an ellipsis that is summed.
+    pub fn notes(&self, ranks: &[usize]) -> Result<Vec<Note>> {
+        self.ast.notes(ranks)
+    }
+
+    /// The plan without sizes: its path when all sizes are equal, its cost as a polynomial.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("bij,bjk->bik")?;
+    /// assert_eq!(qe.symbolic()?.polynomial(), "b·i·j·k");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn symbolic(&self) -> Result<SymbolicPlan> {
+        let equation = parse::resolve_symbolic(&self.ast)?;
+        SymbolicPlan::new(&equation, &self.planning.options, self.planning.path.clone())
+    }
+
+    /// The contraction graph for operands of these shapes.
+    pub fn graph<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<ContractionGraph> {
+        let (equation, sizes) = self.bind(shapes)?;
+        Ok(ContractionGraph::new(&equation, &sizes))
+    }
+
+    /// The plan for operands of these shapes.
+    pub fn plan<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<Plan> {
+        Ok(self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?.as_ref().clone())
+    }
+
+    /// The plan for labels of these sizes, a size for every label by its name.
+    pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
+        let ranks: Vec<usize> = self.ast.operands().iter().map(|term| term.labels().count()).collect();
+        let equation = parse::resolve(&self.ast, &ranks)?;
+        let sizes = Sizes::by_name(&equation, sizes)
+            .map_err(|error| error.at(self.ast.text(), |place| self.ast.locate(place, &ranks)))?;
+        make_plan(&equation, &sizes, &self.planning, self.planning.dtype.unwrap_or(Dtype::F32))
+    }
+
+    /// A handle for operands of these shapes: planned once, run often.
+    ///
+    /// ```
+    /// use ndarray::{ArrayD, IxDyn};
+    /// let compiled = qeinsum::QEinsum::new("ij,jk->ik")?.compile(&[&[2, 3], &[3, 4]])?;
+    /// let (a, b) = (ArrayD::<f32>::ones(IxDyn(&[2, 3])), ArrayD::ones(IxDyn(&[3, 4])));
+    /// assert_eq!(compiled.run((&a, &b))?, ArrayD::from_elem(IxDyn(&[2, 4]), 3.0));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn compile<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<Compiled> {
+        let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
+        if let Some(config) = &self.config {
+            config.check_fits(plan.equation().operands().len())?;
+        }
+        Ok(Compiled { plan, config: self.config.clone() })
+    }
+
+    /// Runs the equation on operands of one element type.
+    ///
+    /// The result is in row-major order. An error where shapes do not fit or the configuration does not, or where it
+    /// adds noise, which needs a key.
+    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
+        self.execute(operands.into_views(), None, |_, _| {})
+    }
+
+    /// The same with a key for the noise of stochastic rounding: the same key gives the same bits.
+    ///
+    /// Step s of the plan folds the key as a layer named `QDotGeneral_s` would.
+    pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
+        self.execute(operands.into_views(), Some(key), |_, _| {})
+    }
+
+    /// Runs the equation into an array that is there already; it has to have the output's shape.
+    pub fn run_into<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        out: &mut ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
+        write_into(out, &self.run(operands)?)
+    }
+
+    /// Runs the equation quantized and shows `observe` each call with everything that it computed on its way.
+    ///
+    /// An error where there is no configuration.
+    pub fn run_recorded<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        key: Option<Key>,
+        observe: impl FnMut(usize, CallRecord),
+    ) -> Result<ArrayD<T>> {
+        if self.config.is_none() {
+            return Err(Error::new(ErrorKind::Config, "calls are recorded only in a quantized run"));
+        }
+        self.execute(operands.into_views(), key, observe)
+    }
+
+    fn execute<T: Element>(
+        &self,
+        operands: Vec<ArrayViewD<'_, T>>,
+        key: Option<Key>,
+        observe: impl FnMut(usize, CallRecord),
+    ) -> Result<ArrayD<T>> {
+        let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
+        let plan = self.planned(&shapes, T::DTYPE)?;
+        run_plan(&plan, self.config.as_deref(), operands, key, observe)
+    }
+
+    fn bind<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<(Equation, Sizes)> {
+        let shapes: Vec<&[usize]> = shapes.iter().map(AsRef::as_ref).collect();
+        parse::bind(&self.ast, &shapes)
+    }
+
+    fn planned<S: AsRef<[usize]>>(&self, shapes: &[S], dtype: Dtype) -> Result<Arc<Plan>> {
+        let key: PlanKey = (dtype, shapes.iter().map(|shape| shape.as_ref().into()).collect());
+        if let Some(plan) = self.cache.get(&key) {
+            return Ok(plan);
+        }
+        let (equation, sizes) = self.bind(shapes)?;
+        let plan = Arc::new(make_plan(&equation, &sizes, &self.planning, dtype)?);
+        self.cache.put(key, Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+/// A [`QEinsum`] bound to shapes.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    plan: Arc<Plan>,
+    config: Option<Arc<QuantConfig>>,
+}
+
+impl Compiled {
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs on operands of the shapes that this was compiled for.
+    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None, |_, _| {})
+    }
+
+    /// The same with a key for the noise of stochastic rounding.
+    pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key), |_, _| {})
+    }
+
+    /// Runs into an array that is there already.
+    pub fn run_into<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        out: &mut ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
+        write_into(out, &self.run(operands)?)
+    }
+}
+
+impl Plan {
+    /// Plans an equation whose labels are names, such as a network from a file; every label needs a size.
+    pub(crate) fn for_equation(
+        equation: &Equation,
+        sizes: &Sizes,
+        options: &SearchOptions,
+        path: Option<Path>,
+        dtype: Dtype,
+    ) -> Result<Self> {
+        make_plan(equation, sizes, &Planning { options: options.clone(), path, dtype: None }, dtype)
+    }
+
+    /// Runs the plan unquantized on operands of the shapes that it is bound to.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Plan, QEinsum};
+    /// let text = QEinsum::new("ij->ji")?.plan(&[&[1, 2]])?.to_json();
+    /// let plan = Plan::from_json(&text)?;
+    /// assert_eq!(plan.run((&array![[1.0, 2.0]],))?, array![[1.0], [2.0]].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
+        run_plan(self, None, operands.into_views(), None, |_, _| {})
+    }
+
+    /// Runs the plan quantized, with a key where the configuration adds noise, and shows `observe` each call.
+    pub fn run_quantized<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: &QuantConfig,
+        key: Option<Key>,
+        observe: impl FnMut(usize, CallRecord),
+    ) -> Result<ArrayD<T>> {
+        run_plan(self, Some(config), operands.into_views(), key, observe)
+    }
+}
+
+fn make_plan(equation: &Equation, sizes: &Sizes, planning: &Planning, dtype: Dtype) -> Result<Plan> {
+    let graph = ContractionGraph::new(equation, sizes);
+    let found = match &planning.path {
+        Some(path) => given(&graph, path.clone())?,
+        None => search(&graph, &planning.options),
+    };
+    Ok(lower(equation, sizes, found, dtype))
+}
+
+fn run_plan<T: Element>(
+    plan: &Plan,
+    config: Option<&QuantConfig>,
+    operands: Vec<ArrayViewD<'_, T>>,
+    key: Option<Key>,
+    mut observe: impl FnMut(usize, CallRecord),
+) -> Result<ArrayD<T>> {
+    match config {
+        None => exec::run(plan, operands, &mut exec::Unquantized),
+        Some(config) => {
+            let mut calls = exec::QuantizedCalls::new::<T>(plan, config, key, &mut observe)?;
+            exec::run(plan, operands, &mut calls)
+        }
+    }
+}
+
+fn write_into<T: Element>(out: &mut ArrayViewMutD<'_, T>, result: &ArrayD<T>) -> Result<()> {
+    if out.shape() != result.shape() {
+        let message = format!("the output has shape {:?}, but the array given has {:?}", result.shape(), out.shape());
+        return Err(Error::new(ErrorKind::Shape, message));
+    }
+    out.assign(result);
+    Ok(())
+}
+
+type PlanKey = (Dtype, Vec<Shape>);
+
+/// The plans made last, the newest first.
+#[derive(Debug, Default)]
+struct PlanCache(Mutex<VecDeque<(PlanKey, Arc<Plan>)>>);
+
+impl PlanCache {
+    fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = plans.iter().position(|(each, _)| each == key)?;
+        let entry = plans.remove(found)?;
+        let plan = Arc::clone(&entry.1);
+        plans.push_front(entry);
+        Some(plan)
+    }
+
+    fn put(&self, key: PlanKey, plan: Arc<Plan>) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.truncate(CACHED_PLANS - 1);
+        plans.push_front((key, plan));
+    }
+}

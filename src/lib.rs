@@ -4,6 +4,7 @@ mod dtype;
 mod equation;
 mod error;
 mod lower;
+pub mod parse;
 pub mod path;
 mod sizes;
 mod span;

@@ -1,5 +1,7 @@
 //! A symbolic einsum compiler and interpreter with quantization as a first-class citizen.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed"))]
+
 mod dtype;
 mod equation;
 mod error;

@@ -20,7 +20,5 @@ mod token;
 pub use ast::{Ast, Item, Output, Term};
 pub use note::Note;
 pub use parser::parse;
-pub use resolve::{resolve, resolve_symbolic};
+pub use resolve::{bind, resolve, resolve_symbolic};
 pub use sublist::{SublistItem, from_sublists};
-
-pub(crate) use resolve::bind;

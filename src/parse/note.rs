@@ -34,8 +34,8 @@ pub struct Note {
 impl Ast {
     /// What is worth saying about the equation on operands of these ranks.
     ///
-    /// At present one thing: a written output without `...` sums the axes of the operands' `...`, as JAX and PyTorch
-    /// do and NumPy does not.
+    /// At present one thing: a written output without `...` sums the axes of the operands' `...`, as JAX and `torch`
+    /// do and `numpy` does not.
     ///
     /// The errors of [`resolve`](super::resolve()).
     pub fn notes(&self, ranks: &[usize]) -> Result<Vec<Note>> {

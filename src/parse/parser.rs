@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn the_first_fault_is_the_one_shown() {
-        let cases: &[(&str, &str, &[(usize, usize)])] = &[
+        type Case = (&'static str, &'static str, &'static [(usize, usize)]);
+        let cases: &[Case] = &[
             ("i%,$", "unexpected character `%` (U+0025)", &[(1, 2)]),
             ("i\tj", "unexpected character `\\t` (U+0009): only a space (U+0020) may stand between tokens", &[(1, 2)]),
             ("…ij", "unexpected character `…` (U+2026): an ellipsis is `...`", &[(0, 3)]),

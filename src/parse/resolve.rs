@@ -3,6 +3,7 @@
 //! The labels that stand for `...` take part in the order of labels, and that order decides the order of a
 //! contraction. They are therefore chosen as `opt_einsum` chooses them, as JAX does too.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -12,7 +13,7 @@ use super::ast::{Ast, Item, Term};
 use super::token::is_letter;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sizes::{Sizes, count};
+use crate::sizes::{Place, Sizes, count};
 use crate::span::Span;
 
 /// The name that stands for all axes of a `...` where no ranks are known.
@@ -57,12 +58,36 @@ pub fn resolve_symbolic(ast: &Ast) -> Result<Equation> {
     labelled(ast, &axes, &[ELLIPSIS.to_owned()])
 }
 
-/// Resolves for operands of these shapes and binds their sizes; an error points into the text.
-pub(crate) fn bind(ast: &Ast, shapes: &[&[usize]]) -> Result<(Equation, Sizes)> {
+/// Resolves for operands of these shapes and binds their sizes.
+///
+/// The errors of [`resolve`], and one of kind [`ErrorKind::Shape`] where a label has two sizes or a size overflows.
+///
+/// ```
+/// use qeinsum::Syntax;
+/// use qeinsum::parse::{bind, parse};
+/// let ast = parse("ij,jk->ik", Syntax::Compact)?;
+/// let (equation, sizes) = bind(&ast, &[&[2, 5], &[5, 3]])?;
+/// assert_eq!(sizes.shape_of(equation.output()).as_slice(), [2, 3]);
+///
+/// let error = bind(&ast, &[&[2, 5], &[6, 3]]).unwrap_err();
+/// let message = "label `j` has two sizes: 5 (operand 0, axis 1) and 6 (operand 1, axis 0)";
+/// assert_eq!(error.to_string(), format!("{message}\n  ij,jk->ik\n   ^ ^"));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+pub fn bind(ast: &Ast, shapes: &[&[usize]]) -> Result<(Equation, Sizes)> {
     let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
     let equation = resolve(ast, &ranks)?;
-    let sizes =
-        Sizes::bind(&equation, shapes).map_err(|error| error.at(ast.text(), |place| ast.locate(place, &ranks)))?;
+    let hidden = Cell::new(false);
+    let locate = |place| {
+        let span = ast.locate(place, &ranks);
+        hidden.set(hidden.get() || matches!(place, Place::Axis { .. }) && ast.slice(span) == ELLIPSIS);
+        span
+    };
+    let sizes = Sizes::bind(&equation, shapes).map_err(|error| {
+        let error = error.at(ast.text(), locate);
+        // The label it names is one that the user did not write.
+        if hidden.get() { error.within("under `...`") } else { error }
+    })?;
     Ok((equation, sizes))
 }
 
@@ -162,13 +187,8 @@ impl fmt::Display for ResolveError {
                 write!(f, "the equation has {}, but {given} {were} given", count(terms, "operand"))
             }
             Self::Rank { operand, rank, labels, ellipsis } => {
-                let axes = count(rank, "axis");
-                match ellipsis {
-                    true => write!(f, "operand {operand} has {axes}, but its subscript needs {labels} or more"),
-                    false => {
-                        write!(f, "operand {operand} has {axes}, but its subscript has {}", count(labels, "label"))
-                    }
-                }
+                write!(f, "operand {operand} has {}, but its subscript ", count(rank, "axis"))?;
+                if ellipsis { write!(f, "needs {labels} or more") } else { write!(f, "has {}", count(labels, "label")) }
             }
             Self::Letters { wanted, found } => {
                 write!(f, "`...` may need {wanted} labels, but only {found} letters are left: over the limit")
@@ -297,6 +317,12 @@ mod tests {
                 "label `j` has two sizes: 5 (operand 0, axis 1) and 6 (operand 1, axis 0)\n  ij,jk->ik\n   ^ ^",
             ),
             ("aa", &[&[2, 3]], "label `a` has two sizes: 2 (operand 0, axis 0) and 3 (operand 0, axis 1)\n  aa\n  ^^"),
+            (
+                "...,...i",
+                &[&[2], &[3, 1]],
+                "under `...`: label `b` has two sizes: 2 (operand 0, axis 0) and 3 (operand 1, axis 0)\n  \
+                 ...,...i\n  ^^^ ^^^",
+            ),
             (
                 "a,b->ab",
                 &[&[usize::MAX / 32], &[32]],

@@ -1,4 +1,4 @@
-//! Sublists to [`Ast`]: equations written as integers, as NumPy's interleaved form has them.
+//! Sublists to [`Ast`]: equations written as integers, as the interleaved form of `numpy` has them.
 //!
 //! The integers become names of the same order, so that everything after sees an ordinary equation.
 
@@ -43,7 +43,7 @@ impl From<u32> for SublistItem {
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 pub fn from_sublists(operands: &[&[SublistItem]], output: Option<&[SublistItem]>) -> Result<Ast> {
-    let mut labels: Vec<u32> = operands.iter().flat_map(|sublist| sublist.iter()).filter_map(label).collect();
+    let mut labels: Vec<u32> = operands.iter().copied().flatten().copied().filter_map(label).collect();
     labels.sort_unstable();
     labels.dedup();
     check(operands, output, &labels).map_err(|error| Error::new(ErrorKind::Syntax, error.to_string()))?;
@@ -70,8 +70,8 @@ pub fn from_sublists(operands: &[&[SublistItem]], output: Option<&[SublistItem]>
     Ok(Ast::new(writer.syntax, &writer.text, terms, written))
 }
 
-fn label(item: &SublistItem) -> Option<u32> {
-    match *item {
+fn label(item: SublistItem) -> Option<u32> {
+    match item {
         SublistItem::Label(label) => Some(label),
         SublistItem::Ellipsis => None,
     }
@@ -122,7 +122,7 @@ fn check(operands: &[&[SublistItem]], output: Option<&[SublistItem]>, known: &[u
         }
     }
     let mut seen: Vec<Option<usize>> = vec![None; known.len()];
-    for (item, label) in output.unwrap_or_default().iter().enumerate().filter_map(|(i, x)| Some((i, label(x)?))) {
+    for (item, label) in output.unwrap_or_default().iter().enumerate().filter_map(|(i, &x)| Some((i, label(x)?))) {
         let Ok(position) = known.binary_search(&label) else {
             return Err(SublistError::UnknownOutput { label, item });
         };
@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn labels_are_ordered_as_their_numbers() {
-        let cases: &[(&[&[u32]], Option<&[u32]>, &str, &str)] = &[
+        type Case<'a> = (&'a [&'a [u32]], Option<&'a [u32]>, &'a str, &'a str);
+        let cases: &[Case] = &[
             (&[&[0, 1], &[1, 2]], Some(&[0, 2]), "ab,bc->ac", "ab,bc->ac"),
             (&[&[u32::MAX, 5], &[5, 0]], None, "cb,ba", "cb,ba->ac"),
             (&[&[]], None, "", "->"),

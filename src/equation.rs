@@ -61,7 +61,7 @@ pub enum Syntax {
 /// ```
 /// let qe = qeinsum::QEinsum::new("...ij,jk")?;
 /// let equation = qe.equation(&[3, 2])?;
-/// assert_eq!(equation.to_string(), "aij,jk->aik");
+/// assert_eq!(equation.to_string(), "cij,jk->cik");
 /// assert_eq!(equation.operands().len(), 2);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
@@ -168,16 +168,28 @@ impl Equation {
 /// The equation in its own syntax: `bij,bjk->bik`, or `batch time, time out -> batch out`.
 impl fmt::Display for Equation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (comma, arrow) = match self.syntax {
-            Syntax::Compact => (",", "->"),
-            Syntax::Named => (", ", " -> "),
-        };
-        for (position, operand) in self.operands.iter().enumerate() {
-            if position > 0 {
-                f.write_str(comma)?;
-            }
-            f.write_str(&self.subscript(operand))?;
-        }
-        write!(f, "{arrow}{}", self.subscript(&self.output))
+        let operands: Vec<String> = self.operands.iter().map(|operand| self.subscript(operand)).collect();
+        write_terms(f, self.syntax, &operands, Some(&self.subscript(&self.output)))
     }
+}
+
+/// Writes terms with commas and the arrow as a syntax has them, without a space where a term is empty.
+pub(crate) fn write_terms(
+    f: &mut impl fmt::Write,
+    syntax: Syntax,
+    operands: &[String],
+    output: Option<&str>,
+) -> fmt::Result {
+    let space = |wanted: bool| if wanted && syntax == Syntax::Named { " " } else { "" };
+    for (position, operand) in operands.iter().enumerate() {
+        if position > 0 {
+            write!(f, ",{}", space(!operand.is_empty()))?;
+        }
+        f.write_str(operand)?;
+    }
+    if let Some(output) = output {
+        let lone = operands.len() == 1 && operands[0].is_empty();
+        write!(f, "{}->{}{output}", space(!lone), space(!output.is_empty()))?;
+    }
+    Ok(())
 }

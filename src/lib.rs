@@ -1,9 +1,12 @@
 //! A symbolic einsum compiler and interpreter with quantization as a first-class citizen.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed"))]
+
 mod dtype;
 mod equation;
 mod error;
 mod lower;
+pub mod parse;
 pub mod path;
 pub mod quant;
 pub mod rng;

@@ -69,6 +69,8 @@ impl Sizes {
         }
         // Per label: its extent so far, and where it was seen.
         let mut seen: Vec<Option<(usize, usize, usize)>> = vec![None; equation.labels().len()];
+        // Per label: the last operand that has it, and its first axis there.
+        let mut within: Vec<Option<(usize, usize)>> = vec![None; equation.labels().len()];
         for (operand, (labels, shape)) in operands.iter().zip(shapes).enumerate() {
             let shape = shape.as_ref();
             if labels.len() != shape.len() {
@@ -80,10 +82,14 @@ impl Sizes {
                 return Err(SizeError::new(message, [Place::Operand(operand)]));
             }
             for (axis, (&label, &size)) in labels.iter().zip(shape).enumerate() {
-                if let Some(first) = labels[..axis].iter().position(|&other| other == label)
-                    && shape[first] != size
-                {
-                    return Err(mismatch(equation, label, (operand, first, shape[first]), (operand, axis, size)));
+                match within[label.index()] {
+                    Some((same, first)) if same == operand => {
+                        if shape[first] != size {
+                            let first = (operand, first, shape[first]);
+                            return Err(mismatch(equation, label, first, (operand, axis, size)));
+                        }
+                    }
+                    _ => within[label.index()] = Some((operand, axis)),
                 }
                 match &mut seen[label.index()] {
                     place @ None => *place = Some((operand, axis, size)),
@@ -189,7 +195,7 @@ fn mismatch(
 }
 
 /// `1 axis`, `3 axes`, `2 labels`.
-fn count(n: usize, noun: &str) -> String {
+pub(crate) fn count(n: usize, noun: &str) -> String {
     match (n, noun) {
         (1, _) => format!("1 {noun}"),
         (_, "axis") => format!("{n} axes"),

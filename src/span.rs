@@ -64,6 +64,7 @@ pub(crate) fn underline(text: &str, spans: &[Span]) -> String {
 pub(crate) fn printable(c: char) -> String {
     match c {
         '"' | '\'' | '\\' => c.to_string(),
+        '\t' | '\n' | '\r' | '\0' => c.escape_debug().to_string(),
         _ if c.width().unwrap_or(0) == 0 => c.escape_unicode().to_string(),
         _ => c.escape_debug().to_string(),
     }

@@ -1,0 +1,8 @@
+//! The test binary: a module per promise.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod ebnf;
+mod fixture;
+mod grammar;
+mod snapshot;

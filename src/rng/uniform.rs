@@ -70,3 +70,38 @@ impl Noise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_those_of_jax() {
+        let key = Key::new(42);
+        let bits = |floats: Vec<f32>| floats.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(key.uniform(3)), [0x3f12_fb20, 0x3dcd_1fc0, 0x3d73_8d80]);
+        let custom = bits(Noise::Custom1.values(key, 5));
+        assert_eq!(custom, [0xbebe_2b00, 0x3d97_dc00, 0x3ef0_df00, 0xbecc_b900, 0x3eb2_2700]);
+    }
+
+    #[test]
+    fn noise_stays_within_half_a_step() {
+        let custom = |bits: u16| in_one_to_two(u32::from(bits) << 7) - CUSTOM1_CENTRE;
+        for bits in 0..=u16::MAX {
+            assert_eq!(f64::from(custom(bits)), (f64::from(bits) + 0.5) / 65536.0 - 0.5, "{bits}");
+        }
+        assert_eq!((unit(0), unit(u32::MAX)), (0.0, 1.0 - 1.0 / 8_388_608.0));
+    }
+
+    #[test]
+    fn filling_by_parts_is_filling_at_once() {
+        for noise in [Noise::JaxUniform, Noise::Custom1] {
+            let all = noise.values(Key::new(9), 13);
+            let mut parts = vec![0.0; 13];
+            let (head, tail) = parts.split_at_mut(5);
+            noise.fill(Key::new(9), 13, 5, tail);
+            noise.fill(Key::new(9), 13, 0, head);
+            assert_eq!(parts, all, "{noise:?}");
+        }
+    }
+}

@@ -1,8 +1,12 @@
 //! Random floats, and the noise of stochastic rounding.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The noise that stochastic rounding adds to scaled values, always in f32 and centred at zero.
 ///
@@ -15,16 +19,41 @@ use super::key::Key;
 /// assert_eq!(last, all[2..]);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 #[doc(alias("rng_type", "noise_fn"))]
 pub enum Noise {
     /// Uniform in [-0.5, 0.5), in steps of 2^-23.
     #[doc(alias = "jax.uniform")]
+    #[serde(rename = "jax.uniform")]
     JaxUniform,
     /// Symmetric about zero, from 16 bits an element: (u + 0.5) / 65536 - 0.5.
     #[doc(alias = "custom-1")]
     #[serde(rename = "custom-1")]
     Custom1,
+}
+
+impl Noise {
+    const ALL: [Self; 2] = [Self::JaxUniform, Self::Custom1];
+}
+
+/// AQT's name: `jax.uniform` or `custom-1`.
+impl fmt::Display for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::JaxUniform => "jax.uniform",
+            Self::Custom1 => "custom-1",
+        })
+    }
+}
+
+impl FromStr for Noise {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|noise| noise.to_string() == name).ok_or_else(|| {
+            let shown = crate::span::printable_text(name, 40);
+            Error::new(ErrorKind::Config, format!("`{shown}` is no noise: write jax.uniform or custom-1"))
+        })
+    }
 }
 
 /// A float in [1, 2) with these 23 bits as its fraction.
@@ -91,6 +120,15 @@ mod tests {
             assert_eq!(f64::from(custom(bits)), (f64::from(bits) + 0.5) / 65536.0 - 0.5, "{bits}");
         }
         assert_eq!((unit(0), unit(u32::MAX)), (0.0, 1.0 - 1.0 / 8_388_608.0));
+    }
+
+    #[test]
+    fn names_are_those_of_aqt() {
+        for noise in Noise::ALL {
+            assert_eq!(noise.to_string().parse::<Noise>().unwrap(), noise);
+            assert_eq!(serde_json::to_string(&noise).unwrap(), format!("\"{noise}\""));
+        }
+        assert!("uniform".parse::<Noise>().is_err());
     }
 
     #[test]

@@ -43,9 +43,7 @@ pub(super) enum Problem {
     /// An element type that cannot be quantized.
     Dtype { dtype: Dtype },
     /// An override for something that the equation does not have.
-    NotThere { what: &'static str, count: usize },
-    /// Stochastic rounding asked for in both of two exclusive ways, or of both sides where only one may have it.
-    StochasticTwice,
+    NotThere { operands: usize },
 }
 
 impl Problem {
@@ -76,10 +74,7 @@ impl fmt::Display for Fault {
             }
             Problem::ResidualMissing { operand } => write!(f, "is not set, but the forward {operand} is quantized"),
             Problem::Dtype { dtype } => write!(f, "quantizes operands of type {dtype}; it has to be f32, f16 or bf16"),
-            Problem::NotThere { what, count } => write!(f, "names a {what} that is not there: there are {count}"),
-            Problem::StochasticTwice => {
-                write!(f, "is set together with the setting for both sides, or on both sides; choose one")
-            }
+            Problem::NotThere { operands } => write!(f, "is for an equation of more than {operands} operands"),
         }
     }
 }
@@ -198,5 +193,122 @@ impl DotGeneralConfig {
             call.fault(&format!("{prefix}{name}"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::config::{Bits, IntNumerics};
+
+    fn v4() -> DotGeneralConfig {
+        DotGeneralConfig::v4().drhs_bits(Some(8)).build().unwrap()
+    }
+
+    fn int(config: &mut TensorConfig) -> &mut IntNumerics {
+        match &mut config.numerics {
+            Numerics::Int(int) => int,
+            Numerics::None => panic!("not quantized"),
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_named() {
+        type Change = fn(&mut DotGeneralConfig);
+        let cases: &[(Change, &str)] = &[
+            (
+                |c| int(&mut c.forward.lhs).bits = Bits::new(9).unwrap(),
+                "`fwd.lhs.storage` is int8, which does not hold 9 bits",
+            ),
+            (
+                |c| c.dlhs.call.rhs.calibration = Calibration::Constant(0.0),
+                "`dlhs.rhs.bound` is 0, which is not positive and finite",
+            ),
+            (
+                |c| c.dlhs.call.rhs.calibration = Calibration::Constant(f32::NAN),
+                "`dlhs.rhs.bound` is NaN, which is not positive and finite",
+            ),
+            (
+                |c| c.dlhs.call.rhs.calibration = Calibration::Constant(f32::INFINITY),
+                "`dlhs.rhs.bound` is inf, which is not positive and finite",
+            ),
+            (
+                |c| {
+                    int(&mut c.drhs.call.rhs).storage = Storage::Float;
+                    c.drhs.call.accumulator = Accumulator::I32;
+                },
+                "`drhs.accumulator` is i32, but the rhs is not stored as int8; leave it out, or choose a float",
+            ),
+            (
+                |c| c.forward.dequantize = Dequantize::Inputs,
+                "`fwd.dequantize` is inputs, but the lhs is stored as int8; store it as float",
+            ),
+            (
+                |c| {
+                    c.forward.dequantize = Dequantize::Inputs;
+                    c.forward.lhs = TensorConfig::UNQUANTIZED;
+                    int(&mut c.forward.rhs).storage = Storage::Float;
+                },
+                "`fwd.dequantize` is inputs, but the scale of the rhs is not rounded to a power of two",
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut config = v4();
+            change(&mut config);
+            assert_eq!(config.check().unwrap_err().message(), *expected);
+            assert_eq!(config.check_gradient().unwrap_err().message(), *expected);
+        }
+        v4().check_gradient().unwrap();
+    }
+
+    #[test]
+    fn a_bound_without_numerics_has_no_effect() {
+        let config = DotGeneralConfig::unquantized().with_static_bound(0.0);
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn residuals_have_to_fit_only_for_gradients() {
+        let unquantized = DotGeneralConfig::v4().fwd_bits(None).build().unwrap();
+        assert_eq!(
+            unquantized.check_gradient().unwrap_err().message(),
+            "`dlhs.residual` is set, but the forward rhs is not quantized"
+        );
+        let mut unset = v4();
+        unset.drhs.residual = Residual::Unspecified;
+        unset.check().unwrap();
+        assert_eq!(
+            unset.check_gradient().unwrap_err().message(),
+            "`drhs.residual` is not set, but the forward lhs is quantized"
+        );
+    }
+
+    #[test]
+    fn accumulators_have_to_fit_the_operands() {
+        let int8 = v4().forward;
+        let mixed = CallConfig { rhs: TensorConfig::UNQUANTIZED, ..int8 };
+        let plain = CallConfig::UNQUANTIZED;
+        // For each call and accumulator, the types of operands that it takes.
+        let cases: &[(CallConfig, Accumulator, &[Dtype])] = &[
+            (int8, Accumulator::Auto, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+            (int8, Accumulator::I32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+            (int8, Accumulator::F32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+            (int8, Accumulator::Bf16, &[]),
+            (int8, Accumulator::F16, &[]),
+            (mixed, Accumulator::Auto, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+            (mixed, Accumulator::I32, &[]),
+            (mixed, Accumulator::F32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+            (mixed, Accumulator::Bf16, &[Dtype::Bf16]),
+            (plain, Accumulator::Auto, &[Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16]),
+            (plain, Accumulator::F16, &[Dtype::F16]),
+            (plain, Accumulator::F32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
+        ];
+        for (call, accumulator, taken) in cases {
+            let call = CallConfig { accumulator: *accumulator, ..*call };
+            for dtype in [Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16] {
+                let ok = call.check_dtype(dtype, "fwd").is_ok();
+                assert_eq!(ok, taken.contains(&dtype), "{call:?} {dtype}");
+            }
+        }
     }
 }

@@ -292,7 +292,7 @@ pub enum Residual {
 ///
 /// ```
 /// use qeinsum::quant::{DotGeneralConfig, Noise};
-/// let config = DotGeneralConfig::v4().fwd_bits(4).noise(Some(Noise::Custom1)).build()?;
+/// let config = DotGeneralConfig::v4().fwd_bits(Some(4)).noise(Noise::Custom1).build()?;
 /// assert!(config.forward.lhs.is_quantized() && !config.drhs.call.lhs.is_quantized());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```

@@ -15,3 +15,4 @@ pub use config::{
     IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
 };
 pub use overrides::{QuantConfig, Source};
+pub use presets::{FullyQuantizedBuilder, SidesBuilder, StochasticRounding, VersionBuilder};

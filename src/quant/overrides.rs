@@ -126,11 +126,10 @@ impl QuantConfig {
         self.check()?;
         let steps = operands.saturating_sub(1);
         if let Some((step, _)) = self.steps.range(steps..).next() {
-            return Err(Problem::NotThere { what: "step", count: steps }.in_field(format!("step.{step}")).into());
+            return Err(Problem::NotThere { operands }.in_field(format!("step.{step}")).into());
         }
         if let Some((operand, _)) = self.operands.range(operands..).next() {
-            let problem = Problem::NotThere { what: "operand", count: operands };
-            return Err(problem.in_field(format!("operand.{operand}")).into());
+            return Err(Problem::NotThere { operands }.in_field(format!("operand.{operand}")).into());
         }
         Ok(())
     }
@@ -142,4 +141,64 @@ fn replace(side: &mut TensorConfig, tensor: TensorConfig, taker: &mut GradientCo
         taker.residual = if tensor.is_quantized() { Residual::Original } else { Residual::Unspecified };
     }
     *side = tensor;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(bits: u8) -> TensorConfig {
+        TensorConfig::from_bits(Some(bits)).unwrap()
+    }
+
+    #[test]
+    fn the_narrower_override_wins() {
+        let own = DotGeneralConfig::v4().fwd_bits(Some(5)).build().unwrap();
+        let config = QuantConfig::from(DotGeneralConfig::v4().build().unwrap())
+            .with_intermediates(side(3))
+            .with_step(2, own)
+            .with_operand(1, side(4));
+        let cases = [
+            (0, Source::Operand(0), Source::Operand(1), [8, 4]),
+            (0, Source::Operand(1), Source::Operand(2), [4, 8]),
+            (1, Source::Intermediate, Source::Operand(0), [3, 8]),
+            (1, Source::Operand(0), Source::Intermediate, [8, 3]),
+            (2, Source::Intermediate, Source::Operand(0), [5, 5]),
+            (2, Source::Operand(1), Source::Intermediate, [4, 5]),
+        ];
+        for (step, earlier, later, expected) in cases {
+            let forward = config.for_step(step, earlier, later).forward;
+            let bits = [forward.lhs, forward.rhs].map(|side| side.int().unwrap().bits.get());
+            assert_eq!(bits, expected, "step {step} {earlier:?} {later:?}");
+        }
+    }
+
+    #[test]
+    fn residuals_follow_an_override() {
+        let float =
+            QuantConfig::from(DotGeneralConfig::v4().build().unwrap()).with_operand(0, TensorConfig::UNQUANTIZED);
+        let step = float.for_step(0, Source::Operand(0), Source::Operand(1));
+        assert_eq!((step.dlhs.residual, step.drhs.residual), (Residual::Original, Residual::Unspecified));
+        step.check_gradient().unwrap();
+
+        let int = QuantConfig::from(DotGeneralConfig::unquantized()).with_operand(0, side(8));
+        let step = int.for_step(0, Source::Operand(1), Source::Operand(0));
+        assert_eq!((step.dlhs.residual, step.drhs.residual), (Residual::Original, Residual::Unspecified));
+        step.check_gradient().unwrap();
+    }
+
+    #[test]
+    fn overrides_have_to_be_for_something() {
+        let cases = [
+            (
+                QuantConfig::default().with_step(1, DotGeneralConfig::default()),
+                "`step.1` is for an equation of more than 2 operands",
+            ),
+            (QuantConfig::default().with_operand(2, side(8)), "`operand.2` is for an equation of more than 2 operands"),
+        ];
+        for (config, expected) in cases {
+            assert_eq!(config.check_fits(2).unwrap_err().message(), expected);
+            config.check_fits(3).unwrap();
+        }
+    }
 }

@@ -1,7 +1,33 @@
-//! Configurations by name, as AQT builds them.
+//! Configurations by name, with AQT's defaults, and the settings that change one as a whole.
+//!
+//! Accumulators that are not set follow from the bits: AQT's builders write int32 even where a side is not int8, and
+//! leave out the one of `drhs`; here both mean [`Accumulator::Auto`].
 
-use super::config::{Bits, CallConfig, IntNumerics, Numerics, TensorConfig};
+use std::num::NonZeroUsize;
+
+use super::check::{Fault, Problem};
+use super::config::{
+    Accumulator, Bits, Calibration, CallConfig, DotGeneralConfig, GradientConfig, IntNumerics, Numerics, Residual,
+    TensorConfig,
+};
+use super::overrides::QuantConfig;
 use crate::error::Result;
+use crate::rng::Noise;
+
+/// Which sides of the two gradient calls are rounded stochastically.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[doc(alias("use_stochastic_rounding", "vjp_lhs_stochastic_rounding", "vjp_rhs_stochastic_rounding"))]
+pub enum StochasticRounding {
+    /// None.
+    Off,
+    /// The incoming gradients.
+    Gradient,
+    /// The other forward operands.
+    Other,
+    /// All four sides.
+    #[default]
+    Both,
+}
 
 impl TensorConfig {
     /// A side of so many bits ([`IntNumerics::new`]), calibrated by its largest magnitude; `None` leaves it as it is.
@@ -9,11 +35,7 @@ impl TensorConfig {
     /// An error where the bits are outside 1 to 22.
     #[doc(alias = "tensor_make")]
     pub fn from_bits(bits: Option<u8>) -> Result<Self> {
-        let numerics = match bits {
-            None => Numerics::None,
-            Some(bits) => Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, "bits")?)),
-        };
-        Ok(Self { numerics, ..Self::UNQUANTIZED })
+        Ok(tensor(bits, 1, "bits")?)
     }
 }
 
@@ -21,6 +43,387 @@ impl CallConfig {
     /// A call with sides of so many bits, the accumulator chosen from them.
     #[doc(alias = "dot_general_raw_make")]
     pub fn from_bits(lhs: Option<u8>, rhs: Option<u8>) -> Result<Self> {
-        Ok(Self { lhs: TensorConfig::from_bits(lhs)?, rhs: TensorConfig::from_bits(rhs)?, ..Self::UNQUANTIZED })
+        Ok(Self { lhs: tensor(lhs, 1, "lhs_bits")?, rhs: tensor(rhs, 1, "rhs_bits")?, ..Self::UNQUANTIZED })
+    }
+}
+
+fn tensor(bits: Option<u8>, least: u8, field: &str) -> Result<TensorConfig, Fault> {
+    let numerics = match bits {
+        None => Numerics::None,
+        Some(bits) if bits < least => return Err(Problem::Bits { bits, least }.in_field(field)),
+        Some(bits) => Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, field)?)),
+    };
+    Ok(TensorConfig { numerics, ..TensorConfig::UNQUANTIZED })
+}
+
+/// A call whose two sides are quantized alike.
+fn symmetric(side: TensorConfig, accumulator: Accumulator) -> CallConfig {
+    CallConfig { lhs: side, rhs: side, accumulator, ..CallConfig::UNQUANTIZED }
+}
+
+impl DotGeneralConfig {
+    /// AQT's `config_v4`: 8 bits forward and for `dlhs`, floats for `drhs`, noise on incoming gradients.
+    ///
+    /// ```
+    /// use qeinsum::quant::{DotGeneralConfig, Noise};
+    /// let config = DotGeneralConfig::v4().drhs_bits(Some(8)).noise(Noise::Custom1).build()?;
+    /// assert_eq!(config.drhs.call.lhs.noise(), Some(Noise::Custom1));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    #[doc(alias = "config_v4")]
+    pub fn v4() -> VersionBuilder {
+        VersionBuilder {
+            least_bits: 2,
+            fwd_bits: Some(8),
+            dlhs_bits: Some(8),
+            drhs_bits: None,
+            static_bound: None,
+            noise: Noise::JaxUniform,
+            dlhs_shards: None,
+            drhs_shards: None,
+            fwd_accumulator: Accumulator::Auto,
+            dlhs_accumulator: Accumulator::Auto,
+            drhs_accumulator: Accumulator::Auto,
+        }
+    }
+
+    /// AQT's `config_v3`: [`v4`](Self::v4), but one bit is allowed; its values are -0.5 and 0.5.
+    #[doc(alias = "config_v3")]
+    pub fn v3() -> VersionBuilder {
+        VersionBuilder { least_bits: 1, ..Self::v4() }
+    }
+
+    /// AQT's `dot_general_make`: nothing quantized unless bits are given; gradients reuse the forward integers.
+    #[doc(alias = "dot_general_make")]
+    pub fn from_sides() -> SidesBuilder {
+        SidesBuilder {
+            lhs_bits: None,
+            rhs_bits: None,
+            bwd_bits: None,
+            residual: Residual::Quantized,
+            dlhs_shards: None,
+            drhs_shards: None,
+        }
+    }
+
+    /// AQT's `fully_quantized`: 8 bits everywhere, noise on all sides of the gradient calls, which reuse the forward
+    /// integers.
+    ///
+    /// ```
+    /// use qeinsum::quant::{DotGeneralConfig, Residual};
+    /// let config = DotGeneralConfig::fully_quantized().fwd_bits(Some(4)).build()?;
+    /// assert_eq!(config.dlhs.residual, Residual::Quantized);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn fully_quantized() -> FullyQuantizedBuilder {
+        FullyQuantizedBuilder {
+            fwd_bits: Some(8),
+            sides: SidesBuilder { bwd_bits: Some(8), ..Self::from_sides() },
+            stochastic_rounding: StochasticRounding::Both,
+            noise: Noise::JaxUniform,
+            static_bound: None,
+        }
+    }
+
+    /// The same with these accumulators.
+    #[must_use]
+    #[doc(alias = "set_accumulator_dtype")]
+    pub fn with_accumulators(mut self, fwd: Accumulator, dlhs: Accumulator, drhs: Accumulator) -> Self {
+        self.forward.accumulator = fwd;
+        self.dlhs.call.accumulator = dlhs;
+        self.drhs.call.accumulator = drhs;
+        self
+    }
+
+    /// The same with `noise` on these sides of the gradient calls, and none on their other sides.
+    ///
+    /// The forward call stays as it is, and so do sides that are not quantized.
+    #[must_use]
+    #[doc(alias = "set_stochastic_rounding")]
+    pub fn with_stochastic_rounding(mut self, sides: StochasticRounding, noise: Noise) -> Self {
+        let (gradient, other) = match sides {
+            StochasticRounding::Off => (None, None),
+            StochasticRounding::Gradient => (Some(noise), None),
+            StochasticRounding::Other => (None, Some(noise)),
+            StochasticRounding::Both => (Some(noise), Some(noise)),
+        };
+        for GradientConfig { call, .. } in [&mut self.dlhs, &mut self.drhs] {
+            for (side, noise) in [(&mut call.lhs, gradient), (&mut call.rhs, other)] {
+                if let Numerics::Int(int) = &mut side.numerics {
+                    int.noise = noise;
+                }
+            }
+        }
+        self
+    }
+
+    /// The same with all six sides calibrated by this bound, which has to be positive and finite.
+    #[must_use]
+    #[doc(alias("set_static_bound", "use_dummy_static_bound"))]
+    pub fn with_static_bound(mut self, bound: f32) -> Self {
+        for call in [&mut self.forward, &mut self.dlhs.call, &mut self.drhs.call] {
+            call.lhs.calibration = Calibration::Constant(bound);
+            call.rhs.calibration = Calibration::Constant(bound);
+        }
+        self
+    }
+
+    /// The same with these numerics on both sides of the forward call.
+    #[must_use]
+    #[doc(alias = "set_fwd_numerics")]
+    pub fn with_forward_numerics(mut self, numerics: Numerics) -> Self {
+        self.forward.lhs.numerics = numerics;
+        self.forward.rhs.numerics = numerics;
+        self
+    }
+
+    fn with_optional_bound(self, bound: Option<f32>) -> Self {
+        match bound {
+            Some(bound) => self.with_static_bound(bound),
+            None => self,
+        }
+    }
+}
+
+impl QuantConfig {
+    /// [`DotGeneralConfig::v4`] with so many bits forward and for `dlhs`, accumulators chosen from them.
+    pub fn from_bits(bits: u8) -> Result<Self> {
+        Ok(DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build()?.into())
+    }
+}
+
+/// Settings of [`DotGeneralConfig::v4`] and [`DotGeneralConfig::v3`].
+#[derive(Clone, PartialEq, Debug)]
+#[must_use]
+pub struct VersionBuilder {
+    least_bits: u8,
+    fwd_bits: Option<u8>,
+    dlhs_bits: Option<u8>,
+    drhs_bits: Option<u8>,
+    static_bound: Option<f32>,
+    noise: Noise,
+    dlhs_shards: Option<NonZeroUsize>,
+    drhs_shards: Option<NonZeroUsize>,
+    fwd_accumulator: Accumulator,
+    dlhs_accumulator: Accumulator,
+    drhs_accumulator: Accumulator,
+}
+
+/// Settings of [`DotGeneralConfig::from_sides`].
+#[derive(Clone, PartialEq, Debug)]
+#[must_use]
+pub struct SidesBuilder {
+    lhs_bits: Option<u8>,
+    rhs_bits: Option<u8>,
+    bwd_bits: Option<u8>,
+    residual: Residual,
+    dlhs_shards: Option<NonZeroUsize>,
+    drhs_shards: Option<NonZeroUsize>,
+}
+
+/// Settings of [`DotGeneralConfig::fully_quantized`].
+#[derive(Clone, PartialEq, Debug)]
+#[must_use]
+pub struct FullyQuantizedBuilder {
+    fwd_bits: Option<u8>,
+    sides: SidesBuilder,
+    stochastic_rounding: StochasticRounding,
+    noise: Noise,
+    static_bound: Option<f32>,
+}
+
+/// Setters of a builder: doc comment, name, type, and the field where it is not the builder's own.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty => $($field:ident).+;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$($field).+ = $name;
+                self
+            }
+        )*
+    };
+}
+
+impl VersionBuilder {
+    setters! {
+        /// Bits of the forward call; default 8.
+        fwd_bits: Option<u8> => fwd_bits;
+        /// Bits of the call for the gradient of the lhs; default 8.
+        dlhs_bits: Option<u8> => dlhs_bits;
+        /// Bits of the call for the gradient of the rhs; default none.
+        drhs_bits: Option<u8> => drhs_bits;
+        /// A bound for all sides in place of their largest magnitude; default none.
+        static_bound: Option<f32> => static_bound;
+        /// The noise on incoming gradients; default [`Noise::JaxUniform`].
+        noise: Noise => noise;
+        /// Into how many parts the `dlhs` call is cut; default none.
+        dlhs_shards: Option<NonZeroUsize> => dlhs_shards;
+        /// Into how many parts the `drhs` call is cut; default none.
+        drhs_shards: Option<NonZeroUsize> => drhs_shards;
+        /// The accumulator of the forward call; default from its bits.
+        fwd_accumulator: Accumulator => fwd_accumulator;
+        /// The accumulator of the `dlhs` call; default from its bits.
+        dlhs_accumulator: Accumulator => dlhs_accumulator;
+        /// The accumulator of the `drhs` call; default from its bits.
+        drhs_accumulator: Accumulator => drhs_accumulator;
+    }
+
+    /// The configuration, or an error that names the setting.
+    pub fn build(self) -> Result<DotGeneralConfig> {
+        let side = |bits, field| tensor(bits, self.least_bits, field);
+        let gradient = |side, accumulator, shards| GradientConfig {
+            call: symmetric(side, accumulator),
+            residual: Residual::Original,
+            shards,
+        };
+        let dlhs = side(self.dlhs_bits, "dlhs_bits")?;
+        let drhs = side(self.drhs_bits, "drhs_bits")?;
+        let config = DotGeneralConfig {
+            forward: symmetric(side(self.fwd_bits, "fwd_bits")?, self.fwd_accumulator),
+            dlhs: gradient(dlhs, self.dlhs_accumulator, self.dlhs_shards),
+            drhs: gradient(drhs, self.drhs_accumulator, self.drhs_shards),
+        }
+        .with_stochastic_rounding(StochasticRounding::Gradient, self.noise)
+        .with_optional_bound(self.static_bound);
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl SidesBuilder {
+    setters! {
+        /// Bits of the forward lhs; default none.
+        lhs_bits: Option<u8> => lhs_bits;
+        /// Bits of the forward rhs; default none.
+        rhs_bits: Option<u8> => rhs_bits;
+        /// Bits of all sides of the gradient calls; default none.
+        bwd_bits: Option<u8> => bwd_bits;
+        /// What gradient calls take for a forward operand that was quantized; default [`Residual::Quantized`].
+        residual: Residual => residual;
+        /// Into how many parts the `dlhs` call is cut; default none.
+        dlhs_shards: Option<NonZeroUsize> => dlhs_shards;
+        /// Into how many parts the `drhs` call is cut; default none.
+        drhs_shards: Option<NonZeroUsize> => drhs_shards;
+    }
+
+    /// The configuration, or an error that names the setting.
+    pub fn build(self) -> Result<DotGeneralConfig> {
+        let forward = CallConfig::from_bits(self.lhs_bits, self.rhs_bits)?;
+        let call = symmetric(tensor(self.bwd_bits, 1, "bwd_bits")?, Accumulator::Auto);
+        let taken = |other: &TensorConfig| if other.is_quantized() { self.residual } else { Residual::Unspecified };
+        // Each gradient's call takes the operand that the gradient is not of.
+        let dlhs = GradientConfig { call, residual: taken(&forward.rhs), shards: self.dlhs_shards };
+        let drhs = GradientConfig { call, residual: taken(&forward.lhs), shards: self.drhs_shards };
+        let config = DotGeneralConfig { forward, dlhs, drhs };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl FullyQuantizedBuilder {
+    setters! {
+        /// Bits of both sides of the forward call; default 8.
+        fwd_bits: Option<u8> => fwd_bits;
+        /// Bits of all sides of the gradient calls; default 8.
+        bwd_bits: Option<u8> => sides.bwd_bits;
+        /// What gradient calls take for the forward operands; default [`Residual::Quantized`].
+        residual: Residual => sides.residual;
+        /// Which sides of the gradient calls have noise; default all.
+        stochastic_rounding: StochasticRounding => stochastic_rounding;
+        /// Which noise they have; default [`Noise::JaxUniform`].
+        noise: Noise => noise;
+        /// A bound for all sides in place of their largest magnitude; default none.
+        static_bound: Option<f32> => static_bound;
+        /// Into how many parts the `dlhs` call is cut; default none.
+        dlhs_shards: Option<NonZeroUsize> => sides.dlhs_shards;
+        /// Into how many parts the `drhs` call is cut; default none.
+        drhs_shards: Option<NonZeroUsize> => sides.drhs_shards;
+    }
+
+    /// The configuration, or an error that names the setting.
+    pub fn build(self) -> Result<DotGeneralConfig> {
+        tensor(self.fwd_bits, 1, "fwd_bits")?;
+        let config = self
+            .sides
+            .lhs_bits(self.fwd_bits)
+            .rhs_bits(self.fwd_bits)
+            .build()?
+            .with_stochastic_rounding(self.stochastic_rounding, self.noise)
+            .with_optional_bound(self.static_bound);
+        config.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::config::Storage;
+
+    fn bits(call: &CallConfig) -> [Option<u8>; 2] {
+        [&call.lhs, &call.rhs].map(|side| side.int().map(|int| int.bits.get()))
+    }
+
+    #[test]
+    fn versions_differ_in_the_fewest_bits() {
+        let one = |builder: VersionBuilder| builder.fwd_bits(Some(1)).build();
+        assert_eq!(bits(&one(DotGeneralConfig::v3()).unwrap().forward), [Some(1); 2]);
+        assert_eq!(one(DotGeneralConfig::v4()).unwrap_err().message(), "`fwd_bits` is 1, which is not in 2 to 22");
+        assert!(DotGeneralConfig::v3().drhs_bits(Some(0)).build().is_err());
+    }
+
+    #[test]
+    fn accumulators_follow_the_bits_unless_they_are_set() {
+        let v4 = |bits| DotGeneralConfig::v4().fwd_bits(bits);
+        for (bits, expected) in [
+            (Some(8), Accumulator::I32),
+            (Some(2), Accumulator::I32),
+            (Some(9), Accumulator::Auto),
+            (None, Accumulator::Auto),
+        ] {
+            assert_eq!(v4(bits).build().unwrap().forward.resolved_accumulator(), expected, "{bits:?}");
+        }
+        for bits in [Some(9), None] {
+            let error = v4(bits).fwd_accumulator(Accumulator::I32).build().unwrap_err();
+            assert!(error.message().starts_with("`fwd.accumulator` is i32"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_call_takes_the_other_operand() {
+        let config = DotGeneralConfig::from_sides().lhs_bits(Some(8)).bwd_bits(Some(8)).build().unwrap();
+        assert_eq!((config.dlhs.residual, config.drhs.residual), (Residual::Unspecified, Residual::Quantized));
+        config.check_gradient().unwrap();
+    }
+
+    #[test]
+    fn stochastic_rounding_leaves_the_forward_call_alone() {
+        let forward = IntNumerics { noise: Some(Noise::Custom1), ..IntNumerics::new(8).unwrap() };
+        let base = DotGeneralConfig::fully_quantized().build().unwrap();
+        let base = base.with_forward_numerics(Numerics::Int(forward));
+        for (sides, gradient, other) in [
+            (StochasticRounding::Off, None, None),
+            (StochasticRounding::Gradient, Some(Noise::JaxUniform), None),
+            (StochasticRounding::Other, None, Some(Noise::JaxUniform)),
+            (StochasticRounding::Both, Some(Noise::JaxUniform), Some(Noise::JaxUniform)),
+        ] {
+            let config = base.clone().with_stochastic_rounding(sides, Noise::JaxUniform);
+            for call in [&config.dlhs.call, &config.drhs.call] {
+                assert_eq!((call.lhs.noise(), call.rhs.noise()), (gradient, other), "{sides:?}");
+            }
+            assert_eq!(config.forward, base.forward);
+        }
+    }
+
+    #[test]
+    fn int8_storage_is_for_two_to_eight_bits() {
+        for bits in 1..=22 {
+            let side = TensorConfig::from_bits(Some(bits)).unwrap();
+            let expected = if (2..=8).contains(&bits) { Storage::Int8 } else { Storage::Float };
+            assert_eq!(side.int().unwrap().storage, expected, "{bits}");
+        }
+        assert!(QuantConfig::from_bits(1).is_err());
+        assert!(QuantConfig::from_bits(22).is_ok());
     }
 }

@@ -128,3 +128,64 @@ impl Key {
         block(self.words(), [index as u32, if partner < total { partner as u32 } else { 0 }])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Figures of JAX 0.4.25 for the seed 42.
+    #[test]
+    fn bits_are_those_of_jax() {
+        let key = Key::new(42);
+        assert_eq!(key.bits32(3), [0x92fb_20ea, 0x19a3_f86f, 0x0f38_d913]);
+        assert_eq!(key.bits32(4), [0x92fb_20ea, 0xdb4c_98db, 0x0f38_d913, 0x0ff6_8959]);
+        assert_eq!(key.bits16(5), [0x20ea, 0x92fb, 0xf86f, 0x19a3, 0xd913]);
+        let partitionable = key.with_layout(Layout::Partitionable);
+        assert_eq!(partitionable.bits32(3), [0x7d1c_13a2, 0xae07_30d9, 0x9dc3_f9f9]);
+        assert_eq!(partitionable.bits16(3), [0x13a2, 0x30d9, 0xf9f9]);
+        assert_eq!(partitionable.bits8(3), [0xa2, 0xd9, 0xf9]);
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_words_low_byte_first() {
+        for count in [0, 1, 2, 3, 4, 5, 8, 13, 30] {
+            let words = Key::new(7).bits32(usize::div_ceil(count, 4));
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).take(count).collect();
+            assert_eq!(Key::new(7).bits8(count), bytes, "{count}");
+        }
+    }
+
+    #[test]
+    fn any_range_can_be_drawn_alone() {
+        for layout in [Layout::Original, Layout::Partitionable] {
+            let key = Key::new(3).with_layout(layout);
+            for count in [0, 1, 2, 5, 8, 13] {
+                let (all32, all16) = (key.bits32(count), key.bits16(count));
+                for start in 0..=count {
+                    for length in 0..=count - start {
+                        let mut part32 = vec![0; length];
+                        key.each_bits32(count, start, length, |offset, bits| part32[offset] = bits);
+                        assert_eq!(part32, all32[start..start + length], "{layout:?} {count} {start}");
+                        let mut part16 = vec![0; length];
+                        key.each_bits16(count, start, length, |offset, bits| part16[offset] = bits);
+                        assert_eq!(part16, all16[start..start + length], "{layout:?} {count} {start}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_32_bit_counters_keys_are_split() {
+        let key = Key::new(5);
+        let total = WORDS_PER_KEY + 4;
+        let keys = key.split(2);
+        // A whole key's words are odd in number: the first half is one longer, and word 7 has this partner.
+        let partner = WORDS_PER_KEY.div_ceil(2) as u32 + 7;
+        assert_eq!(key.word(7, total), block(keys[0].words(), [7, partner])[0]);
+        let last = keys[1].bits32(4);
+        for offset in 0..4 {
+            assert_eq!(key.word(WORDS_PER_KEY + offset, total), last[offset as usize]);
+        }
+    }
+}

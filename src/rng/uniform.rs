@@ -1,8 +1,12 @@
 //! Random floats, and the noise of stochastic rounding.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The noise that stochastic rounding adds to scaled values, always in f32 and centred at zero.
 ///
@@ -15,16 +19,41 @@ use super::key::Key;
 /// assert_eq!(last, all[2..]);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 #[doc(alias("rng_type", "noise_fn"))]
 pub enum Noise {
     /// Uniform in [-0.5, 0.5), in steps of 2^-23.
     #[doc(alias = "jax.uniform")]
+    #[serde(rename = "jax.uniform")]
     JaxUniform,
     /// Symmetric about zero, from 16 bits an element: (u + 0.5) / 65536 - 0.5.
     #[doc(alias = "custom-1")]
     #[serde(rename = "custom-1")]
     Custom1,
+}
+
+impl Noise {
+    const ALL: [Self; 2] = [Self::JaxUniform, Self::Custom1];
+}
+
+/// AQT's name: `jax.uniform` or `custom-1`.
+impl fmt::Display for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::JaxUniform => "jax.uniform",
+            Self::Custom1 => "custom-1",
+        })
+    }
+}
+
+impl FromStr for Noise {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|noise| noise.to_string() == name).ok_or_else(|| {
+            let shown = crate::span::printable_text(name, 40);
+            Error::new(ErrorKind::Config, format!("`{shown}` is no noise: write jax.uniform or custom-1"))
+        })
+    }
 }
 
 /// A float in [1, 2) with these 23 bits as its fraction.
@@ -67,6 +96,50 @@ impl Noise {
             Self::Custom1 => key.each_bits16(count, start, length, |offset, bits| {
                 out[offset] = in_one_to_two(u32::from(bits) << 7) - CUSTOM1_CENTRE;
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_those_of_jax() {
+        let key = Key::new(42);
+        let bits = |floats: Vec<f32>| floats.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(bits(key.uniform(3)), [0x3f12_fb20, 0x3dcd_1fc0, 0x3d73_8d80]);
+        let custom = bits(Noise::Custom1.values(key, 5));
+        assert_eq!(custom, [0xbebe_2b00, 0x3d97_dc00, 0x3ef0_df00, 0xbecc_b900, 0x3eb2_2700]);
+    }
+
+    #[test]
+    fn noise_stays_within_half_a_step() {
+        let custom = |bits: u16| in_one_to_two(u32::from(bits) << 7) - CUSTOM1_CENTRE;
+        for bits in 0..=u16::MAX {
+            assert_eq!(f64::from(custom(bits)), (f64::from(bits) + 0.5) / 65536.0 - 0.5, "{bits}");
+        }
+        assert_eq!((unit(0), unit(u32::MAX)), (0.0, 1.0 - 1.0 / 8_388_608.0));
+    }
+
+    #[test]
+    fn names_are_those_of_aqt() {
+        for noise in Noise::ALL {
+            assert_eq!(noise.to_string().parse::<Noise>().unwrap(), noise);
+            assert_eq!(serde_json::to_string(&noise).unwrap(), format!("\"{noise}\""));
+        }
+        assert!("uniform".parse::<Noise>().is_err());
+    }
+
+    #[test]
+    fn filling_by_parts_is_filling_at_once() {
+        for noise in [Noise::JaxUniform, Noise::Custom1] {
+            let all = noise.values(Key::new(9), 13);
+            let mut parts = vec![0.0; 13];
+            let (head, tail) = parts.split_at_mut(5);
+            noise.fill(Key::new(9), 13, 5, tail);
+            noise.fill(Key::new(9), 13, 0, head);
+            assert_eq!(parts, all, "{noise:?}");
         }
     }
 }

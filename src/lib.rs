@@ -3,6 +3,7 @@
 mod dtype;
 mod equation;
 mod error;
+pub mod io;
 mod lower;
 pub mod path;
 mod sizes;

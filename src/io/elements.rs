@@ -10,7 +10,7 @@ use super::error::FileError;
 use crate::dtype::Dtype;
 use crate::sizes::elements;
 
-/// The most axes an array in a file may have; NumPy's own limit.
+/// The most axes an array in a file may have; `NumPy`'s own limit.
 pub(super) const MAX_RANK: usize = 64;
 
 /// Bytes converted at a time. A multiple of every element size.

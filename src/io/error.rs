@@ -71,6 +71,8 @@ pub(super) enum FileError {
     },
     /// A `.safetensors` header that breaks a rule of the format.
     Tensors(String),
+    /// A name that cannot be given to a tensor, or not to two.
+    TensorName(String),
     /// A tensor of a dtype that is not computed with.
     TensorDtype {
         tensor: String,
@@ -79,13 +81,13 @@ pub(super) enum FileError {
 }
 
 impl FileError {
-    /// An error met while reading: content where a decoder complains, else the machine.
+    /// An error met while reading: the machine's where the operating system gave it a number, else a decoder's
+    /// about the content.
     pub(super) fn reading(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-                Self::Corrupt(printable_text(&error.to_string(), 120))
-            }
-            _ => Self::Os { doing: "read", error },
+        if error.raw_os_error().is_some() {
+            Self::Os { doing: "read", error }
+        } else {
+            Self::Corrupt(printable_text(&error.to_string(), 120))
         }
     }
 
@@ -181,6 +183,9 @@ impl fmt::Display for FileError {
                 "the header claims {claimed} bytes, but the file has {found} after its first 8; the limit is {limit}"
             ),
             Self::Tensors(why) => write!(f, "not a valid .safetensors file: {}", printable_text(why, 200)),
+            Self::TensorName(name) => {
+                write!(f, "`{}` cannot name a tensor, or not two", printable_text(name, 40))
+            }
             Self::TensorDtype { tensor, dtype } => {
                 write!(
                     f,
@@ -189,5 +194,50 @@ impl fmt::Display for FileError {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_failures_and_the_contents_are_told_apart() {
+        let tests = [
+            (FileError::reading(io::Error::from_raw_os_error(5)), ErrorKind::Machine),
+            (FileError::reading(io::ErrorKind::InvalidData.into()), ErrorKind::File),
+            (FileError::reading(io::Error::other("\u{1b}[31m")), ErrorKind::File),
+            (FileError::opening(io::ErrorKind::NotFound.into()), ErrorKind::File),
+            (FileError::opening(io::ErrorKind::PermissionDenied.into()), ErrorKind::Machine),
+            (FileError::writing(io::ErrorKind::StorageFull.into()), ErrorKind::Machine),
+            (FileError::Memory(1 << 60), ErrorKind::Machine),
+            (FileError::Rank(65), ErrorKind::File),
+        ];
+        for (error, kind) in tests {
+            let error = error.of(Path::new("a.npy"));
+            assert_eq!(error.kind(), &kind, "{error}");
+            assert!(error.message().starts_with("`a.npy`: "), "{error}");
+            assert!(!error.message().contains('\u{1b}'), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_shown_escaped_and_cut_from_the_left() {
+        assert_eq!(shown(Path::new("a\u{202e}b.npy")), "a\\u{202e}b.npy");
+        let long = format!("{}/last.npy", "directory".repeat(20));
+        let shown = shown(Path::new(&long));
+        assert_eq!(shown.chars().count(), NAME_WIDTH);
+        assert!(shown.starts_with('…') && shown.ends_with("/last.npy"), "{shown}");
+    }
+
+    #[test]
+    fn a_list_of_names_is_cut_and_escaped() {
+        let available = (0..40).map(|i| format!("n{i}\n")).collect();
+        let message = FileError::Name { noun: "array", asked: None, available }.to_string();
+        assert!(
+            message.starts_with("name one array, as in `file:name`; there are `n0\\u{a}`, `n1\\u{a}`"),
+            "{message}"
+        );
+        assert!(message.ends_with("`n11\\u{a}` and 28 more"), "{message}");
     }
 }

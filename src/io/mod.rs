@@ -22,12 +22,16 @@
 //!
 //! Absent: memory-mapped files, integer and complex arrays, and anything that needs Python to be read.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
+
 mod array;
 mod elements;
 mod error;
 mod npy;
 mod npz;
 mod safetensors;
+#[cfg(test)]
+mod scratch;
 mod source;
 mod write;
 

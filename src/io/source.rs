@@ -116,7 +116,7 @@ impl Source {
 fn container(spec: &str) -> Option<Source> {
     let splits = || spec.match_indices(':').map(|(at, _)| spec.split_at(at)).filter(|(path, _)| is_container(path));
     let (path, name) = splits().rev().find(|(path, _)| Path::new(path).is_file()).or_else(|| splits().next())?;
-    let name = Some(name.trim_start_matches(':').to_owned());
+    let name = name.strip_prefix(':').map(str::to_owned);
     let path = PathBuf::from(path);
     Some(match Format::of(&path)? {
         Format::Npz => Source::Npz { path, name },
@@ -219,4 +219,116 @@ fn tensor(path: &Path, name: Option<&str>) -> Result<Body, FileError> {
     let mut reader = BufReader::new(file);
     let layout = safetensors::find(&mut reader, length, name)?;
     Ok(Body::Elements { reader: Box::new(reader), layout, supply: Supply::Checked })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr1;
+
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::error::ErrorKind;
+    use crate::io::scratch::Scratch;
+    use crate::io::{save, write_whole};
+
+    fn npz(path: &str, name: Option<&str>) -> Source {
+        Source::Npz { path: path.into(), name: name.map(str::to_owned) }
+    }
+
+    #[test]
+    fn an_input_is_told_by_its_extension() {
+        let tests = [
+            ("-", Source::Stdin),
+            ("a.npy", Source::Npy("a.npy".into())),
+            ("dir.x/A.NPY", Source::Npy("dir.x/A.NPY".into())),
+            ("a.npz", npz("a.npz", None)),
+            ("a.npz:x", npz("a.npz", Some("x"))),
+            ("a.npz:", npz("a.npz", Some(""))),
+            ("a.npz::x", npz("a.npz", Some(":x"))),
+            ("a.npz:x.npy", npz("a.npz", Some("x.npy"))),
+            ("a.npz:x:y.npz:z", npz("a.npz", Some("x:y.npz:z"))),
+            ("a:b.npz:x", npz("a:b.npz", Some("x"))),
+            ("w.safetensors:l.0", Source::Safetensors { path: "w.safetensors".into(), name: Some("l.0".into()) }),
+            ("w.safetensors", Source::Safetensors { path: "w.safetensors".into(), name: None }),
+        ];
+        for (spec, expected) in tests {
+            assert_eq!(Source::parse(spec).unwrap(), expected, "{spec}");
+        }
+        for spec in ["", "a", ".npy", "a.txt", "a.txt:x", "a.npy:x", ":", ":::", "a.npz.gz", "dir.npy/"] {
+            let refused = Source::parse(spec).map(|source| source.open());
+            let error = refused.map_or_else(|error| error, |opened| opened.unwrap_err());
+            assert_eq!(error.kind(), &ErrorKind::File, "{spec}");
+        }
+        let message = Source::parse("a.bin").unwrap_err().to_string();
+        assert!(message.contains(".npy") && message.contains(".npz") && message.contains(".safetensors"), "{message}");
+    }
+
+    #[test]
+    fn the_longest_path_that_exists_is_the_file() {
+        let scratch = Scratch::new("prefix");
+        let whole = scratch.path("a.npz:b.npz:c.npy");
+        let spec = whole.to_str().unwrap();
+        let (short, long) = (scratch.path("a.npz"), scratch.path("a.npz:b.npz"));
+        assert_eq!(Source::parse(spec).unwrap(), npz(short.to_str().unwrap(), Some("b.npz:c.npy")));
+        for (file, expected) in [
+            (&short, npz(short.to_str().unwrap(), Some("b.npz:c.npy"))),
+            (&long, npz(long.to_str().unwrap(), Some("c.npy"))),
+            (&whole, Source::Npy(whole.clone())),
+        ] {
+            fs::write(file, b"").unwrap();
+            assert_eq!(Source::parse(spec).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_header_is_known_before_the_elements_are_read() {
+        let scratch = Scratch::new("inspect");
+        let array = AnyArray::from(arr1(&[1.0_f32, 2.0]).into_dyn());
+        for name in ["a.npy", "a.safetensors"] {
+            let path = scratch.path(name);
+            save(&path, &array).unwrap();
+            assert_eq!(inspect(&path).unwrap(), Header { dtype: Dtype::F32, shape: [2].into_iter().collect() });
+            assert_eq!(load(&path).unwrap(), array);
+            let mut bytes = fs::read(&path).unwrap();
+            bytes.pop();
+            fs::write(&path, bytes).unwrap();
+            let error = inspect(&path).unwrap_err();
+            assert_eq!(error.kind(), &ErrorKind::File);
+            assert!(error.message().contains("announces 8 bytes of elements, but there are 7"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_must_end_where_its_header_says() {
+        let scratch = Scratch::new("stream");
+        let array = AnyArray::from(arr1(&[1.0_f32, 2.0]).into_dyn());
+        let path = scratch.path("a.npy");
+        save(&path, &array).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let read = |bytes: Vec<u8>| {
+            let body = stream(Box::new(io::Cursor::new(bytes))).map_err(|error| error.named("s"))?;
+            Opened { name: "s".to_owned(), body }.read()
+        };
+        assert_eq!(read(whole.clone()).unwrap(), array);
+        assert!(read(whole[..whole.len() - 1].to_vec()).unwrap_err().message().contains("but there are 7"));
+        assert!(read([whole, vec![0]].concat()).unwrap_err().message().contains("but there are more"));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let scratch = Scratch::new("regular");
+        let directory = scratch.path("a.npy");
+        fs::create_dir(&directory).unwrap();
+        assert!(
+            load(&directory)
+                .unwrap_err()
+                .message()
+                .ends_with("not a regular file; `-` stands for an .npy file on a stream")
+        );
+        let missing = load(directory.join("b.npy")).unwrap_err();
+        assert_eq!((missing.kind(), missing.message().ends_with("no such file")), (&ErrorKind::File, true));
+        write_whole(scratch.path("c.npy"), |out| out.write_all(b"x")).unwrap();
+        // A file where a directory should be.
+        assert!(load(scratch.path("c.npy").join("d.npy")).unwrap_err().message().ends_with("no such file"));
+    }
 }

@@ -60,9 +60,8 @@ pub fn save_tensors(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let written = match Format::of(path) {
-        Some(Format::Safetensors) => {
-            Target::of(path).and_then(|target| target.replace(|out| safetensors::write(out, tensors, metadata)))
-        }
+        Some(Format::Safetensors) => safetensors::check_names(tensors)
+            .and_then(|()| Target::of(path)?.replace(|out| safetensors::write(out, tensors, metadata))),
         _ => Err(FileError::Extension { known: "`.safetensors`" }),
     };
     written.map_err(|error| error.of(path))
@@ -194,5 +193,140 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // Nothing can be done about a failure, and the error that led here is the one to report.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+    use ndarray::arr1;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::io::load;
+    use crate::io::scratch::Scratch;
+
+    fn some() -> AnyArray {
+        arr1(&[1.0_f32, 2.0]).into_dyn().into()
+    }
+
+    #[test]
+    fn a_failing_write_leaves_the_old_file_and_nothing_else() {
+        let scratch = Scratch::new("failing");
+        let path = scratch.path("a.txt");
+        let fail = |out: &mut dyn Write| {
+            // More than any buffer holds, so that part of it is in the file.
+            out.write_all(&[7; 100_000])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let error = write_whole(&path, fail).unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Machine);
+        assert!(error.message().contains("cannot write: no storage space"), "{error}");
+        assert!(scratch.names().is_empty());
+        write_whole(&path, |out| out.write_all(b"old")).unwrap();
+        write_whole(&path, fail).unwrap_err();
+        let panicked = std::panic::catch_unwind(|| write_whole(scratch.path("a.txt"), |_| panic!("in the writer")));
+        assert!(panicked.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(scratch.names(), ["a.txt"]);
+    }
+
+    #[test]
+    fn an_output_may_be_an_input() {
+        let scratch = Scratch::new("in-place");
+        for name in ["a.npy", "a.safetensors"] {
+            let path = scratch.path(name);
+            save(&path, &some()).unwrap();
+            let opened = crate::io::open(&path).unwrap();
+            save(&path, &arr1(&[9.0_f64]).into_dyn().into()).unwrap();
+            // What was opened before the write is still whole.
+            assert_eq!(opened.read().unwrap(), some());
+            assert_eq!(load(&path).unwrap(), arr1(&[9.0_f64]).into_dyn().into());
+        }
+        assert_eq!(scratch.names(), ["a.npy", "a.safetensors"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_known_before() {
+        let scratch = Scratch::new("check");
+        fs::create_dir(scratch.path("d.npy")).unwrap();
+        fs::write(scratch.path("f"), b"").unwrap();
+        let tests: &[(&str, Dtype, Option<ErrorKind>, &str)] = &[
+            ("a.npy", Dtype::F32, None, ""),
+            ("a.safetensors", Dtype::Bf16, None, ""),
+            ("a.npy", Dtype::Bf16, Some(ErrorKind::File), "no bf16; write to `.safetensors`"),
+            ("a.npz", Dtype::F32, Some(ErrorKind::File), "there are `.npy`, `.safetensors`"),
+            ("a", Dtype::F32, Some(ErrorKind::File), "there are `.npy`, `.safetensors`"),
+            ("d.npy", Dtype::F32, Some(ErrorKind::File), "not a regular file"),
+            ("none/a.npy", Dtype::F32, Some(ErrorKind::Machine), "cannot find its directory: "),
+            ("f/a.npy", Dtype::F32, Some(ErrorKind::Machine), "cannot write: "),
+        ];
+        for (name, dtype, kind, expected) in tests {
+            let path = scratch.path(name);
+            let array = some().cast(*dtype);
+            match (check_output(&path, *dtype), kind) {
+                (Ok(()), None) => save(&path, &array).unwrap(),
+                (Err(error), Some(kind)) => {
+                    assert_eq!(error.kind(), kind, "{name}");
+                    assert!(error.message().contains(expected), "{error}");
+                    assert_eq!(save(&path, &array).unwrap_err(), error);
+                }
+                (result, _) => panic!("{name}: {result:?}"),
+            }
+        }
+        assert!(check_output("-", Dtype::F64).is_ok());
+        assert_eq!(check_output("-", Dtype::Bf16).unwrap_err().kind(), &ErrorKind::File);
+        assert_eq!(scratch.names(), ["a.npy", "a.safetensors", "d.npy", "f"]);
+    }
+
+    #[test]
+    fn tensors_go_to_safetensors_only() {
+        let scratch = Scratch::new("tensors");
+        let (a, b) = (some(), AnyArray::from(arr1(&[bf16::ONE]).into_dyn()));
+        let path = scratch.path("g.safetensors");
+        save_tensors(&path, &[("out", &a), ("d0", &b)], &BTreeMap::new()).unwrap();
+        assert_eq!(load(format!("{}:d0", path.display())).unwrap(), b);
+        let error = save_tensors(&path, &[("a", &a), ("a", &b)], &BTreeMap::new()).unwrap_err();
+        assert_eq!((error.kind(), scratch.names().len()), (&ErrorKind::File, 1));
+        let error = save_tensors(scratch.path("g.npy"), &[("a", &a)], &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::File);
+    }
+
+    #[test]
+    fn writers_of_one_file_do_not_meet() {
+        let scratch = Scratch::new("threads");
+        let path = scratch.path("a.npy");
+        std::thread::scope(|scope| {
+            for value in 0_u8..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..5 {
+                        save(path, &arr1(&[f32::from(value); 5000]).into_dyn().into()).unwrap();
+                    }
+                });
+            }
+        });
+        let AnyArray::F32(last) = load(&path).unwrap() else { panic!("another dtype") };
+        assert!(last.iter().all(|value| *value == last[[0]]));
+        assert_eq!(scratch.names(), ["a.npy"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_permissions_stay() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let scratch = Scratch::new("links");
+        let (path, link) = (scratch.path("a.npy"), scratch.path("l.npy"));
+        fs::write(&path, b"").unwrap();
+        symlink(&path, &link).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        save(&link, &some()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(load(&path).unwrap(), some());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+        let error = save(&path, &some()).unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Machine);
+        assert!(error.message().contains("cannot write: permission denied"), "{error}");
     }
 }

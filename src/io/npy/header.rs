@@ -1,7 +1,7 @@
 //! The text of an `.npy` header: a Python dictionary of three keys, read without Python.
 //!
 //! Comes in: the bytes between the length field and the elements. Goes out: the three values, not yet judged. The
-//! language is the part of Python's that NumPy writes, and the spacing, key order and quotes that others write:
+//! language is the part of Python's that `NumPy` writes, and the spacing, key order and quotes that others write:
 //! a flat scan with no recursion, so that no nesting can exhaust the stack. Absent: escapes in strings, digits
 //! with underscores, other bases, comments, lists.
 

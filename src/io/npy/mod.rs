@@ -1,7 +1,7 @@
-//! The `.npy` format, versions 1.0, 2.0 and 3.0 (NumPy Enhancement Proposal 1).
+//! The `.npy` format, versions 1.0, 2.0 and 3.0 (`NumPy` Enhancement Proposal 1).
 //!
 //! Comes in: any stream. Goes out: a [`Layout`] that has been checked as far as a header can be, then the stream
-//! stands at the first element. Writing is version 1.0, little-endian, row-major, as NumPy itself does for these
+//! stands at the first element. Writing is version 1.0, little-endian, row-major, as `NumPy` itself does for these
 //! arrays.
 
 mod header;
@@ -17,11 +17,11 @@ use super::error::FileError;
 use crate::dtype::Dtype;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// The longest header text that is read. NumPy's own default is 10,000 bytes; 64 axes need fewer than 1,500.
+/// The longest header text that is read. `NumPy`'s own default is 10,000 bytes; 64 axes need fewer than 1,500.
 const HEADER_LIMIT: u64 = 1 << 16;
-/// NumPy starts the elements at a multiple of this.
+/// `NumPy` starts the elements at a multiple of this.
 const ALIGNMENT: usize = 64;
-/// The digits that NumPy holds free for the first size.
+/// The digits that `NumPy` holds free for the first size.
 const GROWTH_DIGITS: usize = 21;
 
 /// The head of an `.npy` stream.
@@ -118,7 +118,7 @@ fn element(descr: &str) -> Result<(Dtype, ByteOrder), HeaderError> {
     Err(HeaderError::NotYet { name, descr: descr.to_owned() })
 }
 
-/// How `descr` names a dtype; none for bf16, which NumPy has no code for.
+/// How `descr` names a dtype; none for bf16, which `NumPy` has no code for.
 pub(super) const fn descr(dtype: Dtype) -> Option<&'static str> {
     match dtype {
         Dtype::F32 => Some("<f4"),

@@ -5,6 +5,7 @@
 mod dtype;
 mod equation;
 mod error;
+pub mod io;
 mod lower;
 pub mod parse;
 pub mod path;

@@ -1,23 +1,100 @@
 //! A symbolic einsum compiler and interpreter with quantization as a first-class citizen.
+//!
+//! An equation is parsed, its operands joined in a contraction graph, the best order of contraction found, and that
+//! order lowered into array operations: a [`Plan`] of `dot_general` calls whose sides, axes and swaps are decided and
+//! recorded. A plan can be read, compared, saved, loaded and run; run with a [`QuantConfig`], every call is quantized
+//! by the sides that belong to it.
+//!
+//! ```
+//! use ndarray::Array;
+//! use qeinsum::{DotGeneralConfig, QEinsum};
+//!
+//! let q = Array::from_shape_fn((2, 4, 3, 8), |(b, s, h, d)| ((b + 3 * s + h) as f32 - d as f32) / 8.0);
+//! let k = Array::from_shape_fn((2, 5, 3, 8), |(b, s, h, d)| ((b + s) as f32 - (h * d) as f32) / 8.0);
+//! let scores = QEinsum::new("bqhd,bkhd->bhqk")?.with_config(DotGeneralConfig::v4().build()?);
+//! println!("{}", scores.plan(&[q.shape(), k.shape()])?);
+//! assert_eq!(scores.run((&q, &k))?.shape(), [2, 3, 4, 5]);
+//! # Ok::<(), qeinsum::Error>(())
+//! ```
+//!
+//! # Architecture
+//!
+//! One room per stage; arrows go down only. Each room's `mod.rs` says what comes in, what goes out and what is absent.
+//!
+//! ```text
+//!   text, sublists                                          names (networks)
+//!        │                                                       │
+//!   ┌────▼────┐  Ast: every place of the text                    │
+//!   │  parse  │  resolve(ast, ranks)                             │
+//!   └────┬────┘                                                  │
+//!        ▼                                                       ▼
+//!     Equation (labels, no ellipsis, explicit output)   +   Sizes (shapes bound)
+//!        │
+//!   ┌────▼────┐  ContractionGraph: operands and labels as nodes
+//!   │  graph  │
+//!   └────┬────┘
+//!   ┌────▼────┐  Path, its exact cost, its Certificate
+//!   │  path   │
+//!   └────┬────┘
+//!   ┌────▼────┐  Plan: squeeze, reduce_sum, diagonal, dot_general, transpose
+//!   │  lower  │  (knows no quantization)
+//!   └────┬────┘
+//!   ┌────▼────┐     ┌─────────┐  QuantConfig, scales, integers
+//!   │  exec   ◄─────┤  quant  ◄── rng: JAX's keys, bits and noise
+//!   └────┬────┘     └─────────┘
+//!   ┌────▼────┐  float and integer products, sums (knows axes, no labels)
+//!   │ kernel  │
+//!   └─────────┘
+//! ```
+//!
+//! - `parse` never sees a size, `path` never sees an axis, `lower` never sees a configuration, `exec` never sees a
+//!   label, `quant`, `kernel` and `rng` never see an equation.
+//! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
+//!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
+//! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
+//! - [`Plan::verify`] proves a plan against its equation without trusting who made it.
+//! - `unsafe` stands in `kernel` only.
+//!
+//! # Numbers
+//!
+//! The quantized path repeats the arithmetic of the original (AQT as shipped in fjformer) bit for bit, its flushing of
+//! subnormals and its inexact logarithm included; [`quant`] documents where it departs on purpose. Float products and
+//! sums are *defined*: blocks of 1,024 terms, each a chain of fused multiply-adds from zero in the order of the
+//! contracting labels, added as a pairwise tree. So every machine, instruction set and thread count gives the same bits.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed"))]
 
+mod dot;
 mod dtype;
 mod equation;
 mod error;
+mod exec;
+mod graph;
 pub mod io;
+mod kernel;
 mod lower;
+mod operands;
 pub mod parse;
 pub mod path;
+mod qeinsum;
 pub mod quant;
 pub mod rng;
 mod sizes;
 mod span;
 
+pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use lower::{Axes, AxisPair, DimensionNumbers, Orientation};
+pub use exec::{CallRecord, Factor, SideRecord, Sums, interpret};
+pub use graph::ContractionGraph;
+pub use kernel::Element;
+pub use lower::{
+    Axes, AxisPair, DimensionNumbers, Group, Layout, Op, Orientation, PLAN_FORMAT, PLANNER_VERSION, Plan, Slice, Step,
+    SymbolicPlan, Value, ValueId,
+};
+pub use operands::{Operand, Operands};
+pub use qeinsum::{Compiled, QEinsum};
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;
 pub use sizes::{Shape, Sizes};

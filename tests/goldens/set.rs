@@ -37,6 +37,7 @@ enum Use {
 
 pub struct Set {
     pub name: String,
+    bytes: Vec<u8>,
     arrays: BTreeMap<String, (Golden, Dtype, Use)>,
     documents: BTreeMap<&'static str, Value>,
     pub differences: Vec<String>,
@@ -65,7 +66,17 @@ impl Set {
                 documents.insert(document, value);
             }
         }
-        Ok(Self { name, arrays, documents, differences: Vec::new() })
+        Ok(Self { name, bytes, arrays, documents, differences: Vec::new() })
+    }
+
+    /// The arrays as they are stored.
+    pub fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("read before")
+    }
+
+    /// Notes that an array was compared elsewhere.
+    pub fn mark_compared(&mut self, name: &str) {
+        self.expected(name);
     }
 
     pub fn document(&self, name: &str) -> Option<Value> {

@@ -1,0 +1,135 @@
+//! Snapshots of plans: each shows the equation, the path and the plan, so that a diff names the pass that changed.
+
+use qeinsum::{Plan, QEinsum};
+
+use crate::snapshot;
+
+struct Case {
+    /// Words for the file name.
+    name: &'static str,
+    equation: &'static str,
+    shapes: &'static [&'static [usize]],
+}
+
+const fn case(name: &'static str, equation: &'static str, shapes: &'static [&'static [usize]]) -> Case {
+    Case { name, equation, shapes }
+}
+
+const CASES: &[Case] = &[
+    case("matrix_product", "ij,jk->ik", &[&[64, 32], &[32, 16]]),
+    case("matrix_product_transposed", "ij,jk->ki", &[&[64, 32], &[32, 16]]),
+    case("implicit_output", "kj,ik", &[&[3, 4], &[2, 3]]),
+    case("batched_product", "bij,bjk->bik", &[&[8, 64, 32], &[8, 32, 16]]),
+    case("batch_in_the_middle", "bij,bjk->ibk", &[&[2, 3, 4], &[2, 4, 5]]),
+    case("attention_scores", "bqhd,bkhd->bhqk", &[&[2, 128, 8, 64], &[2, 128, 8, 64]]),
+    case("attention_values", "bhqk,bkhd->bqhd", &[&[2, 8, 128, 128], &[2, 128, 8, 64]]),
+    case("attention_whole", "bqhd,bkhd,bkhe->bqhe", &[&[2, 16, 4, 8], &[2, 24, 4, 8], &[2, 24, 4, 8]]),
+    case("chain_of_four", "ab,bc,cd,de->ae", &[&[64, 8], &[8, 64], &[64, 8], &[8, 64]]),
+    case("scalar_and_matrices", ",ab,bc->ac", &[&[], &[3, 4], &[4, 5]]),
+    case("outer_product", "i,j->ji", &[&[3], &[4]]),
+    case("inner_product", "i,i->", &[&[100], &[100]]),
+    case("hadamard", "ij,ji->ij", &[&[3, 4], &[4, 3]]),
+    case("trace", "ii->", &[&[5, 5]]),
+    case("diagonal", "iji->ji", &[&[5, 3, 5]]),
+    case("transpose", "ijk->kij", &[&[3, 4, 5]]),
+    case("sum_of_one_axis", "ij->j", &[&[3, 4]]),
+    case("dangling_sum", "xa,ab,bc->c", &[&[100, 100], &[100, 100], &[100, 100]]),
+    case("diagonal_then_product", "iij,jk->ik", &[&[3, 3, 4], &[4, 5]]),
+    case("broadcast_contracted", "ij,jk->ik", &[&[3, 1], &[4, 5]]),
+    case("broadcast_batch", "bij,bjk->bik", &[&[1, 3, 4], &[2, 4, 5]]),
+    case("broadcast_kept", "ij,jk,kl->ijl", &[&[3, 1], &[1, 4], &[4, 2]]),
+    case("ellipsis", "...ij,...jk->...ik", &[&[5, 1, 3, 4], &[2, 4, 5]]),
+    case("ellipsis_summed", "i...,i->i", &[&[3, 4, 5], &[3]]),
+    case("hyperedge", "ai,bi,ci,di,ei->abcde", &[&[2, 9], &[3, 9], &[2, 9], &[3, 9], &[2, 9]]),
+    case("tucker", "abc,ia,jb,kc->ijk", &[&[4, 5, 6], &[20, 4], &[20, 5], &[20, 6]]),
+    case("matricized_product", "ijk,jr,kr->ir", &[&[30, 20, 10], &[20, 5], &[10, 5]]),
+    case("tensor_ring", "aib,bjc,cka->ijk", &[&[3, 8, 3], &[3, 8, 3], &[3, 8, 3]]),
+    case("multi_contract", "abc,cbd->da", &[&[2, 3, 4], &[4, 3, 5]]),
+    case("empty_contraction", "ij,jk->ik", &[&[3, 0], &[0, 2]]),
+    case("disconnected", "ab,cd->adcb", &[&[2, 3], &[4, 5]]),
+];
+
+#[test]
+fn plans_read_as_they_did() {
+    for Case { name, equation, shapes } in CASES {
+        let qe = QEinsum::new(equation).unwrap();
+        let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
+        let plan = qe.plan(shapes).unwrap();
+        let resolved = qe.equation(&ranks).unwrap();
+        let text = format!("written {}\nresolved {resolved}\n\n{plan}", qe.ast());
+        snapshot::assert(&format!("plan__{name}"), equation, &text);
+    }
+}
+
+#[test]
+fn named_and_symbolic_plans_read_as_they_did() {
+    let named = QEinsum::named("batch time chan, chan out -> batch time out").unwrap();
+    let plan = named.plan(&[&[2, 3, 4], &[4, 5]]).unwrap();
+    snapshot::assert("plan__named", "batch time chan, chan out -> batch time out", &plan.to_string());
+    for (name, equation) in [
+        ("batched_product", "bij,bjk->bik"),
+        ("chain_of_four", "ab,bc,cd,de->ae"),
+        ("ellipsis", "...ij,...jk->...ik"),
+        ("scalars", ",->"),
+        ("one_operand", "iij->j"),
+    ] {
+        let symbolic = QEinsum::new(equation).unwrap().symbolic().unwrap();
+        snapshot::assert(&format!("symbolic__{name}"), equation, &symbolic.to_string());
+    }
+}
+
+#[test]
+fn a_plan_is_the_same_after_a_round_trip_through_json() {
+    for Case { equation, shapes, .. } in CASES {
+        let plan = QEinsum::new(equation).unwrap().plan(shapes).unwrap();
+        let loaded = Plan::from_json(&plan.to_json()).unwrap_or_else(|error| panic!("{equation}: {error}"));
+        assert_eq!(loaded, plan, "{equation}");
+        assert_eq!(loaded.to_json(), plan.to_json(), "{equation}");
+    }
+}
+
+/// Every number, word and flag of a plan's JSON is load-bearing: changing one is noticed, or changes nothing.
+#[test]
+fn a_plan_that_was_tampered_with_is_refused() {
+    for Case { equation, shapes, .. } in CASES {
+        let plan = QEinsum::new(equation).unwrap().plan(shapes).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+        let mut tampered = 0;
+        for pointer in ["/path", "/ssa_path", "/values", "/steps", "/result", "/shapes", "/sizes", "/inputs", "/output"] {
+            let mut places = Vec::new();
+            leaves(json.pointer(pointer).unwrap(), pointer.to_owned(), &mut places);
+            for place in places {
+                let mut changed = json.clone();
+                let leaf = changed.pointer_mut(&place).unwrap();
+                *leaf = match leaf.clone() {
+                    serde_json::Value::Number(number) => (number.as_u64().unwrap() + 1).into(),
+                    serde_json::Value::Bool(flag) => (!flag).into(),
+                    serde_json::Value::String(text) => format!("{text}x").into(),
+                    other => other,
+                };
+                // Step costs are derived again and not read.
+                if place.ends_with("/multiplications") || place.ends_with("/elements") {
+                    continue;
+                }
+                tampered += 1;
+                if let Ok(loaded) = Plan::from_json(&changed.to_string()) {
+                    panic!("{equation}: {place} changed, and the plan was loaded:\n{loaded}");
+                }
+            }
+        }
+        assert!(tampered > 5, "{equation}");
+    }
+}
+
+fn leaves(value: &serde_json::Value, place: String, out: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Array(values) => {
+            values.iter().enumerate().for_each(|(at, value)| leaves(value, format!("{place}/{at}"), out));
+        }
+        serde_json::Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| leaves(value, format!("{place}/{name}"), out));
+        }
+        serde_json::Value::Null => {}
+        _ => out.push(place),
+    }
+}

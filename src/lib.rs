@@ -3,6 +3,7 @@
 mod dtype;
 mod equation;
 mod error;
+pub mod graph;
 mod lower;
 pub mod path;
 mod sizes;

@@ -92,6 +92,21 @@ impl fmt::Display for EquationError {
 }
 
 impl Equation {
+    /// The equation whose operands' axes and whose output's axes have these names.
+    ///
+    /// An error where there is no operand, or the output has an unknown name or one name twice.
+    ///
+    /// ```
+    /// use qeinsum::{Equation, Syntax};
+    /// let equation = Equation::new(Syntax::Compact, &[vec!["i", "j"], vec!["j"]], &["i"])?;
+    /// assert_eq!(equation.to_string(), "ij,j->i");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn new<S: AsRef<str>>(syntax: Syntax, operands: &[Vec<S>], output: &[S]) -> crate::Result<Self> {
+        Self::from_names(syntax, operands, output)
+            .map_err(|error| crate::Error::new(crate::ErrorKind::Syntax, error.to_string()))
+    }
+
     /// Interns the names of each operand's axes and of the output's.
     pub(crate) fn from_names<S: AsRef<str>>(
         syntax: Syntax,

@@ -56,6 +56,11 @@ impl From<SizeError> for Error {
 }
 
 impl Sizes {
+    /// One shape per operand; an error where they do not fit the equation.
+    pub fn new<S: AsRef<[usize]>>(equation: &Equation, shapes: &[S]) -> crate::Result<Self> {
+        Ok(Self::bind(equation, shapes)?)
+    }
+
     /// Binds one shape per operand.
     pub(crate) fn bind<S: AsRef<[usize]>>(equation: &Equation, shapes: &[S]) -> Result<Self, SizeError> {
         let operands = equation.operands();

@@ -3,11 +3,29 @@
 //! In comes a [`ContractionGraph`](crate::graph::ContractionGraph); out goes a [`Path`] with its exact cost and a
 //! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
 
+mod certificate;
+mod cost;
+mod evaluate;
+mod greedy;
+mod number;
+mod objective;
+mod optimal;
+mod problem;
+mod search;
+mod terms;
+mod tree;
+
 use std::fmt;
 
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
+
+pub use certificate::Certificate;
+pub use cost::Cost;
+pub use evaluate::{PathCost, StepCost, evaluate};
+pub use objective::Objective;
+pub use search::{Found, Optimizer, SearchOptions, given, search};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

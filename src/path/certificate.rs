@@ -1,0 +1,67 @@
+//! What is known about how good a path is.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::Cost;
+
+/// How good a path is known to be, for the objective it was searched for.
+///
+/// ```
+/// use qeinsum::path::{Certificate, Cost};
+/// assert!(Certificate::Optimal.is_optimal());
+/// let unproved = Certificate::Unproved { lower_bound: Cost::from(40_usize) };
+/// assert_eq!(unproved.to_string(), "not proved optimal: no path scores below 40");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Certificate {
+    /// No path scores lower, those with outer products included.
+    Optimal,
+    /// No path without outer products scores lower (of operands that no label joins: none that contracts each
+    /// connected part by itself, without outer products).
+    OptimalConnected,
+    /// The path was found by a rule of thumb, or the search ended at its limit of work.
+    Unproved {
+        /// What no path scores below.
+        lower_bound: Cost,
+    },
+    /// The path was given, and not searched for.
+    Given,
+}
+
+impl Certificate {
+    /// Whether the path is proved to be the best of all.
+    pub fn is_optimal(&self) -> bool {
+        *self == Self::Optimal
+    }
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Optimal => f.write_str("proved optimal over all paths"),
+            Self::OptimalConnected => f.write_str("proved optimal over all paths without outer products"),
+            Self::Unproved { lower_bound } => {
+                write!(f, "not proved optimal: no path scores below {lower_bound}")
+            }
+            Self::Given => f.write_str("given"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_survive_json() {
+        let unproved = Certificate::Unproved { lower_bound: Cost::from(7_usize) };
+        assert_eq!(serde_json::to_string(&unproved).unwrap(), r#"{"kind":"unproved","lower_bound":"7"}"#);
+        for certificate in [Certificate::Optimal, Certificate::OptimalConnected, unproved, Certificate::Given] {
+            let text = serde_json::to_string(&certificate).unwrap();
+            assert_eq!(serde_json::from_str::<Certificate>(&text).unwrap(), certificate);
+        }
+    }
+}

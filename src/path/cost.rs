@@ -1,0 +1,288 @@
+//! Exact costs, of any size.
+//!
+//! In come products and sums of sizes; out go decimals, an order, and logarithms for display that are the same on
+//! every machine. Nothing here rounds a cost.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul};
+
+use num_bigint::BigUint;
+use num_traits::ToPrimitive as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, ErrorKind};
+
+/// A count of multiplications or elements: a natural number without bound.
+///
+/// Up to 2^128 it is a machine integer. Serialized it is a string of decimal digits, since JSON readers round.
+///
+/// ```
+/// use qeinsum::path::Cost;
+/// let cost = Cost::from(1_u128 << 100) * Cost::from(1_u128 << 100) + Cost::from(1);
+/// assert_eq!(cost.to_string(), "1606938044258990275541962092341162602522202993782792835301377");
+/// assert_eq!(cost.log2(), 200.0);
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Cost(Repr);
+
+/// `Big` holds only what `Small` cannot, so the derived order and equality are those of the numbers.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Repr {
+    Small(u128),
+    Big(BigUint),
+}
+
+impl Cost {
+    /// Nothing.
+    pub const ZERO: Self = Self(Repr::Small(0));
+    /// One multiplication or element.
+    pub const ONE: Self = Self(Repr::Small(1));
+
+    fn from_big(value: BigUint) -> Self {
+        Self(value.to_u128().map_or(Repr::Big(value), Repr::Small))
+    }
+
+    fn to_big(&self) -> BigUint {
+        match &self.0 {
+            Repr::Small(value) => BigUint::from(*value),
+            Repr::Big(value) => value.clone(),
+        }
+    }
+
+    /// Half of the cost, rounded up.
+    pub(super) fn half(&self) -> Self {
+        match &self.0 {
+            Repr::Small(value) => Self(Repr::Small(value.div_ceil(2))),
+            Repr::Big(value) => Self::from_big((value + 1_u32) >> 1),
+        }
+    }
+
+    /// The power of two with this exponent.
+    pub(super) fn power_of_two(exponent: u32) -> Self {
+        Self::from_big(BigUint::from(1_u32) << exponent)
+    }
+
+    /// The number, where 128 bits hold it.
+    pub fn to_u128(&self) -> Option<u128> {
+        match self.0 {
+            Repr::Small(value) => Some(value),
+            Repr::Big(_) => None,
+        }
+    }
+
+    /// The nearest double, infinite beyond their range.
+    pub fn to_f64(&self) -> f64 {
+        match &self.0 {
+            Repr::Small(value) => *value as f64,
+            Repr::Big(value) => value.to_f64().unwrap_or(f64::INFINITY),
+        }
+    }
+
+    /// The number of binary digits: 0 for zero.
+    pub fn bits(&self) -> u64 {
+        match &self.0 {
+            Repr::Small(value) => u64::from(u128::BITS - value.leading_zeros()),
+            Repr::Big(value) => value.bits(),
+        }
+    }
+
+    /// The logarithm to base 2, for display: exact for powers of two, else right to about 15 digits; the same bits
+    /// on every machine. Minus infinity for zero.
+    pub fn log2(&self) -> f64 {
+        let bits = self.bits();
+        if bits == 0 {
+            return f64::NEG_INFINITY;
+        }
+        // The 64 leading digits, as a number in [1, 2).
+        let lead = match &self.0 {
+            Repr::Small(value) => (value << (128 - bits)) >> 64,
+            Repr::Big(value) => (value >> (bits - 64)).to_u128().unwrap_or(1 << 63),
+        };
+        let mantissa = lead as f64 / (1_u64 << 63) as f64;
+        (bits - 1) as f64 + ln(mantissa) / std::f64::consts::LN_2
+    }
+
+    /// The logarithm to base 10, for display: exact for powers of ten, else right to about 15 digits; the same bits
+    /// on every machine. Minus infinity for zero.
+    pub fn log10(&self) -> f64 {
+        if *self == Self::ZERO {
+            return f64::NEG_INFINITY;
+        }
+        let digits = self.to_string();
+        let lead: f64 =
+            digits[..digits.len().min(17)].bytes().fold(0.0, |lead, digit| lead * 10.0 + f64::from(digit - b'0'));
+        let unit = (1..digits.len().min(17)).fold(1.0, |unit: f64, _| unit * 10.0);
+        (digits.len() - 1) as f64 + ln(lead / unit) / std::f64::consts::LN_10
+    }
+}
+
+/// The natural logarithm of a number in [1, 10] by the series of the inverse hyperbolic tangent, with IEEE
+/// operations only: a platform's `ln` differs between platforms.
+fn ln(x: f64) -> f64 {
+    let mut halvings = 0.0;
+    let mut x = x;
+    while x > std::f64::consts::SQRT_2 {
+        x /= 2.0;
+        halvings += 1.0;
+    }
+    let z = (x - 1.0) / (x + 1.0);
+    let square = z * z;
+    // |z| <= 0.172, so the terms left out are below 2^-60.
+    let series = (0..12).rev().fold(0.0, |sum, k| sum * square + 1.0 / f64::from(2 * k + 1));
+    halvings * std::f64::consts::LN_2 + 2.0 * z * series
+}
+
+impl From<u128> for Cost {
+    fn from(value: u128) -> Self {
+        Self(Repr::Small(value))
+    }
+}
+
+impl From<usize> for Cost {
+    fn from(value: usize) -> Self {
+        Self(Repr::Small(value as u128))
+    }
+}
+
+impl Add<&Cost> for &Cost {
+    type Output = Cost;
+
+    fn add(self, other: &Cost) -> Cost {
+        if let (Repr::Small(a), Repr::Small(b)) = (&self.0, &other.0)
+            && let Some(sum) = a.checked_add(*b)
+        {
+            return Cost(Repr::Small(sum));
+        }
+        Cost::from_big(self.to_big() + other.to_big())
+    }
+}
+
+impl Mul<&Cost> for &Cost {
+    type Output = Cost;
+
+    fn mul(self, other: &Cost) -> Cost {
+        if let (Repr::Small(a), Repr::Small(b)) = (&self.0, &other.0)
+            && let Some(product) = a.checked_mul(*b)
+        {
+            return Cost(Repr::Small(product));
+        }
+        Cost::from_big(self.to_big() * other.to_big())
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        &self + &other
+    }
+}
+
+impl Mul for Cost {
+    type Output = Self;
+
+    fn mul(self, other: Self) -> Self {
+        &self * &other
+    }
+}
+
+impl AddAssign<&Cost> for Cost {
+    fn add_assign(&mut self, other: &Cost) {
+        *self = &*self + other;
+    }
+}
+
+impl<'a> Sum<&'a Cost> for Cost {
+    fn sum<I: Iterator<Item = &'a Cost>>(costs: I) -> Self {
+        costs.fold(Self::ZERO, |sum, cost| &sum + cost)
+    }
+}
+
+/// All of its decimal digits.
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Small(value) => value.fmt(f),
+            Repr::Big(value) => value.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Cost {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::new(ErrorKind::Plan, "a cost is a string of decimal digits");
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(bad());
+        }
+        match text.parse() {
+            Ok(value) => Ok(Self(Repr::Small(value))),
+            Err(_) => Ok(Self::from_big(text.parse().map_err(|_| bad())?)),
+        }
+    }
+}
+
+impl Serialize for Cost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(|error: Error| serde::de::Error::custom(error.message()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn power(base: u128, exponent: usize) -> Cost {
+        (0..exponent).fold(Cost::ONE, |power, _| power * Cost::from(base))
+    }
+
+    #[test]
+    fn arithmetic_is_exact_across_the_border_of_128_bits() {
+        let top = Cost::from(u128::MAX);
+        let above = &top + &Cost::ONE;
+        assert_eq!(above.to_string(), "340282366920938463463374607431768211456");
+        assert!(above > top && top < above && above.to_u128().is_none());
+        assert_eq!(above, power(2, 128));
+        assert_eq!(&above * &Cost::ZERO, Cost::ZERO);
+        assert_eq!(power(3, 100).to_string(), "515377520732011331036461129765621272702107522001");
+        assert_eq!([top.clone(), Cost::ONE].iter().sum::<Cost>(), above);
+    }
+
+    #[test]
+    fn logarithms_are_exact_where_they_are_whole() {
+        for exponent in [0, 1, 3, 52, 53, 64, 127, 128, 129, 500] {
+            assert_eq!(power(2, exponent).log2(), exponent as f64);
+        }
+        for exponent in [0, 1, 2, 3, 15, 16, 17, 22, 23, 38, 39, 300] {
+            assert_eq!(power(10, exponent).log10(), exponent as f64);
+        }
+        for (cost, log10) in
+            [(2_u128, 0.301_029_995_663_981_2), (40960, 4.612_359_947_967_774), (999_999_999, 8.999_999_999_565_706)]
+        {
+            assert!((Cost::from(cost).log10() - log10).abs() < 1e-14, "{cost}");
+        }
+        assert!((power(7, 200).log2() - 561.470_984_411_520_7).abs() < 1e-12);
+        assert_eq!(Cost::ZERO.log2(), f64::NEG_INFINITY);
+        assert_eq!(Cost::ZERO.log10(), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn costs_are_strings_of_digits_in_json() {
+        for cost in [Cost::ZERO, Cost::from(40960_usize), power(10, 60)] {
+            let text = serde_json::to_string(&cost).unwrap();
+            assert_eq!(text, format!("\"{cost}\""));
+            assert_eq!(serde_json::from_str::<Cost>(&text).unwrap(), cost);
+        }
+        for bad in ["\"\"", "\"-1\"", "\"+1\"", "\"1e3\"", "7"] {
+            assert!(serde_json::from_str::<Cost>(bad).is_err(), "{bad}");
+        }
+    }
+}

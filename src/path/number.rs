@@ -1,0 +1,129 @@
+//! The numbers that the exact search counts in: as narrow as the problem allows.
+//!
+//! A search never looks at a score above its bound, so narrow numbers may saturate: what saturates is above the
+//! bound. Which numbers are wide enough is decided once, where a search starts.
+
+use super::cost::Cost;
+
+/// A natural number that adds and multiplies without wrapping.
+pub(super) trait Number: Clone + Ord {
+    const ZERO: Self;
+    const ONE: Self;
+
+    /// The number, or the largest of its kind.
+    fn saturated(value: u128) -> Self;
+
+    /// The cost, or the largest number of this kind.
+    fn from_cost(cost: &Cost) -> Self;
+
+    fn to_cost(&self) -> Cost;
+
+    fn plus(&self, other: &Self) -> Self;
+
+    fn times(&self, other: &Self) -> Self;
+
+    /// The exponent of the largest power of two that is not above the number; 0 for zero.
+    fn exponent(&self) -> u32;
+
+    /// The power of two with this exponent.
+    fn power_of_two(exponent: u32) -> Self;
+}
+
+impl Number for u64 {
+    const ZERO: Self = 0;
+    const ONE: Self = 1;
+
+    fn saturated(value: u128) -> Self {
+        Self::try_from(value).unwrap_or(Self::MAX)
+    }
+
+    fn from_cost(cost: &Cost) -> Self {
+        cost.to_u128().map_or(Self::MAX, Self::saturated)
+    }
+
+    fn to_cost(&self) -> Cost {
+        Cost::from(u128::from(*self))
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        self.saturating_add(*other)
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        self.saturating_mul(*other)
+    }
+
+    fn exponent(&self) -> u32 {
+        self.checked_ilog2().unwrap_or(0)
+    }
+
+    fn power_of_two(exponent: u32) -> Self {
+        1_u64.checked_shl(exponent).unwrap_or(Self::MAX)
+    }
+}
+
+impl Number for u128 {
+    const ZERO: Self = 0;
+    const ONE: Self = 1;
+
+    fn saturated(value: u128) -> Self {
+        value
+    }
+
+    fn from_cost(cost: &Cost) -> Self {
+        cost.to_u128().unwrap_or(Self::MAX)
+    }
+
+    fn to_cost(&self) -> Cost {
+        Cost::from(*self)
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        self.saturating_add(*other)
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        self.saturating_mul(*other)
+    }
+
+    fn exponent(&self) -> u32 {
+        self.checked_ilog2().unwrap_or(0)
+    }
+
+    fn power_of_two(exponent: u32) -> Self {
+        1_u128.checked_shl(exponent).unwrap_or(Self::MAX)
+    }
+}
+
+impl Number for Cost {
+    const ZERO: Self = Cost::ZERO;
+    const ONE: Self = Cost::ONE;
+
+    fn saturated(value: u128) -> Self {
+        Cost::from(value)
+    }
+
+    fn from_cost(cost: &Cost) -> Self {
+        cost.clone()
+    }
+
+    fn to_cost(&self) -> Cost {
+        self.clone()
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        self + other
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        self * other
+    }
+
+    fn exponent(&self) -> u32 {
+        self.bits().saturating_sub(1) as u32
+    }
+
+    fn power_of_two(exponent: u32) -> Self {
+        Cost::power_of_two(exponent)
+    }
+}

@@ -1,0 +1,356 @@
+//! The exact search: best-first over sets of operands.
+//!
+//! In come [`Terms`], an objective and the score of a tree that is known; out goes the best tree, if it is found
+//! within the limit of work, or else what no tree scores below.
+//!
+//! A queue holds sets of operands by the score of the best tree known for each. The cheapest set leaves it: its
+//! score is final, since a union scores no less than its parts. It is joined with every final set it can be joined
+//! with, and the unions enter the queue. A union is dropped where what is known already shows that no tree through
+//! it scores as low as the bound; ties are never dropped.
+//!
+//! # Ties
+//!
+//! Of trees that score alike, the one that joins earlier operands first is chosen, decided from the last step
+//! downwards: of two ways to split a set, look at the part that has the set's first operand, and at the first operand
+//! that is in this part one way but not the other; the way that has it there wins. So `((1,2),0),3` wins over
+//! `((1,2),3),0`. No hash order and no order of discovery takes part in this.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::number::Number;
+use super::objective::Combining;
+use super::problem::{MOST_OPERANDS, Problem, Set, members};
+use super::terms::Terms;
+use crate::path::{Cost, Objective};
+
+/// The trees that a search looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Trees {
+    /// Those in which the two sides of every step share a label.
+    Connected,
+    /// All of them.
+    All,
+}
+
+/// What a search is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) terms: &'a Terms,
+    pub(super) objective: Objective,
+    pub(super) trees: Trees,
+    /// The score of a tree that is known. Trees that score above are not looked for.
+    pub(super) upper: &'a Cost,
+    /// The elements that no result may exceed, where there is such a limit.
+    pub(super) largest: Option<&'a Cost>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// The joins of the best tree found, none where none scores as low as the bound.
+    pub(super) joins: Option<Vec<[usize; 2]>>,
+    pub(super) proof: Proof,
+}
+
+/// Whether a search went to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Proof {
+    /// No tree of those asked for scores below the answer (without one: below the bound, and none reaches it).
+    Complete,
+    /// The work ran out. No tree scores below this.
+    Cut(Cost),
+}
+
+/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time.
+const LOOK: u64 = 1;
+const SCORE: u64 = 8;
+const ENTER: u64 = 64;
+
+/// Searches until the answer is proved or `work` is used up; `None` for more than 128 operands.
+pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> {
+    if question.terms.operands.len() > MOST_OPERANDS {
+        return None;
+    }
+    let widest = question.largest.map_or(question.upper, |largest| largest.max(question.upper));
+    // Saturated numbers must lie above every bound, hence one bit to spare.
+    Some(match widest.bits() {
+        0..=63 => Search::<u64>::new(question).run(work),
+        64..=127 => Search::<u128>::new(question).run(work),
+        _ => Search::<Cost>::new(question).run(work),
+    })
+}
+
+/// A set of operands and the best tree known for it.
+struct Node<N> {
+    set: Set,
+    score: N,
+    elements: N,
+    /// The nodes of the two parts, that with the set's first operand first; an operand's own id where it is one.
+    parts: [u32; 2],
+    done: bool,
+}
+
+struct Search<N> {
+    problem: Problem<N>,
+    objective: Objective,
+    trees: Trees,
+    upper: N,
+    largest: Option<N>,
+    nodes: Vec<Node<N>>,
+    /// The legs of each node, `problem.words()` words each.
+    legs: Vec<u64>,
+    ids: HashMap<Set, u32, BuildHasherDefault<SetHasher>>,
+    queue: BinaryHeap<Reverse<(N, u32)>>,
+    /// Per operand, the final sets that have it, by rising score.
+    with: Vec<Vec<(Set, u32)>>,
+    /// Per exponent of the elements, the final sets, by rising score. Empty where only connected trees count.
+    sized: Vec<Vec<(Set, u32)>>,
+    scratch: Vec<u64>,
+    work: u64,
+}
+
+impl<N: Number> Search<N> {
+    fn new(question: Question<'_>) -> Self {
+        let problem: Problem<N> = Problem::new(question.terms);
+        let mut search = Self {
+            objective: question.objective,
+            trees: question.trees,
+            upper: N::from_cost(question.upper),
+            largest: question.largest.map(N::from_cost),
+            nodes: Vec::new(),
+            legs: Vec::new(),
+            ids: HashMap::default(),
+            queue: BinaryHeap::new(),
+            with: vec![Vec::new(); problem.operands()],
+            sized: Vec::new(),
+            scratch: Vec::new(),
+            work: 0,
+            problem,
+        };
+        for operand in 0..search.problem.operands() {
+            search.scratch.clear();
+            search.scratch.extend_from_slice(search.problem.legs(operand));
+            let elements = search.problem.elements(&search.scratch);
+            search.enter(1 << operand, N::ZERO, elements, [operand as u32; 2]);
+        }
+        search
+    }
+
+    fn run(mut self, work: &mut u64) -> Answer {
+        let full = self.problem.full();
+        // Where a step can add nothing, a part of a best tree may leave the queue after the whole of it.
+        let steps_count = self.objective.combining() == Combining::Sum && !self.problem.has_zero();
+        let mut proof = Proof::Complete;
+        while let Some(Reverse((score, id))) = self.queue.pop() {
+            let node = &self.nodes[id as usize];
+            if node.done || node.score != score {
+                continue;
+            }
+            let found = self.ids.get(&full).map(|&full| &self.nodes[full as usize].score);
+            if found.is_some_and(|found| steps_count && score >= *found) {
+                break;
+            }
+            if self.work > *work {
+                let least = self.least_left(id).min(self.upper.clone());
+                if found.is_none_or(|found| *found > least) {
+                    proof = Proof::Cut(least.to_cost());
+                }
+                break;
+            }
+            self.finish(id);
+        }
+        *work = work.saturating_sub(self.work);
+        let joins = self.ids.get(&full).map(|&id| self.joins(id));
+        Answer { joins, proof }
+    }
+
+    /// What no tree scores below that still has to be found, `next` being the first set not final.
+    fn least_left(&self, next: u32) -> N {
+        let left = self.queue.iter().map(|Reverse((_, id))| *id).chain([next]);
+        let scores = left.map(|id| &self.nodes[id as usize]).filter(|node| !node.done).map(|node| {
+            if node.set == self.problem.full() { node.score.clone() } else { self.outlook(&node.score, &node.elements) }
+        });
+        scores.min().unwrap_or(N::ZERO)
+    }
+
+    /// What no tree scores below that has a part of this score and elements.
+    fn outlook(&self, score: &N, elements: &N) -> N {
+        if self.problem.has_zero() {
+            return score.clone();
+        }
+        self.objective.combine(score, &self.objective.consuming(elements))
+    }
+
+    /// Takes the set for final and joins it with all final sets that it can be joined with.
+    fn finish(&mut self, id: u32) {
+        let node = &mut self.nodes[id as usize];
+        node.done = true;
+        let set = node.set;
+        let exponent = node.elements.exponent() as usize;
+        for operand in members(set) {
+            self.with[operand].push((set, id));
+        }
+        let neighbours = self.problem.neighbours(set);
+        for operand in members(neighbours) {
+            let count = self.in_reach(id, &self.with[operand], &N::ZERO);
+            self.work += count as u64 * LOOK;
+            // Sets entered while this goes on are not final, so the list does not grow.
+            for index in 0..count {
+                let (other, partner) = self.with[operand][index];
+                // Of the lists that have this partner, only that of its first neighbour counts.
+                if other & set == 0 && (other & neighbours).trailing_zeros() as usize == operand {
+                    self.consider(id, partner);
+                }
+            }
+        }
+        if self.trees == Trees::All {
+            if self.sized.len() <= exponent {
+                self.sized.resize(exponent + 1, Vec::new());
+            }
+            self.sized[exponent].push((set, id));
+            for exponent in 0..self.sized.len() {
+                if self.sized[exponent].is_empty() {
+                    continue;
+                }
+                let least = self.outer_product(id, exponent as u32);
+                let count = self.in_reach(id, &self.sized[exponent], &least);
+                self.work += count as u64 * LOOK + 1;
+                for index in 0..count {
+                    let (other, partner) = self.sized[exponent][index];
+                    if other & (set | neighbours) == 0 {
+                        self.consider(id, partner);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an outer product scores at least, of a set and another of at least `2^exponent` elements.
+    fn outer_product(&self, id: u32, exponent: u32) -> N {
+        if self.problem.has_zero() {
+            return N::ZERO;
+        }
+        let elements = self.nodes[id as usize].elements.times(&N::power_of_two(exponent));
+        self.objective.step(&elements, &elements)
+    }
+
+    /// How many of the partners, by rising score, can be joined within the bound by a step that scores `least`.
+    fn in_reach(&self, id: u32, partners: &[(Set, u32)], least: &N) -> usize {
+        let node = &self.nodes[id as usize];
+        let own = self.objective.combine(&self.outlook(&N::ZERO, &node.elements).max(least.clone()), &node.score);
+        partners.partition_point(|&(_, partner)| {
+            self.objective.combine(&own, &self.nodes[partner as usize].score) <= self.upper
+        })
+    }
+
+    /// Scores the join of two final sets and enters their union where it can matter.
+    fn consider(&mut self, a: u32, b: u32) {
+        self.work += SCORE;
+        let words = self.problem.words();
+        let (left, right) = (&self.nodes[a as usize], &self.nodes[b as usize]);
+        let (set, objective) = (left.set | right.set, self.objective);
+        let legs = &self.legs[a as usize * words..][..words];
+        let others = &self.legs[b as usize * words..][..words];
+        let parts = objective.combine(&left.score, &right.score);
+        let multiplications =
+            if objective.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
+        if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
+            return;
+        }
+        let known = self.ids.get(&set).copied();
+        let elements = if let Some(id) = known {
+            self.nodes[id as usize].elements.clone()
+        } else {
+            self.problem.join(set, legs, others, &mut self.scratch);
+            self.problem.elements(&self.scratch)
+        };
+        let score = objective.combine(&parts, &objective.step(&multiplications, &elements));
+        let whole = set == self.problem.full();
+        let least = if whole { score.clone() } else { self.outlook(&score, &elements) };
+        if least > self.upper || self.largest.as_ref().is_some_and(|largest| elements > *largest) {
+            return;
+        }
+        let first = set & set.wrapping_neg();
+        let parts = if left.set & first == 0 { [b, a] } else { [a, b] };
+        match known {
+            None => self.enter(set, score.clone(), elements, parts),
+            Some(id) => self.improve(id, score.clone(), parts),
+        }
+        if whole && score < self.upper {
+            self.upper = score;
+        }
+    }
+
+    /// Enters a set whose legs are in `scratch`.
+    fn enter(&mut self, set: Set, score: N, elements: N, parts: [u32; 2]) {
+        self.work += ENTER;
+        let id = self.nodes.len() as u32;
+        self.legs.extend_from_slice(&self.scratch);
+        self.nodes.push(Node { set, score: score.clone(), elements, parts, done: false });
+        self.ids.insert(set, id);
+        self.queue.push(Reverse((score, id)));
+    }
+
+    fn improve(&mut self, id: u32, score: N, parts: [u32; 2]) {
+        let known = &self.nodes[id as usize];
+        let first = |parts: [u32; 2]| self.nodes[parts[0] as usize].set;
+        let wins = score == known.score && {
+            let differ = first(parts) ^ first(known.parts);
+            first(parts) & differ & differ.wrapping_neg() != 0
+        };
+        if score < known.score {
+            self.queue.push(Reverse((score.clone(), id)));
+        } else if !wins {
+            return;
+        }
+        let node = &mut self.nodes[id as usize];
+        node.score = score;
+        node.parts = parts;
+    }
+
+    /// The joins of the tree of a node, in ids that are never reused.
+    fn joins(&self, root: u32) -> Vec<[usize; 2]> {
+        let operands = self.problem.operands();
+        let mut order = vec![root];
+        let mut next = 0;
+        while let Some(&id) = order.get(next) {
+            next += 1;
+            if id as usize >= operands {
+                order.extend(self.nodes[id as usize].parts);
+            }
+        }
+        order.retain(|&id| id as usize >= operands);
+        let mut values: HashMap<u32, usize> = (0..operands).map(|operand| (operand as u32, operand)).collect();
+        let mut joins = Vec::with_capacity(order.len());
+        for &id in order.iter().rev() {
+            joins.push(self.nodes[id as usize].parts.map(|part| values[&part]));
+            values.insert(id, operands + joins.len() - 1);
+        }
+        joins
+    }
+}
+
+/// A hash for sets of operands, much cheaper than the standard one. The keys are bits that nobody chooses.
+#[derive(Default)]
+struct SetHasher(u64);
+
+impl Hasher for SetHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u128(u128::from(byte));
+        }
+    }
+
+    fn write_u128(&mut self, set: u128) {
+        let folded = (self.0 ^ set as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ ((set >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.0 = (folded ^ (folded >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 29;
+    }
+}

@@ -1,0 +1,195 @@
+//! The operands as the searches see them: after the free reductions, without labels of size 1.
+//!
+//! In comes the contraction graph; out go, per operand, sorted labels with a mark where one broadcasts. All
+//! searches and the cost of a path read these and nothing else.
+
+use crate::graph::ContractionGraph;
+use crate::path::{Cost, Objective};
+
+/// A label of an operand or of a result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Leg {
+    /// Index of the label in its equation.
+    pub(super) label: u32,
+    /// Whether it has the label's extent here. Else it measures 1 and broadcasts: it multiplies nothing, but the
+    /// label is not summed before this operand has been joined.
+    pub(super) wide: bool,
+}
+
+/// What a search starts from.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    /// The legs of each operand, sorted by label.
+    pub(super) operands: Vec<Vec<Leg>>,
+    /// Per label: its extent.
+    pub(super) extents: Vec<usize>,
+    /// Per label: whether the output has it.
+    pub(super) kept: Vec<bool>,
+    /// Per label: how many operands have it.
+    pub(super) holders: Vec<u32>,
+}
+
+impl Terms {
+    pub(super) fn new(graph: &ContractionGraph) -> Self {
+        let equation = graph.equation();
+        let extents: Vec<usize> = equation.labels().map(|label| graph.extent(label)).collect();
+        let kept: Vec<bool> = equation.labels().map(|label| graph.is_output(label)).collect();
+        let mut summed_first = vec![false; extents.len()];
+        for free in graph.free_reductions() {
+            for label in free.summed {
+                summed_first[label.index()] = true;
+            }
+        }
+        let operands = (0..graph.operands())
+            .map(|operand| {
+                let labels = graph.labels_of(operand).into_iter();
+                labels
+                    .filter(|(label, _)| !summed_first[label.index()] && extents[label.index()] != 1)
+                    .map(|(label, extent)| Leg { label: label.index() as u32, wide: extent == extents[label.index()] })
+                    .collect()
+            })
+            .collect();
+        Self::with_operands(operands, extents, kept)
+    }
+
+    fn with_operands(operands: Vec<Vec<Leg>>, extents: Vec<usize>, kept: Vec<bool>) -> Self {
+        let mut holders = vec![0; extents.len()];
+        for leg in operands.iter().flatten() {
+            holders[leg.label as usize] += 1;
+        }
+        Self { operands, extents, kept, holders }
+    }
+
+    /// Some of the operands alone. No label may join them to another.
+    pub(super) fn part(&self, operands: &[usize]) -> Self {
+        let part = operands.iter().map(|&operand| self.operands[operand].clone()).collect();
+        Self::with_operands(part, self.extents.clone(), self.kept.clone())
+    }
+
+    /// One operand per part: what is left of the part when all of its operands have been joined.
+    pub(super) fn results(&self, parts: &[Vec<usize>]) -> Self {
+        let result = |part: &Vec<usize>| {
+            let mut legs: Vec<Leg> = Vec::new();
+            for leg in part.iter().flat_map(|&operand| &self.operands[operand]) {
+                if self.kept[leg.label as usize] {
+                    legs.push(*leg);
+                }
+            }
+            legs.sort_unstable_by_key(|leg| (leg.label, !leg.wide));
+            legs.dedup_by_key(|leg| leg.label);
+            legs
+        };
+        Self::with_operands(parts.iter().map(result).collect(), self.extents.clone(), self.kept.clone())
+    }
+
+    /// Groups of operands that labels join, each in order, the groups by their first operand.
+    ///
+    /// Unlike the graph's own components, labels of size 1 join nothing here.
+    pub(super) fn parts(&self) -> Vec<Vec<usize>> {
+        let mut root: Vec<usize> = (0..self.operands.len()).collect();
+        let mut first: Vec<Option<usize>> = vec![None; self.extents.len()];
+        for (operand, legs) in self.operands.iter().enumerate() {
+            for leg in legs {
+                let other = *first[leg.label as usize].get_or_insert(operand);
+                let (a, b) = (find(&mut root, operand), find(&mut root, other));
+                root[a.max(b)] = a.min(b);
+            }
+        }
+        let mut parts: Vec<Vec<usize>> = vec![Vec::new(); self.operands.len()];
+        for operand in 0..self.operands.len() {
+            parts[find(&mut root, operand)].push(operand);
+        }
+        parts.retain(|part| !part.is_empty());
+        parts
+    }
+
+    /// Whether some label has no extent. Scores then need not grow with the operands.
+    pub(super) fn has_zero(&self) -> bool {
+        self.operands.iter().flatten().any(|leg| self.extents[leg.label as usize] == 0)
+    }
+
+    /// The elements of an operand or result with these legs.
+    pub(super) fn elements(&self, legs: &[Leg]) -> Cost {
+        let wide = legs.iter().filter(|leg| leg.wide);
+        wide.fold(Cost::ONE, |elements, leg| elements * Cost::from(self.extents[leg.label as usize]))
+    }
+
+    /// What no tree can score below, known without a search.
+    ///
+    /// Every operand takes part in a step, which multiplies at least as many numbers as the operand has; a step
+    /// takes two operands at most. The last step makes the output, and every other result has an element.
+    pub(super) fn least(&self, objective: Objective) -> Cost {
+        let steps = self.operands.len() - 1;
+        if steps == 0 || self.has_zero() {
+            return Cost::ZERO;
+        }
+        let sizes: Vec<Cost> = self.operands.iter().map(|legs| self.elements(legs)).collect();
+        let all: Vec<usize> = (0..self.operands.len()).collect();
+        let output = self.elements(&self.results(&[all]).operands[0]);
+        let largest = sizes.iter().max().unwrap_or(&output).max(&output).clone();
+        let half = sizes.iter().sum::<Cost>().half();
+        let multiplications = largest.max(half).max(Cost::from(steps));
+        let write = &output + &Cost::from(steps - 1);
+        match objective {
+            Objective::Size => output,
+            Objective::Mul | Objective::Write | Objective::Combo => objective.step(&multiplications, &write),
+        }
+    }
+}
+
+fn find(root: &mut [usize], mut operand: usize) -> usize {
+    while root[operand] != operand {
+        root[operand] = root[root[operand]];
+        operand = root[operand];
+    }
+    operand
+}
+
+/// Visits the labels of two operands in order: the leg as the result would have it, and whether both have it.
+pub(super) fn for_each_in_union(a: &[Leg], b: &[Leg], mut visit: impl FnMut(Leg, bool)) {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        match (a.peek(), b.peek()) {
+            (None, None) => return,
+            (Some(x), Some(y)) if x.label == y.label => {
+                visit(Leg { label: x.label, wide: x.wide || y.wide }, true);
+                a.next();
+                b.next();
+            }
+            (Some(x), y) if y.is_none_or(|y| x.label < y.label) => {
+                visit(**x, false);
+                a.next();
+            }
+            (_, Some(y)) => {
+                visit(**y, false);
+                b.next();
+            }
+            (Some(_), None) => unreachable!("covered by the arm before"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::tests::graph;
+
+    #[test]
+    fn free_reductions_and_size_one_are_gone() {
+        let terms = Terms::new(&graph("iijx,jkz,l,z->kl", "z=1"));
+        let labels: Vec<Vec<u32>> =
+            terms.operands.iter().map(|legs| legs.iter().map(|leg| leg.label).collect()).collect();
+        assert_eq!(labels, [vec![1], vec![1, 2], vec![3], vec![]]);
+        assert_eq!(terms.parts(), [vec![0, 1], vec![2], vec![3]]);
+        assert_eq!(terms.results(&terms.parts()).operands.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0]);
+    }
+
+    #[test]
+    fn the_least_is_a_bound_and_sometimes_reached() {
+        let terms = Terms::new(&graph("ij,jk->ik", "i=3 j=4 k=5"));
+        let least = |objective| terms.least(objective).to_u128().unwrap();
+        assert_eq!([Objective::Mul, Objective::Size, Objective::Write].map(least), [20, 15, 15]);
+        assert_eq!(least(Objective::Combo), 20 + 64 * 15);
+        assert_eq!(Terms::new(&graph("ij,jk->ik", "j=0")).least(Objective::Mul), Cost::ZERO);
+    }
+}

@@ -3,6 +3,7 @@
 mod dtype;
 mod equation;
 mod error;
+mod kernel;
 mod lower;
 pub mod path;
 mod sizes;
@@ -11,6 +12,7 @@ mod span;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
+pub use kernel::{Element, Wide};
 pub use lower::{Axes, AxisPair, DimensionNumbers};
 pub use sizes::{Shape, Sizes};
 pub use span::Span;

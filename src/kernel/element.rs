@@ -1,0 +1,156 @@
+//! The element types of arrays, and what each of them is summed in.
+
+use std::fmt;
+
+use half::{bf16, f16};
+
+use super::lanes::Accumulator;
+use crate::Dtype;
+
+/// An element type: `f32`, `f64`, [`f16`] or [`bf16`].
+///
+/// The half-precision types are widened to `f32`, which is exact, summed there, and rounded once at the end.
+///
+/// ```
+/// use qeinsum::Element;
+/// assert_eq!(half::f16::DTYPE, qeinsum::Dtype::F16);
+/// // Above 2048 an f16 has no odd numbers; a tie goes to the even neighbour.
+/// assert_eq!(half::f16::narrow(2049.0).widen(), 2048.0);
+/// ```
+pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync + 'static {
+    /// The type that this type's sums are kept in.
+    type Wide: Wide;
+
+    /// The name of this type at run time.
+    const DTYPE: Dtype;
+
+    /// Positive zero.
+    const ZERO: Self;
+
+    /// The same value in the wide type.
+    fn widen(self) -> Self::Wide;
+
+    /// The nearest value of this type, ties to even; subnormals are kept, and what is too large is an infinity.
+    fn narrow(wide: Self::Wide) -> Self;
+}
+
+/// A type in which float sums are kept: `f32` or `f64`.
+pub trait Wide: Element<Wide = Self> + Accumulator<Part = Self> {
+    /// One.
+    const ONE: Self;
+
+    /// `self * factor + term`, rounded once.
+    ///
+    /// Where the processor has no such instruction this is done in software: the same bits, many times slower.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
+
+    /// `self + term`, rounded.
+    fn plus(self, term: Self) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
+}
+
+macro_rules! wide {
+    ($type:ident, $dtype:ident) => {
+        impl Element for $type {
+            type Wide = Self;
+            const DTYPE: Dtype = Dtype::$dtype;
+            const ZERO: Self = 0.0;
+
+            #[inline(always)]
+            fn widen(self) -> Self {
+                self
+            }
+
+            #[inline(always)]
+            fn narrow(wide: Self) -> Self {
+                wide
+            }
+        }
+
+        impl Wide for $type {
+            const ONE: Self = 1.0;
+
+            #[inline(always)]
+            fn mul_add(self, factor: Self, term: Self) -> Self {
+                $type::mul_add(self, factor, term)
+            }
+
+            #[inline(always)]
+            fn plus(self, term: Self) -> Self {
+                self + term
+            }
+        }
+    };
+}
+
+macro_rules! half {
+    ($type:ident, $dtype:ident) => {
+        impl Element for $type {
+            type Wide = f32;
+            const DTYPE: Dtype = Dtype::$dtype;
+            const ZERO: Self = $type::ZERO;
+
+            #[inline(always)]
+            fn widen(self) -> f32 {
+                self.to_f32()
+            }
+
+            #[inline(always)]
+            fn narrow(wide: f32) -> Self {
+                $type::from_f32(wide)
+            }
+        }
+    };
+}
+
+wide!(f32, F32);
+wide!(f64, F64);
+half!(f16, F16);
+half!(bf16, Bf16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_round_once_to_nearest_even() {
+        // (f32, f16 bits, bf16 bits)
+        let cases = [
+            (1.0, 0x3c00, 0x3f80),
+            (-0.0, 0x8000, 0x8000),
+            (2049.0, 0x6800, 0x4500),
+            (2051.0, 0x6802, 0x4500),
+            (65_519.0, 0x7bff, 0x4780),
+            (65_520.0, 0x7c00, 0x4780),
+            // Half of the smallest f16 subnormal is a tie with zero; the next f32 above it is not.
+            (f32::from_bits(0x3300_0000), 0x0000, 0x3300),
+            (f32::from_bits(0x3300_0001), 0x0001, 0x3300),
+            // The same of bf16.
+            (f32::from_bits(0x0000_8000), 0x0000, 0x0000),
+            (f32::from_bits(0x0000_8001), 0x0000, 0x0001),
+            (f32::from_bits(0x0001_8000), 0x0000, 0x0002),
+            (f32::MAX, 0x7c00, 0x7f80),
+            (f32::NEG_INFINITY, 0xfc00, 0xff80),
+        ];
+        for (wide, half, brain) in cases {
+            assert_eq!(f16::narrow(wide).to_bits(), half, "{wide:e} as f16");
+            assert_eq!(bf16::narrow(wide).to_bits(), brain, "{wide:e} as bf16");
+        }
+    }
+
+    #[test]
+    fn widening_is_undone_by_narrowing() {
+        for bits in 0..=u16::MAX {
+            let (half, brain) = (f16::from_bits(bits), bf16::from_bits(bits));
+            assert!(half.is_nan() || f16::narrow(half.widen()).to_bits() == bits, "f16 {bits:#06x}");
+            assert!(brain.is_nan() || bf16::narrow(brain.widen()).to_bits() == bits, "bf16 {bits:#06x}");
+        }
+    }
+}

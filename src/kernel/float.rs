@@ -1,0 +1,102 @@
+//! Products of floats.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+use super::blocked::multiply;
+use super::element::{Element, Wide};
+use super::tile::Isa;
+use crate::DimensionNumbers;
+
+/// The product, each sum rounded by `finish`.
+pub(super) fn dot_general<T: Element, O: Copy>(
+    isa: Isa,
+    lhs: &ArrayViewD<'_, T>,
+    rhs: &ArrayViewD<'_, T>,
+    dims: &DimensionNumbers,
+    finish: impl Fn(T::Wide) -> O,
+) -> ArrayD<O> {
+    let shape = dims.output_shape(lhs.shape(), rhs.shape()).expect("the caller's sides fit the dimension numbers");
+    let outputs = multiply::<T, T::Wide, O>(isa, (lhs, rhs), dims, T::widen, finish);
+    ArrayD::from_shape_vec(IxDyn(&shape), outputs).expect("one output per index")
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+
+    use super::*;
+    use crate::kernel::cases::{Call, Random, Sample, Values, assert_same};
+    use crate::kernel::reference;
+
+    fn check<T: Element + Sample>(sizes: [&[usize]; 4], calls: u64)
+    where
+        T::Wide: Sample,
+    {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
+            let call = Call::<T>::random(&mut random, sizes, values);
+            let (lhs, rhs) = (call.lhs.view(), call.rhs.view());
+            let wide = reference::dot_general_wide(&lhs, &rhs, &call.dims);
+            let narrow = reference::dot_general(&lhs, &rhs, &call.dims);
+            for isa in Isa::available() {
+                let what = format!(
+                    "{} {isa:?} seed {seed}, {} on {:?} and {:?}",
+                    T::DTYPE,
+                    call.dims,
+                    lhs.shape(),
+                    rhs.shape()
+                );
+                assert_same(&dot_general(isa, &lhs, &rhs, &call.dims, |sum| sum), &wide, &what);
+                assert_same(&dot_general(isa, &lhs, &rhs, &call.dims, T::narrow), &narrow, &what);
+            }
+        }
+    }
+
+    fn check_all(sizes: [&[usize]; 4], calls: u64) {
+        check::<f32>(sizes, calls);
+        check::<f64>(sizes, calls);
+        check::<f16>(sizes, calls);
+        check::<bf16>(sizes, calls);
+    }
+
+    #[test]
+    fn small_calls_are_the_reference() {
+        check_all([&[0, 1, 2, 3], &[0, 1, 2, 5, 8], &[0, 1, 3, 7, 9], &[0, 1, 2, 5, 17]], 300);
+        check_all([&[], &[1, 4, 13], &[], &[3, 16]], 30);
+        check_all([&[2], &[], &[5, 14], &[]], 30);
+        check_all([&[], &[], &[], &[]], 10);
+    }
+
+    #[test]
+    fn every_cut_of_the_outputs_is_the_reference() {
+        let sizes: &[usize] = &[1, 6, 14, 15, 16, 17, 29, 31, 32, 33, 48, 65];
+        check_all([&[], sizes, sizes, &[4, 19]], 40);
+        check_all([&[], &[1, 2, 113, 230], &[1, 2, 130], &[2]], 8);
+    }
+
+    #[test]
+    fn more_than_one_block_is_the_reference() {
+        check_all([&[], &[1, 3, 17], &[1, 2, 20], &[1023, 1024, 1025, 2048, 2049, 5000]], 24);
+        check_all([&[1, 2], &[], &[], &[1023, 1024, 1025, 2049, 8192, 8193, 30_000]], 20);
+        check_all([&[], &[1, 2, 5], &[], &[1023, 1024, 1025, 2048, 2049, 5000, 9000]], 20);
+    }
+
+    #[test]
+    fn outputs_beyond_the_open_tiles_are_the_reference() {
+        check::<f32>([&[], &[1030], &[515], &[2]], 1);
+        // Two blocks, so that trees stay open; more rows and columns than are open at a time.
+        let lhs =
+            ArrayD::from_shape_fn(IxDyn(&[1100, 1030]), |index| (index[0] * 31 + index[1] * 7) as f32 % 17.0 - 8.5);
+        let rhs = ArrayD::from_shape_fn(IxDyn(&[1030, 530]), |index| (index[0] * 3 + index[1] * 5) as f32 % 13.0 - 6.1);
+        let dims = DimensionNumbers::new([], [(1, 0)]).unwrap();
+        let found = dot_general(Isa::detect(), &lhs.view(), &rhs.view(), &dims, |sum| sum);
+        for (row, column) in [(0, 0), (1099, 529), (1007, 511), (1008, 512), (1023, 31), (1024, 32), (500, 529)] {
+            let lhs = lhs.view().index_axis_move(ndarray::Axis(0), row);
+            let rhs = rhs.view().index_axis_move(ndarray::Axis(1), column);
+            let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
+            let expected = reference::dot_general_wide(&lhs, &rhs, &dims)[[].as_slice()];
+            assert_eq!(found[[row, column].as_slice()].to_bits(), expected.to_bits(), "row {row}, column {column}");
+        }
+    }
+}

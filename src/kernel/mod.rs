@@ -1,0 +1,60 @@
+//! The numerics on arrays: products of two sides and sums over axes, each with its one right answer.
+//!
+//! In come strided views and [`DimensionNumbers`](crate::DimensionNumbers) that fit them; out come new arrays in
+//! standard layout. Labels and quantization are unknown here; quantized operands arrive as plain `i8`.
+//!
+//! **What is computed.** Contracting axes are flattened in the order in which the dimension numbers list them, last
+//! fastest. Each block of 1,024 terms is a chain of fused multiply-adds from +0, with the value of the lhs as first
+//! factor; the block sums are added as a pairwise tree that is split at the largest power of two below their count.
+//! No terms sum to +0. `f16` and `bf16` are widened to `f32` first and rounded once at the end. `reference` says so
+//! in code. Integer sums are exact. Which NaN comes out is not defined, all else is, subnormals and signs of zeros
+//! included: no instruction set, blocking or layout changes a bit.
+//!
+//! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call; nothing else
+//! decides. `lanes` has the vector operations of each, `tile` the register-blocked kernel over them, `blocked` cuts a
+//! product into tiles and packs both sides. A wider tile changes only which outputs are computed side by side.
+//!
+//! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
+//! reads through the offsets of a [`walk`], which the shapes and strides of a view bound.
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::DimensionNumbers;
+
+mod blocked;
+#[cfg(test)]
+mod cases;
+mod element;
+mod float;
+mod lanes;
+mod pack;
+#[cfg(test)]
+mod reference;
+mod tile;
+mod walk;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use element::{Element, Wide};
+use tile::Isa;
+
+/// Terms of a sum in one chain; the chains are added as a tree.
+const BLOCK: usize = 1024;
+
+/// The product of two sides that fit `dims`.
+pub(crate) fn dot_general<T: Element>(
+    lhs: ArrayViewD<'_, T>,
+    rhs: ArrayViewD<'_, T>,
+    dims: &DimensionNumbers,
+) -> ArrayD<T> {
+    float::dot_general(Isa::detect(), &lhs, &rhs, dims, T::narrow)
+}
+
+/// The product of two sides that fit `dims`, before its last rounding.
+pub(crate) fn dot_general_wide<T: Element>(
+    lhs: ArrayViewD<'_, T>,
+    rhs: ArrayViewD<'_, T>,
+    dims: &DimensionNumbers,
+) -> ArrayD<T::Wide> {
+    float::dot_general(Isa::detect(), &lhs, &rhs, dims, |sum| sum)
+}

@@ -1,0 +1,202 @@
+#![allow(unsafe_code, reason = "the kernel runs on vector registers and through pointers into packed panels")]
+//! The register-blocked kernel, compiled for every instruction set, and the choice between them.
+
+use smallvec::SmallVec;
+
+use super::lanes::{Accumulator, Lanes};
+
+/// The instruction sets that the kernels are compiled for. All give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Isa {
+    /// What the target has without being asked; without a fused multiply-add this is exact but slow.
+    Portable,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F and BW.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The widest instruction set of this processor.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+
+    /// Every instruction set of this processor.
+    #[cfg(test)]
+    pub(super) fn available() -> Vec<Self> {
+        match Self::detect() {
+            Self::Portable => vec![Self::Portable],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => vec![Self::Portable, Self::Avx2],
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
+        }
+    }
+
+    /// Outputs in the widest tile's row.
+    pub(super) fn widest<S: Accumulator>(self) -> usize {
+        VECTORS
+            * match self {
+                Self::Portable => S::Portable::LANES,
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => S::Avx2::LANES,
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => S::Avx512::LANES,
+            }
+    }
+}
+
+/// Vectors in the widest tile's row.
+const VECTORS: usize = 2;
+
+/// Computes a tile of `rows` times `columns` outputs.
+///
+/// `run(depth, lhs, rhs, earlier, sums)` starts `depth` groups of terms from zero, adds the tiles `earlier` to the
+/// result, each on the left and one after the other, and writes the tile to `sums`, row after row. `lhs` and `rhs`
+/// are panels: for each group, the group of every row or column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile<S: Accumulator> {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    run: Run<S>,
+}
+
+type Run<S> = unsafe fn(usize, *const Part<S>, *const Part<S>, &[*const S], *mut S);
+
+type Part<S> = <S as Accumulator>::Part;
+
+impl<S: Accumulator> Tile<S> {
+    /// The tile of an instruction set that wastes the least on `rows` times `columns` outputs.
+    ///
+    /// `isa` must come from [`Isa::detect`].
+    pub(super) fn choose(isa: Isa, rows: usize, columns: usize) -> Self {
+        macro_rules! choose {
+            ($kernel:ident, $lanes:ident, $most:literal, [$($height:literal)*]) => {{
+                // Equal panels: 15 rows are 8 and 7, not 14 and 1.
+                let height = rows.div_ceil(rows.div_ceil($most).max(1));
+                let lanes = <S::$lanes as Lanes>::LANES;
+                match height {
+                    $(0..=$height if columns <= lanes => {
+                        Self { rows: $height, columns: lanes, run: $kernel::<S::$lanes, $height, 1> }
+                    })*
+                    $(0..=$height => {
+                        Self { rows: $height, columns: VECTORS * lanes, run: $kernel::<S::$lanes, $height, VECTORS> }
+                    })*
+                    _ => unreachable!("panels are at most {} rows high", $most),
+                }
+            }};
+        }
+        match isa {
+            Isa::Portable => choose!(portable, Portable, 4, [1 2 4]),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => choose!(avx2, Avx2, 6, [1 2 4 6]),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => choose!(avx512, Avx512, 14, [1 2 4 6 8 10 12 14]),
+        }
+    }
+
+    /// Parts in a panel of this many terms and `width` rows or columns.
+    pub(super) fn panel(terms: usize, width: usize) -> usize {
+        terms.div_ceil(S::GROUP) * S::GROUP * width
+    }
+
+    /// Runs the kernel on panels of `terms` terms, then adds the tiles `earlier`, each on the left.
+    pub(super) fn run<'a>(
+        &self,
+        terms: usize,
+        lhs: &[S::Part],
+        rhs: &[S::Part],
+        earlier: impl Iterator<Item = &'a [S]>,
+        sums: &mut [S],
+    ) where
+        S: 'a,
+    {
+        assert_eq!(lhs.len(), Self::panel(terms, self.rows));
+        assert_eq!(rhs.len(), Self::panel(terms, self.columns));
+        assert_eq!(sums.len(), self.rows * self.columns);
+        let earlier: SmallVec<[*const S; 8]> = earlier
+            .map(|tile| {
+                assert_eq!(tile.len(), self.rows * self.columns);
+                tile.as_ptr()
+            })
+            .collect();
+        // SAFETY: all lengths were just checked, and `choose` was given an instruction set that was detected.
+        unsafe { (self.run)(terms.div_ceil(S::GROUP), lhs.as_ptr(), rhs.as_ptr(), &earlier, sums.as_mut_ptr()) }
+    }
+}
+
+/// The kernel itself; inlined, so that it is compiled with the features of each function below.
+#[inline(always)]
+unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+    groups: usize,
+    lhs: *const Part<V::Sum>,
+    rhs: *const Part<V::Sum>,
+    earlier: &[*const V::Sum],
+    into: *mut V::Sum,
+) {
+    let group = <V::Sum as Accumulator>::GROUP;
+    // SAFETY: the caller vouches for the instruction set, for `groups` groups in both panels and for whole tiles
+    // behind the other pointers.
+    unsafe {
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        let (mut lhs, mut rhs) = (lhs, rhs);
+        for _ in 0..groups {
+            let columns: [V::Factors; VECTORS] =
+                std::array::from_fn(|vector| V::factors(rhs.add(vector * V::LANES * group)));
+            for row in 0..ROWS {
+                let left = V::splat(lhs.add(row * group));
+                for vector in 0..VECTORS {
+                    sums[row][vector] = sums[row][vector].mul_add(left, columns[vector]);
+                }
+            }
+            lhs = lhs.add(ROWS * group);
+            rhs = rhs.add(VECTORS * V::LANES * group);
+        }
+        for &tile in earlier {
+            for row in 0..ROWS {
+                for vector in 0..VECTORS {
+                    let left = V::load(tile.add((row * VECTORS + vector) * V::LANES));
+                    sums[row][vector] = left.plus(sums[row][vector]);
+                }
+            }
+        }
+        for row in 0..ROWS {
+            for vector in 0..VECTORS {
+                sums[row][vector].store(into.add((row * VECTORS + vector) * V::LANES));
+            }
+        }
+    }
+}
+
+macro_rules! compiled {
+    ($($name:ident $(with $features:literal)?),*) => {$(
+        /// # Safety
+        ///
+        /// As for [`tile`].
+        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+        unsafe fn $name<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+            groups: usize,
+            lhs: *const Part<V::Sum>,
+            rhs: *const Part<V::Sum>,
+            earlier: &[*const V::Sum],
+            into: *mut V::Sum,
+        ) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { tile::<V, ROWS, VECTORS>(groups, lhs, rhs, earlier, into) }
+        }
+    )*};
+}
+
+compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw");

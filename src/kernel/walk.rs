@@ -1,0 +1,129 @@
+//! Strided axes flattened to one counter, and a call's two sides seen as matrices of such counters.
+
+use std::ops::Range;
+
+use ndarray::{ArrayViewD, Axis};
+use smallvec::SmallVec;
+
+use crate::{Axes, DimensionNumbers};
+
+/// Axes of a view flattened in listed order, last fastest; axes that lie as one in memory are one here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Walk {
+    axes: SmallVec<[(usize, isize); 4]>,
+    len: usize,
+}
+
+impl Walk {
+    pub(super) fn new<T>(view: &ArrayViewD<'_, T>, listed: &[usize]) -> Self {
+        let mut axes: SmallVec<[(usize, isize); 4]> = SmallVec::new();
+        let mut len: usize = 1;
+        for &axis in listed {
+            let (size, stride) = (view.len_of(Axis(axis)), view.stride_of(Axis(axis)));
+            len = len.checked_mul(size).expect("the caller's arrays fit in the address space");
+            match axes.last_mut() {
+                _ if size == 1 => {}
+                Some((outer, outer_stride)) if *outer_stride == stride * size as isize => {
+                    (*outer, *outer_stride) = (*outer * size, stride);
+                }
+                _ => axes.push((size, stride)),
+            }
+        }
+        Self { axes, len }
+    }
+
+    /// Positions in the walk.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How far a position lies from the view's first element, in elements.
+    pub(super) fn offset(&self, position: usize) -> isize {
+        let (mut rest, mut offset) = (position, 0);
+        for &(size, stride) in self.axes.iter().rev() {
+            offset += (rest % size) as isize * stride;
+            rest /= size;
+        }
+        offset
+    }
+
+    /// Replaces `offsets` by those of these positions.
+    pub(super) fn offsets(&self, positions: Range<usize>, offsets: &mut Vec<isize>) {
+        debug_assert!(positions.end <= self.len);
+        let (size, stride) = self.axes.last().copied().unwrap_or((1, 0));
+        offsets.clear();
+        let mut position = positions.start;
+        while position < positions.end {
+            // As far as the fastest axis goes.
+            let (first, run) = (self.offset(position), (size - position % size).min(positions.end - position));
+            offsets.extend((0..run as isize).map(|step| first + step * stride));
+            position += run;
+        }
+    }
+}
+
+/// One side of a call: how far a batch, free and contracting position lie from its first element.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) batch: Walk,
+    pub(super) free: Walk,
+    pub(super) contracting: Walk,
+}
+
+/// Both sides of a call, their paired sizes checked.
+pub(super) fn sides<L, R>(lhs: &ArrayViewD<'_, L>, rhs: &ArrayViewD<'_, R>, dims: &DimensionNumbers) -> [Side; 2] {
+    fn side<T>(view: &ArrayViewD<'_, T>, batch: &Axes, free: &Axes, contracting: &Axes) -> Side {
+        Side { batch: Walk::new(view, batch), free: Walk::new(view, free), contracting: Walk::new(view, contracting) }
+    }
+    for &(l, r) in dims.batch().iter().chain(dims.contracting()) {
+        // Not only a debug assertion: the kernels read through pointers by these sizes.
+        assert_eq!(lhs.len_of(Axis(l)), rhs.len_of(Axis(r)), "{dims} on {:?} and {:?}", lhs.shape(), rhs.shape());
+    }
+    [
+        side(lhs, &dims.lhs_batch(), &dims.lhs_free(lhs.ndim()), &dims.lhs_contracting()),
+        side(rhs, &dims.rhs_batch(), &dims.rhs_free(rhs.ndim()), &dims.rhs_contracting()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, IxDyn, Slice};
+
+    use super::*;
+
+    #[test]
+    fn a_walk_visits_what_the_view_iterates() {
+        let array = ArrayD::from_shape_fn(IxDyn(&[3, 4, 1, 5]), |index| index[0] * 20 + index[1] * 5 + index[3]);
+        let mut reversed = array.view();
+        reversed.slice_axis_inplace(Axis(1), Slice::new(0, None, -2));
+        let spread = ArrayViewD::from_shape(IxDyn(&[5]), &array.as_slice().unwrap()[..5]).unwrap();
+        let spread = spread.broadcast(IxDyn(&[2, 3, 1, 5])).unwrap();
+        for view in [array.view(), reversed, spread] {
+            for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [0, 3, 2, 1]] {
+                let walk = Walk::new(&view, &order);
+                let expected: Vec<usize> = view.clone().permuted_axes(order.as_slice()).iter().copied().collect();
+                assert_eq!(walk.len(), expected.len());
+                for start in [0, 1, 7, expected.len() - 1] {
+                    let mut offsets = Vec::new();
+                    let count = (expected.len() - start).min(13);
+                    walk.offsets(start..start + count, &mut offsets);
+                    let first = view.first().unwrap();
+                    let base = (std::ptr::from_ref(first).addr() - array.as_ptr().addr()) / size_of::<usize>();
+                    let found: Vec<usize> = offsets
+                        .iter()
+                        .map(|&offset| array.as_slice().unwrap()[base.wrapping_add_signed(offset)])
+                        .collect();
+                    assert_eq!(found, expected[start..start + count], "{order:?} from {start}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn axes_that_lie_as_one_are_one() {
+        let array = ArrayD::from_elem(IxDyn(&[3, 4, 1, 5]), 0_u8);
+        assert_eq!(Walk::new(&array.view(), &[0, 1, 2, 3]).axes.as_slice(), [(60, 1)]);
+        assert_eq!(Walk::new(&array.view(), &[3, 0, 1]).axes.as_slice(), [(5, 1), (12, 5)]);
+        assert_eq!(Walk::new(&array.view(), &[]), Walk { axes: SmallVec::new(), len: 1 });
+    }
+}

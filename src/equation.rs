@@ -173,9 +173,16 @@ impl Equation {
         self.joined(labels, if self.syntax == Syntax::Named { " " } else { "" })
     }
 
-    /// The names of `labels` with `between` between them; a name that is no identifier is shown in printable form.
+    /// The names of `labels` with `between` between them; a name that the parser would not read is shown in printable
+    /// form.
     pub(crate) fn joined(&self, labels: &[Label], between: &str) -> String {
-        let names: Vec<String> = labels.iter().map(|&label| printable_text(self.name(label), 80)).collect();
+        let shown = |name: &'_ str| {
+            let identifier = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            // A letter without width is a letter: escaped, the equation would not parse again.
+            let letter = name.chars().eq(name.chars().take(1).filter(|c| c.is_alphabetic()));
+            if identifier || letter { name.to_owned() } else { printable_text(name, 80) }
+        };
+        let names: Vec<String> = labels.iter().map(|&label| shown(self.name(label))).collect();
         names.join(between)
     }
 }

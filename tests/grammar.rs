@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use qeinsum::Syntax;
-use qeinsum::parse::{Ast, Item, Output, bind, parse, resolve_symbolic};
+use qeinsum::parse::{Ast, Item, Output, bind, parse, resolve, resolve_symbolic};
+use qeinsum::{Equation, Syntax};
 
 use crate::ebnf::{Expression, Grammar, Symbol};
 use crate::{fixture, snapshot};
@@ -83,10 +83,12 @@ fn every_line_of_ok_is_accepted() {
         for line in file.lines {
             let ast = parse(&line.text, file.syntax).unwrap_or_else(|error| panic!("{}: {error}", line.written));
             check_print(&ast);
+            check_bind(&ast);
             resolve_symbolic(&ast).unwrap();
             if let Some(shapes) = &line.shapes {
                 let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-                bind(&ast, &shapes).unwrap_or_else(|error| panic!("{}: {error}", line.written));
+                let bound = bind(&ast, &shapes);
+                check_print_resolved(&bound.unwrap_or_else(|error| panic!("{}: {error}", line.written)).0);
             }
         }
     }
@@ -219,15 +221,27 @@ fn check_print(ast: &Ast) {
     assert_eq!(terms(&again), terms(ast), "{:?} as {printed:?}", ast.text());
 }
 
+/// A resolved equation is its own spelling.
+fn check_print_resolved(equation: &Equation) {
+    let ranks: Vec<usize> = equation.operands().iter().map(|labels| labels.len()).collect();
+    let again = parse(&equation.to_string(), equation.syntax()).and_then(|ast| resolve(&ast, &ranks));
+    assert_eq!(again.as_ref(), Ok(equation));
+}
+
 /// Operands of any rank either fit and have a label an axis, or are refused with a place.
 fn check_bind(ast: &Ast) {
-    for rank in 0..5 {
-        let shape = [2; 5];
-        let shapes = vec![&shape[..rank]; ast.operands().len()];
+    let shape = [2; 24];
+    let count = ast.operands().len();
+    let labels = ast.operands().iter().map(|term| term.labels().count());
+    let fitting: Vec<usize> = labels.enumerate().map(|(operand, labels)| labels + operand % 2).collect();
+    let exact: Vec<usize> = ast.operands().iter().map(|term| term.labels().count()).collect();
+    for ranks in (0..5).map(|rank| vec![rank; count]).chain([fitting, exact]) {
+        let shapes: Vec<&[usize]> = ranks.iter().map(|&rank| &shape[..rank]).collect();
         match bind(ast, &shapes) {
             Ok((equation, sizes)) => {
-                assert!(equation.operands().iter().all(|labels| labels.len() == rank));
+                assert!(equation.operands().iter().map(|labels| labels.len()).eq(ranks));
                 assert!(sizes.shape_of(equation.output()).iter().all(|&size| size == 2));
+                check_print_resolved(&equation);
             }
             Err(error) => assert!(!error.spans().is_empty()),
         }

@@ -16,7 +16,8 @@ use crate::span::{Span, printable, printable_text};
 /// Parses an equation.
 ///
 /// An error of kind [`ErrorKind::Syntax`] where the text is not in the language of the syntax, or its output repeats
-/// a label or names one that no operand has; it points at the place.
+/// a label or names one that no operand has; it points at the place. The syntax is never guessed, but where a compact
+/// text is refused that names would make an equation, the message says so.
 ///
 /// ```
 /// use qeinsum::parse::parse;
@@ -30,19 +31,25 @@ use crate::span::{Span, printable, printable_text};
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 pub fn parse(text: &str, syntax: Syntax) -> Result<Ast> {
-    let mut parser = Parser { text, tokens: Tokens::new(text, syntax).peekable() };
-    let parsed = match syntax {
-        Syntax::Compact => parser.compact(),
-        Syntax::Named => parser.named(),
+    read(text, syntax).map_err(|error| {
+        let mut message = error.to_string();
+        if syntax == Syntax::Compact && read(text, Syntax::Named).is_ok() {
+            message.push_str("; in named syntax (`--named`) this is an equation");
+        }
+        Error::new(ErrorKind::Syntax, message).at(text, &error.spans)
+    })
+}
+
+fn read(text: &str, syntax: Syntax) -> Parsed<Ast> {
+    let mut parser = Parser { text, syntax, tokens: Tokens::new(text, syntax).peekable() };
+    let (operands, output) = match syntax {
+        Syntax::Compact => parser.compact()?,
+        Syntax::Named => parser.named()?,
     };
-    parsed
-        .and_then(|(operands, output)| {
-            if let Some(output) = &output {
-                check_output(text, &operands, &output.term)?;
-            }
-            Ok(Ast::new(syntax, text, operands, output))
-        })
-        .map_err(|error| Error::new(ErrorKind::Syntax, error.to_string()).at(text, &error.spans))
+    if let Some(output) = &output {
+        check_output(text, &operands, &output.term)?;
+    }
+    Ok(Ast::new(syntax, text, operands, output))
 }
 
 /// What is wrong with a text, and where.
@@ -54,7 +61,7 @@ struct SyntaxError {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Fault {
-    Character(char),
+    Character(char, Syntax),
     /// A run of this many dots.
     Dots(usize),
     HalfArrow(String),
@@ -75,9 +82,9 @@ impl Fault {
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fault {
-            Fault::Character(c) => {
+            Fault::Character(c, syntax) => {
                 write!(f, "unexpected character `{}` (U+{:04X})", printable(*c), u32::from(*c))?;
-                f.write_str(advice(*c))
+                f.write_str(advice(*c, *syntax))
             }
             Fault::Dots(1) => f.write_str("a single `.`: an ellipsis is `...`, without spaces"),
             Fault::Dots(dots) => write!(f, "{dots} dots in a row: an ellipsis is `...`, without spaces"),
@@ -93,12 +100,16 @@ impl fmt::Display for SyntaxError {
 }
 
 /// What to write instead of a character that is easily taken for a token.
-fn advice(c: char) -> &'static str {
+fn advice(c: char, syntax: Syntax) -> &'static str {
     match c {
         '…' | '⋯' => ": an ellipsis is `...`",
         '→' | '⟶' | '⇒' | '➔' | '–' | '—' | '−' => ": an arrow is `->`",
         '，' | '、' | ';' => ": terms are separated by `,`",
         _ if c.is_whitespace() => ": only a space (U+0020) may stand between tokens",
+        _ if syntax == Syntax::Compact && (matches!(c, '_' | '×' | '÷') || c.is_alphanumeric()) => {
+            ": a label is one letter"
+        }
+        _ if c.is_alphanumeric() => ": a name is of `A-Z`, `a-z`, `0-9` and `_`, and begins with no digit",
         _ => "",
     }
 }
@@ -107,6 +118,7 @@ type Parsed<T> = Result<T, SyntaxError>;
 
 struct Parser<'a> {
     text: &'a str,
+    syntax: Syntax,
     tokens: Peekable<Tokens<'a>>,
 }
 
@@ -153,7 +165,7 @@ impl Parser<'_> {
                     let found = self.text.get(span.start..span.end).unwrap_or_default();
                     return Err(Fault::HalfArrow(found.to_owned()).at(span));
                 }
-                Token::Unknown(c) => return Err(Fault::Character(c).at(span)),
+                Token::Unknown(c) => return Err(Fault::Character(c, self.syntax).at(span)),
             }
             self.tokens.next();
         }
@@ -245,7 +257,18 @@ mod tests {
         }
         let message = "no `->`: an equation of names needs its output written";
         assert_eq!(refused("a b", Syntax::Named), (message.to_owned(), vec![(3, 3)]));
-        assert_eq!(refused("a 2d -> a", Syntax::Named).0, "unexpected character `2` (U+0032)");
+        let message =
+            "unexpected character `2` (U+0032): a name is of `A-Z`, `a-z`, `0-9` and `_`, and begins with no digit";
+        assert_eq!(refused("a 2d -> a", Syntax::Named), (message.to_owned(), vec![(2, 3)]));
+    }
+
+    #[test]
+    fn names_read_as_letters_are_recognized() {
+        let hint = "; in named syntax (`--named`) this is an equation";
+        let cases = [("all -> all", true), ("tall_1 -> tall_1", true), ("ij->ii", false), ("i->%", false)];
+        for (text, hinted) in cases {
+            assert_eq!(refused(text, Syntax::Compact).0.ends_with(hint), hinted, "{text}");
+        }
     }
 
     #[test]

@@ -70,7 +70,6 @@ fn unknown(slice: &str) -> Token {
 }
 
 /// The tokens of a text in order, each with its place.
-#[derive(Clone)]
 pub(super) enum Tokens<'a> {
     Compact(logos::Lexer<'a, Compact>),
     Named(logos::Lexer<'a, Named>),

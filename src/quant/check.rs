@@ -3,99 +3,25 @@
 //! Rules that depend on the configuration alone are checked when one is built and again when a call runs; those of
 //! gradients when a gradient is asked for; those of element types when operands are there.
 
-use std::fmt;
-
 use super::config::{
     Accumulator, Bits, Calibration, CallConfig, Dequantize, DotGeneralConfig, GradientConfig, Numerics, Residual,
     ScaleRounding, Storage, TensorConfig,
 };
+use super::fault::{Fault, Problem};
 use crate::dtype::Dtype;
-use crate::error::{Error, ErrorKind, Result};
-
-/// A problem and the dotted path of the field that has it, such as `fwd.lhs.bits`.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Fault {
-    field: String,
-    problem: Problem,
-}
-
-/// What is wrong with a field.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Problem {
-    /// Bits outside `least` to 22.
-    Bits { bits: u8, least: u8 },
-    /// More than eight bits, stored as `i8`.
-    StorageTooNarrow { bits: u8 },
-    /// A constant bound that is not positive and finite.
-    Bound { bound: f32 },
-    /// An integer accumulator over something that is not stored as `i8`.
-    IntegerAccumulator { side: &'static str },
-    /// A float accumulator that the operands cannot have.
-    FloatAccumulator { operands: &'static str },
-    /// Fake quantization of a side stored as `i8`.
-    FakeQuantOfInt8 { side: &'static str },
-    /// Fake quantization with a scale that is not a power of two.
-    FakeQuantScale { side: &'static str },
-    /// A residual setting for an operand that was not quantized.
-    ResidualOfUnquantized { operand: &'static str },
-    /// No residual setting for an operand that was quantized.
-    ResidualMissing { operand: &'static str },
-    /// An element type that cannot be quantized.
-    Dtype { dtype: Dtype },
-    /// An override for something that the equation does not have.
-    NotThere { operands: usize },
-}
-
-impl Problem {
-    pub(super) fn in_field(self, field: impl Into<String>) -> Fault {
-        Fault { field: field.into(), problem: self }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ", self.field)?;
-        match self.problem {
-            Problem::Bits { bits, least } => write!(f, "is {bits}, which is not in {least} to {}", Bits::MAX.get()),
-            Problem::StorageTooNarrow { bits } => write!(f, "is int8, which does not hold {bits} bits"),
-            Problem::Bound { bound } => write!(f, "is {bound}, which is not positive and finite"),
-            Problem::IntegerAccumulator { side } => {
-                write!(f, "is i32, but the {side} is not stored as int8; leave it out, or choose a float")
-            }
-            Problem::FloatAccumulator { operands } => write!(f, "is a type in which {operands} cannot be added"),
-            Problem::FakeQuantOfInt8 { side } => {
-                write!(f, "is inputs, but the {side} is stored as int8; store it as float")
-            }
-            Problem::FakeQuantScale { side } => {
-                write!(f, "is inputs, but the scale of the {side} is not rounded to a power of two")
-            }
-            Problem::ResidualOfUnquantized { operand } => {
-                write!(f, "is set, but the forward {operand} is not quantized")
-            }
-            Problem::ResidualMissing { operand } => write!(f, "is not set, but the forward {operand} is quantized"),
-            Problem::Dtype { dtype } => write!(f, "quantizes operands of type {dtype}; it has to be f32, f16 or bf16"),
-            Problem::NotThere { operands } => write!(f, "is for an equation of more than {operands} operands"),
-        }
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        Self::new(ErrorKind::Config, fault.to_string())
-    }
-}
+use crate::error::Result;
 
 impl TensorConfig {
     pub(super) fn fault(&self, field: &str) -> Result<(), Fault> {
-        let Numerics::Int(int) = &self.numerics else {
-            return Ok(());
-        };
-        if int.storage == Storage::Int8 && int.bits > Bits::INT8 {
+        if let Some(int) = self.int()
+            && int.storage == Storage::Int8
+            && int.bits > Bits::INT8
+        {
             return Err(Problem::StorageTooNarrow { bits: int.bits.get() }.in_field(format!("{field}.storage")));
         }
         match self.calibration {
             Calibration::Constant(bound) if !(bound > 0.0 && bound.is_finite()) => {
-                Err(Problem::Bound { bound }.in_field(format!("{field}.bound")))
+                Err(Problem::Bound { bound }.in_field(format!("{field}.calibration")))
             }
             Calibration::Constant(_) | Calibration::AbsMax => Ok(()),
         }
@@ -222,15 +148,15 @@ mod tests {
             ),
             (
                 |c| c.dlhs.call.rhs.calibration = Calibration::Constant(0.0),
-                "`dlhs.rhs.bound` is 0, which is not positive and finite",
+                "`dlhs.rhs.calibration` has the bound 0, which is not positive and finite",
             ),
             (
                 |c| c.dlhs.call.rhs.calibration = Calibration::Constant(f32::NAN),
-                "`dlhs.rhs.bound` is NaN, which is not positive and finite",
+                "`dlhs.rhs.calibration` has the bound NaN, which is not positive and finite",
             ),
             (
                 |c| c.dlhs.call.rhs.calibration = Calibration::Constant(f32::INFINITY),
-                "`dlhs.rhs.bound` is inf, which is not positive and finite",
+                "`dlhs.rhs.calibration` has the bound inf, which is not positive and finite",
             ),
             (
                 |c| {
@@ -259,12 +185,6 @@ mod tests {
             assert_eq!(config.check_gradient().unwrap_err().message(), *expected);
         }
         v4().check_gradient().unwrap();
-    }
-
-    #[test]
-    fn a_bound_without_numerics_has_no_effect() {
-        let config = DotGeneralConfig::unquantized().with_static_bound(0.0);
-        config.check().unwrap();
     }
 
     #[test]

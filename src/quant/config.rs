@@ -5,7 +5,9 @@
 
 use std::num::NonZeroUsize;
 
-use super::check::{Fault, Problem};
+use serde::{Deserialize, Serialize};
+
+use super::fault::{Fault, Problem};
 use crate::error::Result;
 use crate::lower::Orientation;
 use crate::rng::Noise;
@@ -39,7 +41,7 @@ impl Bits {
         if (1..=Self::MAX.0).contains(&bits) {
             Ok(Self(bits))
         } else {
-            Err(Problem::Bits { bits, least: 1 }.in_field(field))
+            Err(Problem::Bits { bits: u64::from(bits), least: 1 }.in_field(field))
         }
     }
 
@@ -118,7 +120,8 @@ pub struct IntNumerics {
 }
 
 /// Whether an integer format has a zero.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "preserve_zero")]
 pub enum Zero {
     /// Values are integers; zero stays zero.
@@ -129,7 +132,8 @@ pub enum Zero {
 }
 
 /// What the calibrated bound is scaled onto.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "preserve_max_val")]
 pub enum MaxValue {
     /// The edge of the range, half a step beyond the largest value: 127.5 for 8 bits.
@@ -140,7 +144,8 @@ pub enum MaxValue {
 }
 
 /// Whether scaled values are clipped to the format's range.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Clip {
     /// Clipped before rounding.
     #[default]
@@ -150,7 +155,8 @@ pub enum Clip {
 }
 
 /// How scaled values become integers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "round")]
 pub enum Rounding {
     /// To the nearest value of the format, ties to even; with [`Zero::Halfway`] to the floor plus a half.
@@ -161,7 +167,8 @@ pub enum Rounding {
 }
 
 /// What quantized values are stored and multiplied as.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "dtype_x")]
 pub enum Storage {
     /// As `i8`: saturated, and truncated towards zero where they were not rounded.
@@ -172,7 +179,8 @@ pub enum Storage {
 }
 
 /// What happens to the gradient of a value outside the clipping range.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "clip_gradient")]
 pub enum ClipGradient {
     /// It passes, as if nothing had been clipped.
@@ -197,7 +205,8 @@ pub enum Calibration {
 }
 
 /// Whether a scale is rounded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "po2_scale")]
 pub enum ScaleRounding {
     /// The scale is used as computed.
@@ -208,7 +217,8 @@ pub enum ScaleRounding {
 }
 
 /// The type in which a call's products are added.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias("dg_accumulator_dtype", "preferred_element_type"))]
 pub enum Accumulator {
     /// `I32` where both sides are stored as `i8`, else the operands' float type.
@@ -227,7 +237,8 @@ pub enum Accumulator {
 }
 
 /// Where quantized values are scaled back.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias("use_fake_quant", "DequantMode"))]
 pub enum Dequantize {
     /// After the dot: integers are multiplied, and the result is rescaled.
@@ -273,7 +284,8 @@ pub struct GradientConfig {
 ///
 /// A gradient can be computed only where this is [`Unspecified`](Self::Unspecified) exactly if that operand was not
 /// quantized in the forward call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias = "use_fwd_quant")]
 pub enum Residual {
     /// The operand, which was not quantized.

@@ -6,8 +6,10 @@
 
 mod check;
 mod config;
+mod fault;
 mod overrides;
 mod presets;
+pub mod schema;
 
 pub use crate::rng::Noise;
 pub use config::{

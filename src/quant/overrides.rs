@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::check::Problem;
 use super::config::{DotGeneralConfig, GradientConfig, Residual, TensorConfig};
+use super::fault::{Fault, Problem};
 use crate::error::Result;
 
 /// Where an operand of a step comes from.
@@ -108,6 +108,10 @@ impl QuantConfig {
 
     /// Checks what depends on the configuration alone; the error names the field, such as `step.2.fwd.lhs.storage`.
     pub fn check(&self) -> Result<()> {
+        Ok(self.fault()?)
+    }
+
+    pub(super) fn fault(&self) -> Result<(), Fault> {
         self.default.fault("")?;
         for (step, config) in &self.steps {
             config.fault(&format!("step.{step}."))?;
@@ -126,10 +130,10 @@ impl QuantConfig {
         self.check()?;
         let steps = operands.saturating_sub(1);
         if let Some((step, _)) = self.steps.range(steps..).next() {
-            return Err(Problem::NotThere { operands }.in_field(format!("step.{step}")).into());
+            return Err(Problem::MoreOperands { operands }.in_field(format!("step.{step}")).into());
         }
         if let Some((operand, _)) = self.operands.range(operands..).next() {
-            return Err(Problem::NotThere { operands }.in_field(format!("operand.{operand}")).into());
+            return Err(Problem::MoreOperands { operands }.in_field(format!("operand.{operand}")).into());
         }
         Ok(())
     }

@@ -5,17 +5,20 @@
 
 use std::num::NonZeroUsize;
 
-use super::check::{Fault, Problem};
+use serde::{Deserialize, Serialize};
+
 use super::config::{
     Accumulator, Bits, Calibration, CallConfig, DotGeneralConfig, GradientConfig, IntNumerics, Numerics, Residual,
     TensorConfig,
 };
+use super::fault::{Fault, Problem};
 use super::overrides::QuantConfig;
 use crate::error::Result;
 use crate::rng::Noise;
 
 /// Which sides of the two gradient calls are rounded stochastically.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[doc(alias("use_stochastic_rounding", "vjp_lhs_stochastic_rounding", "vjp_rhs_stochastic_rounding"))]
 pub enum StochasticRounding {
     /// None.
@@ -43,17 +46,21 @@ impl CallConfig {
     /// A call with sides of so many bits, the accumulator chosen from them.
     #[doc(alias = "dot_general_raw_make")]
     pub fn from_bits(lhs: Option<u8>, rhs: Option<u8>) -> Result<Self> {
-        Ok(Self { lhs: tensor(lhs, 1, "lhs_bits")?, rhs: tensor(rhs, 1, "rhs_bits")?, ..Self::UNQUANTIZED })
+        Ok(sides(lhs, rhs)?)
     }
 }
 
 fn tensor(bits: Option<u8>, least: u8, field: &str) -> Result<TensorConfig, Fault> {
     let numerics = match bits {
         None => Numerics::None,
-        Some(bits) if bits < least => return Err(Problem::Bits { bits, least }.in_field(field)),
+        Some(bits) if bits < least => return Err(Problem::Bits { bits: u64::from(bits), least }.in_field(field)),
         Some(bits) => Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, field)?)),
     };
     Ok(TensorConfig { numerics, ..TensorConfig::UNQUANTIZED })
+}
+
+fn sides(lhs: Option<u8>, rhs: Option<u8>) -> Result<CallConfig, Fault> {
+    Ok(CallConfig { lhs: tensor(lhs, 1, "lhs_bits")?, rhs: tensor(rhs, 1, "rhs_bits")?, ..CallConfig::UNQUANTIZED })
 }
 
 /// A call whose two sides are quantized alike.
@@ -271,6 +278,13 @@ impl VersionBuilder {
 
     /// The configuration, or an error that names the setting.
     pub fn build(self) -> Result<DotGeneralConfig> {
+        let config = self.assemble()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as asked for, unchecked but for the bits.
+    pub(super) fn assemble(self) -> Result<DotGeneralConfig, Fault> {
         let side = |bits, field| tensor(bits, self.least_bits, field);
         let gradient = |side, accumulator, shards| GradientConfig {
             call: symmetric(side, accumulator),
@@ -279,15 +293,13 @@ impl VersionBuilder {
         };
         let dlhs = side(self.dlhs_bits, "dlhs_bits")?;
         let drhs = side(self.drhs_bits, "drhs_bits")?;
-        let config = DotGeneralConfig {
+        Ok(DotGeneralConfig {
             forward: symmetric(side(self.fwd_bits, "fwd_bits")?, self.fwd_accumulator),
             dlhs: gradient(dlhs, self.dlhs_accumulator, self.dlhs_shards),
             drhs: gradient(drhs, self.drhs_accumulator, self.drhs_shards),
         }
         .with_stochastic_rounding(StochasticRounding::Gradient, self.noise)
-        .with_optional_bound(self.static_bound);
-        config.check()?;
-        Ok(config)
+        .with_optional_bound(self.static_bound))
     }
 }
 
@@ -309,15 +321,20 @@ impl SidesBuilder {
 
     /// The configuration, or an error that names the setting.
     pub fn build(self) -> Result<DotGeneralConfig> {
-        let forward = CallConfig::from_bits(self.lhs_bits, self.rhs_bits)?;
+        let config = self.assemble()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as asked for, unchecked but for the bits.
+    pub(super) fn assemble(self) -> Result<DotGeneralConfig, Fault> {
+        let forward = sides(self.lhs_bits, self.rhs_bits)?;
         let call = symmetric(tensor(self.bwd_bits, 1, "bwd_bits")?, Accumulator::Auto);
         let taken = |other: &TensorConfig| if other.is_quantized() { self.residual } else { Residual::Unspecified };
         // Each gradient's call takes the operand that the gradient is not of.
         let dlhs = GradientConfig { call, residual: taken(&forward.rhs), shards: self.dlhs_shards };
         let drhs = GradientConfig { call, residual: taken(&forward.lhs), shards: self.drhs_shards };
-        let config = DotGeneralConfig { forward, dlhs, drhs };
-        config.check()?;
-        Ok(config)
+        Ok(DotGeneralConfig { forward, dlhs, drhs })
     }
 }
 
@@ -343,16 +360,19 @@ impl FullyQuantizedBuilder {
 
     /// The configuration, or an error that names the setting.
     pub fn build(self) -> Result<DotGeneralConfig> {
-        tensor(self.fwd_bits, 1, "fwd_bits")?;
-        let config = self
-            .sides
-            .lhs_bits(self.fwd_bits)
-            .rhs_bits(self.fwd_bits)
-            .build()?
-            .with_stochastic_rounding(self.stochastic_rounding, self.noise)
-            .with_optional_bound(self.static_bound);
+        let config = self.assemble()?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The configuration as asked for, unchecked but for the bits.
+    pub(super) fn assemble(self) -> Result<DotGeneralConfig, Fault> {
+        tensor(self.fwd_bits, 1, "fwd_bits")?;
+        let sides = self.sides.lhs_bits(self.fwd_bits).rhs_bits(self.fwd_bits);
+        Ok(sides
+            .assemble()?
+            .with_stochastic_rounding(self.stochastic_rounding, self.noise)
+            .with_optional_bound(self.static_bound))
     }
 }
 

@@ -199,7 +199,7 @@ impl Drop for Temporary {
 #[cfg(test)]
 mod tests {
     use half::bf16;
-    use ndarray::arr1;
+    use ndarray::{ArrayD, arr1};
 
     use super::*;
     use crate::error::ErrorKind;
@@ -216,7 +216,7 @@ mod tests {
         let path = scratch.path("a.txt");
         let fail = |out: &mut dyn Write| {
             // More than any buffer holds, so that part of it is in the file.
-            out.write_all(&[7; 100_000])?;
+            out.write_all(&vec![7; 100_000])?;
             Err(io::ErrorKind::StorageFull.into())
         };
         let error = write_whole(&path, fail).unwrap_err();
@@ -301,7 +301,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for _ in 0..5 {
-                        save(path, &arr1(&[f32::from(value); 5000]).into_dyn().into()).unwrap();
+                        save(path, &ArrayD::from_elem(vec![5000], f32::from(value)).into()).unwrap();
                     }
                 });
             }

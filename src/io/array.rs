@@ -79,13 +79,7 @@ impl AnyArray {
         if self.dtype() == to {
             return self;
         }
-        match self {
-            // Through f64, which holds every value of the three narrower types exactly.
-            Self::F64(array) => narrow(&array, to),
-            Self::F32(array) => narrow(&array.mapv(f64::from), to),
-            Self::F16(array) => narrow(&array.mapv(f64::from), to),
-            Self::Bf16(array) => narrow(&array.mapv(f64::from), to),
-        }
+        each!(self, array => convert(&array, to))
     }
 
     /// The index of the first NaN or infinity, in row-major order.
@@ -112,12 +106,13 @@ fn first<T>(array: &ArrayD<T>, wanted: impl Fn(&T) -> bool) -> Option<Vec<usize>
     Some(index)
 }
 
-fn narrow(array: &ArrayD<f64>, to: Dtype) -> AnyArray {
+/// Through f64, which holds every value of the narrower types exactly.
+fn convert<T: Copy + Into<f64>>(array: &ArrayD<T>, to: Dtype) -> AnyArray {
     match to {
-        Dtype::F32 => AnyArray::F32(array.mapv(|x| x as f32)),
-        Dtype::F64 => AnyArray::F64(array.clone()),
-        Dtype::F16 => AnyArray::F16(array.mapv(|x| f16::from_f32(round_to_odd(x)))),
-        Dtype::Bf16 => AnyArray::Bf16(array.mapv(|x| bf16::from_f32(round_to_odd(x)))),
+        Dtype::F32 => AnyArray::F32(array.mapv(|x| x.into() as f32)),
+        Dtype::F64 => AnyArray::F64(array.mapv(Into::into)),
+        Dtype::F16 => AnyArray::F16(array.mapv(|x| f16::from_f32(round_to_odd(x.into())))),
+        Dtype::Bf16 => AnyArray::Bf16(array.mapv(|x| bf16::from_f32(round_to_odd(x.into())))),
     }
 }
 

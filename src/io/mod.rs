@@ -33,6 +33,7 @@ mod safetensors;
 #[cfg(test)]
 mod scratch;
 mod source;
+mod temporary;
 mod write;
 
 pub use array::{AnyArray, Header};

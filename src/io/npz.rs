@@ -138,14 +138,14 @@ mod tests {
         let small = AnyArray::from(arr1(&[0.0_f32; 4]).into_dyn());
         let whole = entry(&small);
         for method in [Stored, Deflated] {
-            let longer = [whole.as_slice(), &[0; 1_000_000]].concat();
+            let longer = [whole.as_slice(), &vec![0; 1_000_000]].concat();
             let message = read(&scratch, &archive(method, &[("a", &longer)]), None).unwrap_err().to_string();
             assert_eq!(message, "the header announces 16 bytes of elements, but there are 1000016");
             let shorter = archive(method, &[("a", &whole[..whole.len() - 1])]);
             assert!(read(&scratch, &shorter, None).unwrap_err().to_string().contains("but there are 15"));
         }
         // A bomb: the directory declares what the header implies, the stream holds a thousand times as much.
-        let mut bomb = archive(Deflated, &[("a", &[whole.as_slice(), &[0; 1_000_000]].concat())]);
+        let mut bomb = archive(Deflated, &[("a", &[whole.as_slice(), &vec![0; 1_000_000]].concat())]);
         declare(&mut bomb, whole.len() as u32);
         assert!(read(&scratch, &bomb, None).is_err());
         // The opposite: header and directory agree on more than there is.
@@ -171,6 +171,24 @@ mod tests {
             }
         }
         assert!(read(&scratch, b"PK\x05\x06", None).unwrap_err().to_string().starts_with("not a readable .npz"));
+    }
+
+    #[test]
+    fn no_claim_of_the_archive_is_believed() {
+        let scratch = Scratch::new("npz-claims");
+        let whole = entry(&arr1(&[1.0_f32; 4]).into_dyn().into());
+        let bytes = archive(Stored, &[("a.npy", &whole)]);
+        let directory = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+        for at in (0..30).chain(directory..bytes.len()) {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                // Dates, flags and names may be others; the elements may not.
+                if let Ok(array) = read(&scratch, &changed, None) {
+                    assert_eq!(entry(&array), whole, "byte {at} set to {value}");
+                }
+            }
+        }
     }
 
     #[test]

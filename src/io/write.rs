@@ -1,18 +1,18 @@
 //! Files written whole or not at all.
 //!
-//! The bytes go to a new file beside the target, which is synced and then renamed over it: a reader sees the old
-//! file or the new one, and an input may be the output. On any failure the new file is removed and the old one
-//! stays. Absent: protection against being killed, which can leave the new file behind, never a torn target.
+//! The bytes go to a new file in the target's directory, which is synced and then renamed over it: a reader sees the
+//! old file or the new one, and an input may be the output. On any failure the new file is gone and the old one
+//! stays.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::array::AnyArray;
 use super::error::FileError;
 use super::source::Format;
+use super::temporary::Temporary;
 use super::{npy, safetensors};
 use crate::dtype::Dtype;
 use crate::error::Error;
@@ -143,15 +143,15 @@ impl Target {
     }
 
     fn try_replace(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let (file, temporary) = Temporary::create(&self.directory)?;
-        let mut out = BufWriter::new(file);
+        let temporary = Temporary::create(&self.directory)?;
+        let mut out = BufWriter::new(&temporary.file);
         write(&mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        out.flush()?;
+        drop(out);
         if let Some(permissions) = self.permissions {
-            file.set_permissions(permissions)?;
+            temporary.file.set_permissions(permissions)?;
         }
-        file.sync_all()?;
-        drop(file);
+        temporary.file.sync_all()?;
         temporary.rename(&self.path)?;
         // The rename itself reaches the disk with its directory. Not every system can sync one, and the file is
         // whole under either name, so a failure changes nothing that was promised.
@@ -160,46 +160,10 @@ impl Target {
     }
 }
 
-/// A new file, removed when dropped.
-struct Temporary {
-    path: PathBuf,
-}
-
-impl Temporary {
-    fn create(directory: &Path) -> io::Result<(File, Self)> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = directory.join(format!(".qeinsum-{}-{serial}.tmp", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok((file, Self { path })),
-                // Left by a killed process that had the same number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn rename(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        drop(std::mem::take(&mut self.path));
-        // Its old name may already be that of another process's file: it must not be removed.
-        std::mem::forget(self);
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure, and the error that led here is the one to report.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use half::bf16;
-    use ndarray::arr1;
+    use ndarray::{ArrayD, arr1};
 
     use super::*;
     use crate::error::ErrorKind;
@@ -216,7 +180,7 @@ mod tests {
         let path = scratch.path("a.txt");
         let fail = |out: &mut dyn Write| {
             // More than any buffer holds, so that part of it is in the file.
-            out.write_all(&[7; 100_000])?;
+            out.write_all(&vec![7; 100_000])?;
             Err(io::ErrorKind::StorageFull.into())
         };
         let error = write_whole(&path, fail).unwrap_err();
@@ -301,7 +265,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for _ in 0..5 {
-                        save(path, &arr1(&[f32::from(value); 5000]).into_dyn().into()).unwrap();
+                        save(path, &ArrayD::from_elem(vec![5000], f32::from(value)).into()).unwrap();
                     }
                 });
             }

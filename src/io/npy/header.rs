@@ -89,13 +89,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Fields, HeaderError> {
     }
     let mut scan = Scan { text, at: 0 };
     let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-    scan.expect(b'{', "`{`")?;
+    scan.require(b'{', "`{`")?;
     while !scan.eat(b'}') {
         let name = scan.string("a key in quotes")?;
         let Some(key) = Key::ALL.into_iter().find(|key| key.name() == name) else {
             return Err(HeaderError::UnknownKey(name));
         };
-        scan.expect(b':', "`:`")?;
+        scan.require(b':', "`:`")?;
         let again = match key {
             Key::Descr => descr.replace(scan.descr()?).is_some(),
             Key::FortranOrder => fortran_order.replace(scan.truth()?).is_some(),
@@ -105,7 +105,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Fields, HeaderError> {
             return Err(HeaderError::Duplicate(key));
         }
         if !scan.eat(b',') {
-            scan.expect(b'}', "`,` or `}`")?;
+            scan.require(b'}', "`,` or `}`")?;
             break;
         }
     }
@@ -146,7 +146,7 @@ impl<'a> Scan<'a> {
         there
     }
 
-    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), HeaderError> {
+    fn require(&mut self, byte: u8, what: &'static str) -> Result<(), HeaderError> {
         if self.eat(byte) { Ok(()) } else { Err(self.expected(what)) }
     }
 
@@ -185,7 +185,7 @@ impl<'a> Scan<'a> {
 
     fn shape(&mut self) -> Result<Shape, HeaderError> {
         let mut shape: Shape = SmallVec::new();
-        self.expect(b'(', "a tuple of sizes")?;
+        self.require(b'(', "a tuple of sizes")?;
         if self.eat(b')') {
             return Ok(shape);
         }
@@ -195,7 +195,7 @@ impl<'a> Scan<'a> {
             if shape.len() > 1 && self.eat(b')') {
                 return Ok(shape);
             }
-            self.expect(b',', "`,` after a size")?;
+            self.require(b',', "`,` after a size")?;
             if self.eat(b')') {
                 return Ok(shape);
             }

@@ -2,6 +2,7 @@
 
 use half::f16;
 use ndarray::{Array, ArrayD, ShapeBuilder as _, arr0, arr1, arr2};
+use proptest::prelude::*;
 
 use super::*;
 use crate::io::elements::Supply;
@@ -257,7 +258,9 @@ fn byte_and_memory_orders_are_honoured() {
         for big in [false, true] {
             let mut bytes = bytes.clone();
             if big {
-                bytes.iter_mut().for_each(|element| element.reverse());
+                for element in &mut bytes {
+                    element.reverse();
+                }
             }
             for (fortran, expected) in [("False", &rows), ("True", &columns)] {
                 let order = if big { '>' } else { '<' };
@@ -312,4 +315,31 @@ fn a_claim_costs_no_memory() {
     // A stream of 2^58 bytes is claimed, four are there; this would abort if it were asked for at once.
     let bytes = usual("<f4", "(72057594037927936,)", &[0; 4]);
     assert!(refusal(&bytes).contains("announces 288230376151711744 bytes of elements, but there are 4"));
+}
+
+proptest! {
+    #[test]
+    fn no_damage_gets_past_the_checks(
+        edits in prop::collection::vec((0_usize..160, any::<u8>()), 1..6),
+        tokens in prop::collection::vec(
+            (10_usize..128, prop::sample::select(vec!["(", ")", "{", "'", ",", ":", "-", "9", "L", " ", "<f8", "shape"])),
+            0..4,
+        ),
+    ) {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &Array::from_elem((2, 4), 1.0_f32).into_dyn().into()).unwrap();
+        for (at, byte) in edits {
+            bytes[at] = byte;
+        }
+        for (at, token) in tokens {
+            bytes[at..at + token.len()].copy_from_slice(token.as_bytes());
+        }
+        // Whatever is read is as long as the file has bytes for; `read` compares both ways of reading.
+        match read(&bytes) {
+            Ok(array) => {
+                prop_assert_eq!(array.shape().iter().product::<usize>() * array.dtype().bytes(), 32);
+            }
+            Err(error) => prop_assert!(error.to_string().chars().all(|c| !c.is_control())),
+        }
+    }
 }

@@ -179,6 +179,14 @@ pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     Some(if shape.contains(&0) { 0 } else { bytes / 16 })
 }
 
+/// An error that names `what` where an array of this shape cannot be addressed.
+pub(crate) fn check_elements(shape: &[usize], what: &str) -> Result<usize, Error> {
+    elements(shape).ok_or_else(|| {
+        let message = format!("{what} has more elements than a machine can address: overflow");
+        Error::new(ErrorKind::Limit, message)
+    })
+}
+
 fn mismatch(
     equation: &Equation,
     label: Label,

@@ -5,4 +5,6 @@
 mod ebnf;
 mod fixture;
 mod grammar;
+mod plans;
+mod properties;
 mod snapshot;

@@ -63,9 +63,9 @@ impl Problem {
     }
 
     fn expected(&self) -> ArrayD<f64> {
-        let ranks: Vec<usize> = self.operands.iter().map(ArrayD::ndim).collect();
+        let ranks: Vec<usize> = self.operands.iter().map(|operand| operand.ndim()).collect();
         let equation = QEinsum::new(&self.equation()).unwrap().equation(&ranks).unwrap();
-        let views: Vec<ArrayViewD<'_, f64>> = self.operands.iter().map(ArrayD::view).collect();
+        let views: Vec<ArrayViewD<'_, f64>> = self.operands.iter().map(|operand| operand.view()).collect();
         interpret(&equation, &views).unwrap()
     }
 
@@ -120,17 +120,17 @@ fn every_way_of_running_an_equation_gives_the_same() {
         let qe = QEinsum::new(&equation).unwrap();
         for optimizer in [Optimizer::Auto, Optimizer::Optimal, Optimizer::Greedy, Optimizer::None] {
             let qe = qe.clone().with_search(SearchOptions::default().optimizer(optimizer));
-            let views: Vec<_> = problem.operands.iter().map(ArrayD::view).collect();
+            let views: Vec<_> = problem.operands.iter().map(|operand| operand.view()).collect();
             let out = qe.run(views).unwrap_or_else(|error| panic!("{context}: {error}"));
             assert_eq!(out, expected, "{context} by {optimizer:?}");
         }
         let relaid: Vec<ArrayD<f64>> = problem.operands.iter().map(|operand| relaid(random, operand)).collect();
         let path = random_path(random, problem.terms.len());
-        let views: Vec<_> = relaid.iter().map(ArrayD::view).collect();
+        let views: Vec<_> = relaid.iter().map(|operand| operand.view()).collect();
         let out = qe.with_path(path.clone()).run(views).unwrap_or_else(|error| panic!("{context}: {error}"));
         assert_eq!(out, expected, "{context} by {path} in another layout");
         let shuffled = problem.shuffled(random);
-        let views: Vec<_> = shuffled.operands.iter().map(ArrayD::view).collect();
+        let views: Vec<_> = shuffled.operands.iter().map(|operand| operand.view()).collect();
         let out = QEinsum::new(&shuffled.equation()).unwrap().run(views).unwrap();
         assert_eq!(out, expected, "{context} as {}", shuffled.equation());
     }
@@ -141,7 +141,7 @@ fn plans_verify_and_round_trip() {
     for seed in 0..600 {
         let random = &mut Random::new(seed);
         let problem = Problem::random(random);
-        let shapes: Vec<&[usize]> = problem.operands.iter().map(ArrayD::shape).collect();
+        let shapes: Vec<&[usize]> = problem.operands.iter().map(|operand| operand.shape()).collect();
         let path = random_path(random, problem.terms.len());
         let plan = QEinsum::new(&problem.equation()).unwrap().with_path(path).plan(&shapes).unwrap();
         plan.verify().unwrap();

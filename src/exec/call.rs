@@ -146,7 +146,7 @@ fn side<'a>(
     Ok(Side { factor, scales: Some(scales), noise })
 }
 
-fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers, operand: Format) -> Sums {
+fn multiply<'a>(lhs: &SideFactor<'a>, rhs: &SideFactor<'a>, dims: &DimensionNumbers, operand: Format) -> Sums {
     if let (SideFactor::Int8(left), SideFactor::Int8(right)) = (lhs, rhs) {
         return match kernel::dot_general_int8(left.view(), right.view(), dims) {
             IntSums::I32(sums) => Sums::I32(sums),
@@ -156,10 +156,8 @@ fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers,
     let (left, right) = (lhs.as_floats(), rhs.as_floats());
     let mut sums = kernel::dot_general(left.view(), right.view(), dims);
     // Eight-bit integers take the other side's format; a binary32 side widens the sums.
-    let format = match [lhs, rhs].iter().any(|side| matches!(side, SideFactor::Float(_, Format::F32))) {
-        true => Format::F32,
-        false => operand,
-    };
+    let widens = |side: &SideFactor<'_>| matches!(side, SideFactor::Float(_, Format::F32));
+    let format = if widens(lhs) || widens(rhs) { Format::F32 } else { operand };
     sums.mapv_inplace(|sum| format.round(sum));
     Sums::Float(sums)
 }

@@ -9,6 +9,7 @@ mod naive;
 mod quantized;
 mod rescale;
 mod run;
+mod value;
 
 pub use call::{CallRecord, Factor, SideRecord, Sums};
 pub use naive::interpret;

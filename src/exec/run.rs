@@ -3,11 +3,14 @@
 //! Squeezes, diagonals and transposes are views; sums and calls make arrays; a value is dropped as soon as its one
 //! reader has read it. What a call does, quantized or not, is decided by the [`Calls`] that the caller brings.
 
-use ndarray::{ArrayD, ArrayViewD, Axis, CowArray, Dimension, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{self, Element};
-use crate::lower::{DimensionNumbers, Op, Orientation, Plan};
+use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
+use crate::sizes::check_elements;
+
+use super::value::Value;
 
 /// What runs the calls of a plan.
 pub(crate) trait Calls<T> {
@@ -39,34 +42,34 @@ pub(crate) fn run<T: Element>(
     calls: &mut impl Calls<T>,
 ) -> Result<ArrayD<T>> {
     check(plan, &operands)?;
-    let mut values: Vec<Option<CowArray<'_, T, IxDyn>>> =
-        operands.into_iter().map(|operand| Some(operand.into())).collect();
+    let mut values = Values(operands.into_iter().map(|operand| Some(Value::Borrowed(operand))).collect());
     let mut number = 0;
     for step in plan.steps() {
-        let mut take = |id: crate::lower::ValueId| {
-            // Every value is read once, after it was made: the plan has been verified.
-            values[id.index()].take().unwrap_or_else(|| ArrayD::from_elem(IxDyn(&[]), T::ZERO).into())
-        };
-        let result: CowArray<'_, T, IxDyn> = match step.op() {
-            Op::Squeeze { input, axes } => {
-                axes.iter().rev().fold(take(*input), |value, &axis| value.index_axis_move(Axis(axis), 0))
-            }
-            Op::Transpose { input, permutation } => take(*input).permuted_axes(IxDyn(permutation)),
-            Op::Diagonal { input, axes } => kernel::diagonal(take(*input), axes),
-            Op::ReduceSum { input, axes } => kernel::sum_axes(take(*input).view(), axes).into(),
+        let result = match step.op() {
+            Op::Squeeze { input, axes } => values.take(*input).squeeze(axes),
+            Op::Transpose { input, permutation } => values.take(*input).transpose(permutation),
+            Op::Diagonal { input, axes } => values.take(*input).diagonal(axes),
+            Op::ReduceSum { input, axes } => Value::Owned(kernel::sum_axes(values.take(*input).view(), axes)),
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                let (lhs, rhs) = (take(*lhs), take(*rhs));
+                let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
                 let call = Call { lhs: lhs.view(), rhs: rhs.view(), dims, orientation: *orientation };
-                let made = calls.call(number, call)?;
                 number += 1;
-                made.into()
+                Value::Owned(calls.call(number - 1, call)?)
             }
         };
-        values.push(Some(result));
+        values.0.push(Some(result));
     }
-    let output = values.swap_remove(plan.output().index());
-    let output = output.unwrap_or_else(|| ArrayD::from_elem(IxDyn(&[]), T::ZERO).into());
-    Ok(if output.is_standard_layout() { output.into_owned() } else { output.as_standard_layout().into_owned() })
+    Ok(values.take(plan.output()).into_row_major())
+}
+
+/// The values made so far; each is taken by its one reader.
+struct Values<'a, T>(Vec<Option<Value<'a, T>>>);
+
+impl<'a, T: Element> Values<'a, T> {
+    fn take(&mut self, id: ValueId) -> Value<'a, T> {
+        // A plan is verified when it is made or loaded: every value is made before it is read, and read once.
+        self.0[id.index()].take().unwrap_or_else(|| Value::Owned(ArrayD::from_elem(IxDyn(&[]), T::ZERO)))
+    }
 }
 
 /// Operands must be those that the plan is bound to, and every value must be addressable.
@@ -77,17 +80,14 @@ fn check<T>(plan: &Plan, operands: &[ArrayViewD<'_, T>]) -> Result<()> {
         return Err(Error::new(ErrorKind::Shape, message));
     }
     for (number, (operand, shape)) in operands.iter().zip(bound).enumerate() {
-        if operand.raw_dim().slice() != shape.as_slice() {
+        if operand.shape() != shape.as_slice() {
             let message =
                 format!("operand {number} has shape {:?}, but the plan is bound to {:?}", operand.shape(), shape);
             return Err(Error::new(ErrorKind::Shape, message));
         }
     }
     for step in plan.steps() {
-        if crate::sizes::elements(plan.value(step.result()).shape()).is_none() {
-            let message = format!("{} has more elements than a machine can address: overflow", step.result());
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
+        check_elements(plan.value(step.result()).shape(), &step.result().to_string())?;
     }
     Ok(())
 }

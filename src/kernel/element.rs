@@ -3,6 +3,7 @@
 use std::fmt;
 
 use half::{bf16, f16};
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use super::lanes::Accumulator;
 use crate::Dtype;
@@ -32,6 +33,12 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
 
     /// The nearest value of this type, ties to even; subnormals are kept, and what is too large is an infinity.
     fn narrow(wide: Self::Wide) -> Self;
+
+    /// The values as `f32`: as they are, widened, or (of `f64`) rounded.
+    fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
+
+    /// The nearest values of this type.
+    fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self>;
 }
 
 /// A type in which float sums are kept: `f32` or `f64`.
@@ -57,7 +64,7 @@ mod sealed {
 }
 
 macro_rules! wide {
-    ($type:ident, $dtype:ident) => {
+    ($type:ident, $dtype:ident, $floats:expr, $from_floats:expr) => {
         impl Element for $type {
             type Wide = Self;
             const DTYPE: Dtype = Dtype::$dtype;
@@ -71,6 +78,14 @@ macro_rules! wide {
             #[inline(always)]
             fn narrow(wide: Self) -> Self {
                 wide
+            }
+
+            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
+                $floats(array)
+            }
+
+            fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self> {
+                $from_floats(array)
             }
         }
 
@@ -106,12 +121,21 @@ macro_rules! half {
             fn narrow(wide: f32) -> Self {
                 $type::from_f32(wide)
             }
+
+            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
+                array.mapv($type::to_f32).into()
+            }
+
+            fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self> {
+                array.mapv($type::from_f32)
+            }
         }
     };
 }
 
-wide!(f32, F32);
-wide!(f64, F64);
+wide!(f32, F32, CowArray::from, ArrayD::clone);
+wide!(f64, F64, |array: ArrayViewD<'_, f64>| array.mapv(|x| x as f32).into(), |array: &ArrayD<f32>| array
+    .mapv(f64::from));
 half!(f16, F16);
 half!(bf16, Bf16);
 

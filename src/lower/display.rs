@@ -6,7 +6,7 @@
 use std::fmt::{self, Write};
 
 use crate::equation::Label;
-use crate::path::Certificate;
+use crate::path::{Certificate, Cost};
 
 use super::orient::Orientation;
 use super::plan::{Op, Plan, Step, Value};
@@ -34,7 +34,8 @@ pub(crate) fn write_plan<W: Write>(
     }
     write_body(f, plan, below)?;
     write_totals(f, plan, &format!("{} mul", plan.multiplications()))?;
-    let naive = crate::path::Cost::product(plan.equation.labels().map(|label| plan.sizes.extent(label)));
+    let extents = plan.equation.labels().map(|label| plan.sizes.extent(label));
+    let naive = extents.fold(Cost::ONE, |product, extent| product * Cost::from(extent));
     if !plan.found.path.steps().is_empty() && naive != *plan.multiplications() {
         write!(f, " (naive {naive})")?;
     }

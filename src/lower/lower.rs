@@ -85,13 +85,13 @@ impl Lowering {
     }
 
     fn hold(&mut self, value: ValueId) {
-        for label in distinct(self.labels(value)) {
+        for label in distinct(&self.values[value.index()].labels) {
             self.holders[label.index()] += 1;
         }
     }
 
     fn release(&mut self, value: ValueId) {
-        for label in distinct(self.labels(value)) {
+        for label in distinct(&self.values[value.index()].labels) {
             self.holders[label.index()] -= 1;
         }
     }

@@ -180,7 +180,9 @@ fn document(plan: &Plan) -> Document {
                 DocumentOp::Transpose { input: *input, permutation: permutation.clone() }
             }
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                let step = per_step.next().cloned().unwrap_or_default();
+                let (multiplications, elements) = per_step
+                    .next()
+                    .map_or((Cost::ZERO, Cost::ZERO), |step| (step.multiplications.clone(), step.elements.clone()));
                 DocumentOp::DotGeneral {
                     lhs: *lhs,
                     rhs: *rhs,
@@ -191,8 +193,8 @@ fn document(plan: &Plan) -> Document {
                         lhs_batch: dims.lhs_batch(),
                         rhs_batch: dims.rhs_batch(),
                     },
-                    multiplications: step.multiplications,
-                    elements: step.elements,
+                    multiplications,
+                    elements,
                 }
             }
         },
@@ -290,7 +292,7 @@ fn rebuild(document: Document) -> Result<Plan> {
     if path.operands() != equation.operands().len() {
         return Err(wrong("has a path over another number of operands"));
     }
-    let cost = evaluate(&ContractionGraph::new(&equation, &sizes), &path);
+    let cost = evaluate(&ContractionGraph::new(&equation, &sizes), &path)?;
     if cost.multiplications != document.cost.multiplications {
         return Err(wrong("states a cost that its path does not have"));
     }

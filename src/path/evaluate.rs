@@ -12,7 +12,7 @@ use crate::graph::ContractionGraph;
 use crate::path::{Cost, Path};
 
 /// The cost of one pairwise step.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct StepCost {
     /// Scalar multiplications: the product of the sizes of all labels in the step.
     pub multiplications: Cost,
@@ -21,7 +21,7 @@ pub struct StepCost {
 }
 
 /// The cost of a path.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PathCost {
     /// Scalar multiplications of all steps.
     pub multiplications: Cost,

@@ -126,10 +126,12 @@ impl SearchOptions {
 }
 
 /// A path, what it costs, and how good it is known to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Found {
     /// The path.
     pub path: Path,
+    /// What it was searched for; of a given path, multiplications.
+    pub objective: Objective,
     /// Its exact cost.
     pub cost: PathCost,
     /// What is proved about it.
@@ -169,7 +171,7 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         return Err(unfit(&path, graph.operands()));
     }
     let cost = evaluate(graph, &path)?;
-    Ok(Found { path, cost, certificate: Certificate::Given })
+    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given })
 }
 
 /// The joins of the operands in written order.
@@ -210,7 +212,7 @@ impl Search<'_> {
 
     fn found(&self, tree: Tree, certificate: Certificate) -> Found {
         let path = Path::from_ssa(&tree.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, cost: tree.cost, certificate }
+        Found { path, objective: self.objective, cost: tree.cost, certificate }
     }
 
     fn unproved(&self, tree: Tree) -> Found {

@@ -4,11 +4,15 @@
 //! configuration half says what is wanted and refuses what contradicts itself; the numerics half does it, to the bit.
 //! Nothing here knows labels, paths or plans.
 
+mod calibration;
 mod check;
 mod config;
 mod fault;
+mod format;
+mod log2;
 mod overrides;
 mod presets;
+mod quantizer;
 pub mod schema;
 
 pub use crate::rng::Noise;
@@ -18,3 +22,7 @@ pub use config::{
 };
 pub use overrides::{QuantConfig, Source};
 pub use presets::{FullyQuantizedBuilder, SidesBuilder, StochasticRounding, VersionBuilder};
+
+pub(crate) use calibration::{ScaleKind, Scales};
+pub(crate) use format::Format;
+pub(crate) use quantizer::{Quantized, Values, quantize};

@@ -116,7 +116,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
     let arrays = &case["arrays"];
     let count = list(&case["shapes"]).len();
     let operands: Vec<ArrayD<T>> = (0..count).map(|k| floats(set, &arrays[format!("op{k}")])).collect();
-    let views: Vec<ArrayViewD<'_, T>> = operands.iter().map(ArrayD::view).collect();
+    let views: Vec<ArrayViewD<'_, T>> = operands.iter().map(|operand| operand.view()).collect();
     let path = multi_path(case);
     let steps = path.steps().len();
     let configs: Vec<DotGeneralConfig> = match list(&case["configs"]) {
@@ -129,7 +129,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
     });
     let qe = QEinsum::new(text(&case["equation"])).expect("golden equations parse").with_path(path);
     let qe = qe.with_config(config.clone());
-    let shapes: Vec<&[usize]> = operands.iter().map(ArrayD::shape).collect();
+    let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
     let plan = qe.plan(&shapes).expect("golden equations plan");
     let user_key = key(&case["prng_key"]);
     let mut records = Vec::new();

@@ -24,7 +24,8 @@ pub struct CallRecord {
     pub rhs: SideRecord,
     /// The sums of products, before they are rescaled.
     pub sums: Sums,
-    /// The result, in output layout: batch, lhs free, rhs free.
+    /// The result, in output layout (batch, lhs free, rhs free), before it is rounded to the operands' type: a constant
+    /// bound with a scale rounded to a power of two leaves it in binary32.
     pub output: ArrayD<f32>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) fn dot_general(
         Sums::I64(sums) => sums.mapv(|sum| format.round(sum as f32)),
         Sums::Float(sums) => sums.mapv(|sum| format.round(sum)),
     };
+    // A scale that widens what it meets leaves the output in binary32; the caller's conversion is then its last rounding.
     let mut working = format;
     if config.dequantize == Dequantize::Output {
         if let Some(scales) = &left.scales {
@@ -100,11 +102,8 @@ pub(crate) fn dot_general(
         }
         if let Some(scales) = &right.scales {
             let inverse = rhs_in_output_layout(&scales.inverse, dims, ranks.0);
-            working = rescale(&mut output, &inverse, scales.kind, working);
+            rescale(&mut output, &inverse, scales.kind, working);
         }
-    }
-    if working != format {
-        output.mapv_inplace(|x| format.round(x));
     }
     Ok(CallRecord { lhs: left.into_record(), rhs: right.into_record(), sums, output })
 }

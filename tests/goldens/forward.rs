@@ -79,7 +79,7 @@ fn check_case<T: Element>(set: &mut Set, case: &Value) {
             Err(error) => set.differ(format!("{name}: refused: {error}")),
             Ok(record) => {
                 let agreement = check_stage(set, stage, &dims, &record, &config, key(&case["direct_key"]));
-                check_output(set, text(&arrays["out"]), &record, agreement, &record.output);
+                check_output(set, text(&arrays["out"]), &record, agreement, &narrowed::<T>(&record.output));
             }
         }
         return;
@@ -154,7 +154,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
         let oriented = configs[golden["config_index"].as_u64().unwrap_or(0) as usize].oriented(orientation);
         let call_key = user_key.map(|key| key.fold_path(&format!("QDotGeneral_{step}"), 1));
         agreement = check_stage(set, &list(&golden["stages"])[0], &dims, record, &oriented, call_key);
-        let made = transposed(&plan, step, record.output.clone());
+        let made = transposed(&plan, step, narrowed::<T>(&record.output));
         check_output(set, text(&golden["arrays"]["out"]), record, agreement, &made);
     }
     check_output(set, text(&arrays["out"]), &records[steps - 1], agreement, &widened(&out));
@@ -198,6 +198,11 @@ fn dimension_numbers(dims: &Value) -> DimensionNumbers {
 
 fn widened<T: Element>(array: &ArrayD<T>) -> ArrayD<f32> {
     T::floats(array.view()).into_owned()
+}
+
+/// Rounded to the operands' type, as what a call returns is.
+fn narrowed<T: Element>(output: &ArrayD<f32>) -> ArrayD<f32> {
+    widened(&T::from_floats(output))
 }
 
 fn check_stage(

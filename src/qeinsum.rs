@@ -157,13 +157,13 @@ impl QEinsum {
     }
 
     /// The contraction graph for operands of these shapes.
-    pub fn graph<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<ContractionGraph> {
+    pub fn graph(&self, shapes: &[&[usize]]) -> Result<ContractionGraph> {
         let (equation, sizes) = self.bind(shapes)?;
         Ok(ContractionGraph::new(&equation, &sizes))
     }
 
     /// The plan for operands of these shapes.
-    pub fn plan<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<Plan> {
+    pub fn plan(&self, shapes: &[&[usize]]) -> Result<Plan> {
         Ok(self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?.as_ref().clone())
     }
 
@@ -185,7 +185,7 @@ impl QEinsum {
     /// assert_eq!(compiled.run((&a, &b))?, ArrayD::from_elem(IxDyn(&[2, 4]), 3.0));
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
-    pub fn compile<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<Compiled> {
+    pub fn compile(&self, shapes: &[&[usize]]) -> Result<Compiled> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
         if let Some(config) = &self.config {
             config.check_fits(plan.equation().operands().len())?;
@@ -243,13 +243,12 @@ impl QEinsum {
         run_plan(&plan, self.config.as_deref(), operands, key, observe)
     }
 
-    fn bind<S: AsRef<[usize]>>(&self, shapes: &[S]) -> Result<(Equation, Sizes)> {
-        let shapes: Vec<&[usize]> = shapes.iter().map(AsRef::as_ref).collect();
-        parse::bind(&self.ast, &shapes)
+    fn bind(&self, shapes: &[&[usize]]) -> Result<(Equation, Sizes)> {
+        parse::bind(&self.ast, shapes)
     }
 
-    fn planned<S: AsRef<[usize]>>(&self, shapes: &[S], dtype: Dtype) -> Result<Arc<Plan>> {
-        let key: PlanKey = (dtype, shapes.iter().map(|shape| shape.as_ref().into()).collect());
+    fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {
+        let key: PlanKey = (dtype, shapes.iter().map(|&shape| shape.into()).collect());
         if let Some(plan) = self.cache.get(&key) {
             return Ok(plan);
         }

@@ -41,6 +41,7 @@ fn compare(entry: &Value) -> Result<(), String> {
         qe = qe.with_path(path.map_err(|error| error.to_string())?);
     }
     let shapes: Vec<Vec<usize>> = list(&entry["shapes"]).iter().map(numbers).collect();
+    let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
     let plan = qe.plan(&shapes).map_err(|error| error.to_string())?;
     let (golden, ours) = (golden_operations(entry), our_operations(&plan));
     if golden != ours {

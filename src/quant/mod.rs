@@ -6,10 +6,12 @@
 
 mod check;
 mod config;
+pub(crate) mod explain;
 mod fault;
 mod overrides;
 mod presets;
 pub mod schema;
+mod settings;
 
 pub use crate::rng::Noise;
 pub use config::{
@@ -17,4 +19,5 @@ pub use config::{
     IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
 };
 pub use overrides::{QuantConfig, Source};
-pub use presets::{FullyQuantizedBuilder, SidesBuilder, StochasticRounding, VersionBuilder};
+pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
+pub use settings::StochasticRounding;

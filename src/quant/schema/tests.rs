@@ -12,7 +12,7 @@ use crate::quant::config::{
     IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
 };
 use crate::quant::overrides::Source;
-use crate::quant::presets::StochasticRounding;
+use crate::quant::settings::StochasticRounding;
 use crate::rng::Noise;
 
 fn read(text: &str) -> DotGeneralConfig {

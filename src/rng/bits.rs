@@ -49,7 +49,7 @@ impl Key {
     }
 
     /// Calls `put(offset, bits)` for the elements `start..start + length` of `count`, offsets from 0.
-    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, mut put: impl FnMut(usize, u32)) {
+    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, put: impl FnMut(usize, u32)) {
         match self.layout() {
             Layout::Original => self.each_word(count as u64, start as u64, length, put),
             Layout::Partitionable => self.each_mixed(start, length, put),
@@ -122,13 +122,8 @@ impl Key {
         let mut index = range.start;
         while index < range.end {
             // The last lanes may go past the range; what they give is dropped.
-            let mut counters = [[0; LANES]; 2];
-            for lane in 0..LANES {
-                let [x, y] = counter(index + lane as u64);
-                counters[0][lane] = x;
-                counters[1][lane] = y;
-            }
-            let [x, y] = blocks(self.words(), counters);
+            let counters: [[u32; 2]; LANES] = std::array::from_fn(|lane| counter(index + lane as u64));
+            let [x, y] = blocks(self.words(), [counters.map(|counter| counter[0]), counters.map(|counter| counter[1])]);
             for (x, y) in x.into_iter().zip(y).take((range.end - index).min(LANES as u64) as usize) {
                 take(index, [x, y]);
                 index += 1;

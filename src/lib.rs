@@ -69,6 +69,7 @@ mod dtype;
 mod equation;
 mod error;
 mod exec;
+mod explain;
 mod graph;
 pub mod io;
 mod kernel;

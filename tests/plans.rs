@@ -37,7 +37,7 @@ const CASES: &[Case] = &[
     case("diagonal_then_product", "iij,jk->ik", &[&[3, 3, 4], &[4, 5]]),
     case("broadcast_contracted", "ij,jk->ik", &[&[3, 1], &[4, 5]]),
     case("broadcast_batch", "bij,bjk->bik", &[&[1, 3, 4], &[2, 4, 5]]),
-    case("broadcast_kept", "ij,jk,kl->ijl", &[&[3, 1], &[1, 4], &[4, 2]]),
+    case("broadcast_kept", "ij,jk,kl->ijl", &[&[3, 1], &[5, 4], &[4, 2]]),
     case("ellipsis", "...ij,...jk->...ik", &[&[5, 1, 3, 4], &[2, 4, 5]]),
     case("ellipsis_summed", "i...,i->i", &[&[3, 4, 5], &[3]]),
     case("hyperedge", "ai,bi,ci,di,ei->abcde", &[&[2, 9], &[3, 9], &[2, 9], &[3, 9], &[2, 9]]),

@@ -4,8 +4,8 @@
 //! gradients when a gradient is asked for; those of element types when operands are there.
 
 use super::config::{
-    Accumulator, Bits, Calibration, CallConfig, Dequantize, DotGeneralConfig, GradientConfig, Numerics, Residual,
-    ScaleRounding, Storage, TensorConfig,
+    Accumulator, Bits, Calibration, CallConfig, Dequantize, DotGeneralConfig, GradientConfig, Residual, ScaleRounding,
+    Storage, TensorConfig,
 };
 use super::fault::{Fault, Problem};
 use crate::dtype::Dtype;
@@ -125,7 +125,7 @@ impl DotGeneralConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quant::config::{Bits, IntNumerics};
+    use crate::quant::config::{IntNumerics, Numerics};
 
     fn v4() -> DotGeneralConfig {
         DotGeneralConfig::v4().drhs_bits(Some(8)).build().unwrap()

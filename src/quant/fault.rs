@@ -95,7 +95,9 @@ impl fmt::Display for Fault {
                 write!(f, "is set, but the forward {operand} is not quantized")
             }
             Problem::ResidualMissing { operand } => write!(f, "is not set, but the forward {operand} is quantized"),
-            Problem::Dtype { dtype } => write!(f, "quantizes operands of type {dtype}; it has to be f32, f16 or bf16"),
+            Problem::Dtype { dtype } => {
+                write!(f, "quantizes operands of type {dtype}; they have to be f32, f16 or bf16")
+            }
             Problem::NeedsBits => write!(f, "needs `bits` beside it"),
             Problem::BitsMissing => write!(f, "has no `bits`; write a number, or \"none\""),
             Problem::NotOfPreset { preset } => write!(f, "is no setting of the preset {preset}"),

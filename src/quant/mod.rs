@@ -7,6 +7,7 @@
 mod calibration;
 mod check;
 mod config;
+pub(crate) mod explain;
 mod fault;
 mod format;
 mod log2;
@@ -14,6 +15,7 @@ mod overrides;
 mod presets;
 mod quantizer;
 pub mod schema;
+mod settings;
 
 pub use crate::rng::Noise;
 pub use config::{
@@ -21,7 +23,8 @@ pub use config::{
     IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
 };
 pub use overrides::{QuantConfig, Source};
-pub use presets::{FullyQuantizedBuilder, SidesBuilder, StochasticRounding, VersionBuilder};
+pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
+pub use settings::StochasticRounding;
 
 pub(crate) use calibration::{ScaleKind, Scales};
 pub(crate) use format::Format;

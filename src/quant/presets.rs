@@ -1,72 +1,16 @@
-//! Configurations by name, with AQT's defaults, and the settings that change one as a whole.
+//! Configurations by name, with AQT's defaults.
 //!
 //! Accumulators that are not set follow from the bits: AQT's builders write int32 even where a side is not int8, and
 //! leave out the one of `drhs`; here both mean [`Accumulator::Auto`].
 
 use std::num::NonZeroUsize;
 
-use serde::{Deserialize, Serialize};
-
-use super::config::{
-    Accumulator, Bits, Calibration, CallConfig, DotGeneralConfig, GradientConfig, IntNumerics, Numerics, Residual,
-    TensorConfig,
-};
-use super::fault::{Fault, Problem};
+use super::config::{Accumulator, DotGeneralConfig, GradientConfig, Residual, TensorConfig};
+use super::fault::Fault;
 use super::overrides::QuantConfig;
+use super::settings::{StochasticRounding, sides, symmetric, tensor};
 use crate::error::Result;
 use crate::rng::Noise;
-
-/// Which sides of the two gradient calls are rounded stochastically.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[doc(alias("use_stochastic_rounding", "vjp_lhs_stochastic_rounding", "vjp_rhs_stochastic_rounding"))]
-pub enum StochasticRounding {
-    /// None.
-    Off,
-    /// The incoming gradients.
-    Gradient,
-    /// The other forward operands.
-    Other,
-    /// All four sides.
-    #[default]
-    Both,
-}
-
-impl TensorConfig {
-    /// A side of so many bits ([`IntNumerics::new`]), calibrated by its largest magnitude; `None` leaves it as it is.
-    ///
-    /// An error where the bits are outside 1 to 22.
-    #[doc(alias = "tensor_make")]
-    pub fn from_bits(bits: Option<u8>) -> Result<Self> {
-        Ok(tensor(bits, 1, "bits")?)
-    }
-}
-
-impl CallConfig {
-    /// A call with sides of so many bits, the accumulator chosen from them.
-    #[doc(alias = "dot_general_raw_make")]
-    pub fn from_bits(lhs: Option<u8>, rhs: Option<u8>) -> Result<Self> {
-        Ok(sides(lhs, rhs)?)
-    }
-}
-
-fn tensor(bits: Option<u8>, least: u8, field: &str) -> Result<TensorConfig, Fault> {
-    let numerics = match bits {
-        None => Numerics::None,
-        Some(bits) if bits < least => return Err(Problem::Bits { bits: u64::from(bits), least }.in_field(field)),
-        Some(bits) => Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, field)?)),
-    };
-    Ok(TensorConfig { numerics, ..TensorConfig::UNQUANTIZED })
-}
-
-fn sides(lhs: Option<u8>, rhs: Option<u8>) -> Result<CallConfig, Fault> {
-    Ok(CallConfig { lhs: tensor(lhs, 1, "lhs_bits")?, rhs: tensor(rhs, 1, "rhs_bits")?, ..CallConfig::UNQUANTIZED })
-}
-
-/// A call whose two sides are quantized alike.
-fn symmetric(side: TensorConfig, accumulator: Accumulator) -> CallConfig {
-    CallConfig { lhs: side, rhs: side, accumulator, ..CallConfig::UNQUANTIZED }
-}
 
 impl DotGeneralConfig {
     /// AQT's `config_v4`: 8 bits forward and for `dlhs`, floats for `drhs`, noise on incoming gradients.
@@ -131,65 +75,6 @@ impl DotGeneralConfig {
             static_bound: None,
         }
     }
-
-    /// The same with these accumulators.
-    #[must_use]
-    #[doc(alias = "set_accumulator_dtype")]
-    pub fn with_accumulators(mut self, fwd: Accumulator, dlhs: Accumulator, drhs: Accumulator) -> Self {
-        self.forward.accumulator = fwd;
-        self.dlhs.call.accumulator = dlhs;
-        self.drhs.call.accumulator = drhs;
-        self
-    }
-
-    /// The same with `noise` on these sides of the gradient calls, and none on their other sides.
-    ///
-    /// The forward call stays as it is, and so do sides that are not quantized.
-    #[must_use]
-    #[doc(alias = "set_stochastic_rounding")]
-    pub fn with_stochastic_rounding(mut self, sides: StochasticRounding, noise: Noise) -> Self {
-        let (gradient, other) = match sides {
-            StochasticRounding::Off => (None, None),
-            StochasticRounding::Gradient => (Some(noise), None),
-            StochasticRounding::Other => (None, Some(noise)),
-            StochasticRounding::Both => (Some(noise), Some(noise)),
-        };
-        for GradientConfig { call, .. } in [&mut self.dlhs, &mut self.drhs] {
-            for (side, noise) in [(&mut call.lhs, gradient), (&mut call.rhs, other)] {
-                if let Numerics::Int(int) = &mut side.numerics {
-                    int.noise = noise;
-                }
-            }
-        }
-        self
-    }
-
-    /// The same with all six sides calibrated by this bound, which has to be positive and finite.
-    #[must_use]
-    #[doc(alias("set_static_bound", "use_dummy_static_bound"))]
-    pub fn with_static_bound(mut self, bound: f32) -> Self {
-        for call in [&mut self.forward, &mut self.dlhs.call, &mut self.drhs.call] {
-            call.lhs.calibration = Calibration::Constant(bound);
-            call.rhs.calibration = Calibration::Constant(bound);
-        }
-        self
-    }
-
-    /// The same with these numerics on both sides of the forward call.
-    #[must_use]
-    #[doc(alias = "set_fwd_numerics")]
-    pub fn with_forward_numerics(mut self, numerics: Numerics) -> Self {
-        self.forward.lhs.numerics = numerics;
-        self.forward.rhs.numerics = numerics;
-        self
-    }
-
-    fn with_optional_bound(self, bound: Option<f32>) -> Self {
-        match bound {
-            Some(bound) => self.with_static_bound(bound),
-            None => self,
-        }
-    }
 }
 
 impl QuantConfig {
@@ -203,40 +88,40 @@ impl QuantConfig {
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct VersionBuilder {
-    least_bits: u8,
-    fwd_bits: Option<u8>,
-    dlhs_bits: Option<u8>,
-    drhs_bits: Option<u8>,
-    static_bound: Option<f32>,
-    noise: Noise,
-    dlhs_shards: Option<NonZeroUsize>,
-    drhs_shards: Option<NonZeroUsize>,
-    fwd_accumulator: Accumulator,
-    dlhs_accumulator: Accumulator,
-    drhs_accumulator: Accumulator,
+    pub(super) least_bits: u8,
+    pub(super) fwd_bits: Option<u8>,
+    pub(super) dlhs_bits: Option<u8>,
+    pub(super) drhs_bits: Option<u8>,
+    pub(super) static_bound: Option<f32>,
+    pub(super) noise: Noise,
+    pub(super) dlhs_shards: Option<NonZeroUsize>,
+    pub(super) drhs_shards: Option<NonZeroUsize>,
+    pub(super) fwd_accumulator: Accumulator,
+    pub(super) dlhs_accumulator: Accumulator,
+    pub(super) drhs_accumulator: Accumulator,
 }
 
 /// Settings of [`DotGeneralConfig::from_sides`].
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct SidesBuilder {
-    lhs_bits: Option<u8>,
-    rhs_bits: Option<u8>,
-    bwd_bits: Option<u8>,
-    residual: Residual,
-    dlhs_shards: Option<NonZeroUsize>,
-    drhs_shards: Option<NonZeroUsize>,
+    pub(super) lhs_bits: Option<u8>,
+    pub(super) rhs_bits: Option<u8>,
+    pub(super) bwd_bits: Option<u8>,
+    pub(super) residual: Residual,
+    pub(super) dlhs_shards: Option<NonZeroUsize>,
+    pub(super) drhs_shards: Option<NonZeroUsize>,
 }
 
 /// Settings of [`DotGeneralConfig::fully_quantized`].
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct FullyQuantizedBuilder {
-    fwd_bits: Option<u8>,
-    sides: SidesBuilder,
-    stochastic_rounding: StochasticRounding,
-    noise: Noise,
-    static_bound: Option<f32>,
+    pub(super) fwd_bits: Option<u8>,
+    pub(super) sides: SidesBuilder,
+    pub(super) stochastic_rounding: StochasticRounding,
+    pub(super) noise: Noise,
+    pub(super) static_bound: Option<f32>,
 }
 
 /// Setters of a builder: doc comment, name, type, and the field where it is not the builder's own.
@@ -379,7 +264,7 @@ impl FullyQuantizedBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quant::config::Storage;
+    use crate::quant::config::CallConfig;
 
     fn bits(call: &CallConfig) -> [Option<u8>; 2] {
         [&call.lhs, &call.rhs].map(|side| side.int().map(|int| int.bits.get()))
@@ -391,6 +276,9 @@ mod tests {
         assert_eq!(bits(&one(DotGeneralConfig::v3()).unwrap().forward), [Some(1); 2]);
         assert_eq!(one(DotGeneralConfig::v4()).unwrap_err().message(), "`fwd_bits` is 1, which is not in 2 to 22");
         assert!(DotGeneralConfig::v3().drhs_bits(Some(0)).build().is_err());
+        for (bits, fits) in [(1, false), (2, true), (8, true), (9, true), (22, true), (23, false)] {
+            assert_eq!(QuantConfig::from_bits(bits).is_ok(), fits, "{bits}");
+        }
     }
 
     #[test]
@@ -415,35 +303,5 @@ mod tests {
         let config = DotGeneralConfig::from_sides().lhs_bits(Some(8)).bwd_bits(Some(8)).build().unwrap();
         assert_eq!((config.dlhs.residual, config.drhs.residual), (Residual::Unspecified, Residual::Quantized));
         config.check_gradient().unwrap();
-    }
-
-    #[test]
-    fn stochastic_rounding_leaves_the_forward_call_alone() {
-        let forward = IntNumerics { noise: Some(Noise::Custom1), ..IntNumerics::new(8).unwrap() };
-        let base = DotGeneralConfig::fully_quantized().build().unwrap();
-        let base = base.with_forward_numerics(Numerics::Int(forward));
-        for (sides, gradient, other) in [
-            (StochasticRounding::Off, None, None),
-            (StochasticRounding::Gradient, Some(Noise::JaxUniform), None),
-            (StochasticRounding::Other, None, Some(Noise::JaxUniform)),
-            (StochasticRounding::Both, Some(Noise::JaxUniform), Some(Noise::JaxUniform)),
-        ] {
-            let config = base.clone().with_stochastic_rounding(sides, Noise::JaxUniform);
-            for call in [&config.dlhs.call, &config.drhs.call] {
-                assert_eq!((call.lhs.noise(), call.rhs.noise()), (gradient, other), "{sides:?}");
-            }
-            assert_eq!(config.forward, base.forward);
-        }
-    }
-
-    #[test]
-    fn int8_storage_is_for_two_to_eight_bits() {
-        for bits in 1..=22 {
-            let side = TensorConfig::from_bits(Some(bits)).unwrap();
-            let expected = if (2..=8).contains(&bits) { Storage::Int8 } else { Storage::Float };
-            assert_eq!(side.int().unwrap().storage, expected, "{bits}");
-        }
-        assert!(QuantConfig::from_bits(1).is_err());
-        assert!(QuantConfig::from_bits(22).is_ok());
     }
 }

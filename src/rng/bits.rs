@@ -3,8 +3,13 @@
 //! Any range of the elements can be drawn alone; each function takes the number of all elements because in the
 //! original layout every value depends on it.
 
+use std::ops::Range;
+
 use super::key::{Key, Layout};
-use super::threefry::block;
+use super::threefry::{block, blocks};
+
+/// Counters that go through the block function together.
+const LANES: usize = 16;
 
 /// The original layout counts in 32 bits; beyond so many words JAX goes on with keys split from the first.
 const WORDS_PER_KEY: u64 = u32::MAX as u64;
@@ -31,24 +36,23 @@ impl Key {
 
     /// 8 random bits for each of `count` elements.
     pub fn bits8(self, count: usize) -> Vec<u8> {
-        let words = (count as u64).div_ceil(4);
-        (0..count as u64)
-            .map(|index| match self.layout() {
-                Layout::Original => self.word(index / 4, words).to_le_bytes()[(index % 4) as usize],
-                Layout::Partitionable => self.mixed(index) as u8,
-            })
-            .collect()
+        let mut bits = vec![0; count];
+        match self.layout() {
+            Layout::Original => self.each_word((count as u64).div_ceil(4), 0, count.div_ceil(4), |index, word| {
+                for (bits, byte) in bits[4 * index..].iter_mut().zip(word.to_le_bytes()) {
+                    *bits = byte;
+                }
+            }),
+            Layout::Partitionable => self.each_mixed(0, count, |index, word| bits[index] = word as u8),
+        }
+        bits
     }
 
     /// Calls `put(offset, bits)` for the elements `start..start + length` of `count`, offsets from 0.
-    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, mut put: impl FnMut(usize, u32)) {
+    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, put: impl FnMut(usize, u32)) {
         match self.layout() {
             Layout::Original => self.each_word(count as u64, start as u64, length, put),
-            Layout::Partitionable => {
-                for offset in 0..length {
-                    put(offset, self.mixed((start + offset) as u64));
-                }
-            }
+            Layout::Partitionable => self.each_mixed(start, length, put),
         }
     }
 
@@ -68,44 +72,61 @@ impl Key {
                     }
                 });
             }
-            Layout::Partitionable => {
-                for offset in 0..length {
-                    put(offset, self.mixed((start + offset) as u64) as u16);
-                }
-            }
+            Layout::Partitionable => self.each_mixed(start, length, |offset, bits| put(offset, bits as u16)),
         }
     }
 
-    /// The bits of an element that has a block of its own.
-    fn mixed(self, index: u64) -> u32 {
-        let [x, y] = self.block_of(index);
-        x ^ y
+    /// Calls `put(offset, bits)` for elements `start..start + length`, each of which has a block of its own.
+    fn each_mixed(self, start: usize, length: usize, mut put: impl FnMut(usize, u32)) {
+        let range = start as u64..(start + length) as u64;
+        let counter = |index: u64| [(index >> 32) as u32, index as u32];
+        self.each_block(range, counter, |index, [x, y]| put(index as usize - start, x ^ y));
     }
 
     /// Word `index` of `total` in the original layout.
     pub(super) fn word(self, index: u64, total: u64) -> u32 {
         let (key, index, total) = self.part(index, total);
-        let blocks = total.div_ceil(2);
-        let [first, second] = key.paired(index % blocks, blocks, total);
-        if index < blocks { first } else { second }
+        let half = total.div_ceil(2);
+        let [first, second] = block(key.words(), paired_counter(index % half, half, total));
+        if index < half { first } else { second }
     }
 
     /// Calls `put(offset, word)` for words `start..start + length` of `total` in the original layout.
     fn each_word(self, total: u64, start: u64, length: usize, mut put: impl FnMut(usize, u32)) {
-        let whole = start == 0 && length as u64 == total && total < WORDS_PER_KEY;
-        if !whole {
+        if total >= WORDS_PER_KEY {
             for offset in 0..length {
                 put(offset, self.word(start + offset as u64, total));
             }
             return;
         }
-        let blocks = total.div_ceil(2);
-        for index in 0..blocks {
-            // Both words of a block are wanted: half the work of asking for each.
-            let [first, second] = self.paired(index, blocks, total);
-            put(index as usize, first);
-            if index + blocks < total {
-                put((index + blocks) as usize, second);
+        let (end, half) = (start + length as u64, total.div_ceil(2));
+        let firsts = start.min(half)..end.min(half);
+        let seconds = start.max(half) - half..end.max(half) - half;
+        let counter = |index: u64| paired_counter(index, half, total);
+        if start == 0 {
+            // Every second word that is wanted has its first word wanted too: one block gives both.
+            self.each_block(firsts, counter, |index, [first, second]| {
+                put(index as usize, first);
+                if seconds.contains(&index) {
+                    put((index + half) as usize, second);
+                }
+            });
+        } else {
+            self.each_block(firsts, counter, |index, [first, _]| put((index - start) as usize, first));
+            self.each_block(seconds, counter, |index, [_, second]| put((index + half - start) as usize, second));
+        }
+    }
+
+    /// Calls `take(index, words)` for each block of `range`, whose counters are those of its index.
+    fn each_block(self, range: Range<u64>, counter: impl Fn(u64) -> [u32; 2], mut take: impl FnMut(u64, [u32; 2])) {
+        let mut index = range.start;
+        while index < range.end {
+            // The last lanes may go past the range; what they give is dropped.
+            let counters: [[u32; 2]; LANES] = std::array::from_fn(|lane| counter(index + lane as u64));
+            let [x, y] = blocks(self.words(), [counters.map(|counter| counter[0]), counters.map(|counter| counter[1])]);
+            for (x, y) in x.into_iter().zip(y).take((range.end - index).min(LANES as u64) as usize) {
+                take(index, [x, y]);
+                index += 1;
             }
         }
     }
@@ -120,13 +141,13 @@ impl Key {
         let words = if part < full { WORDS_PER_KEY } else { total % WORDS_PER_KEY };
         (self.child(part as usize, full as usize + 1), index % WORDS_PER_KEY, words)
     }
+}
 
-    /// Block `index` of `blocks`: the counters of the first half of the words, each with one of the second half; a
-    /// last one without partner is paired with 0.
-    fn paired(self, index: u64, blocks: u64, total: u64) -> [u32; 2] {
-        let partner = index + blocks;
-        block(self.words(), [index as u32, if partner < total { partner as u32 } else { 0 }])
-    }
+/// The counters of block `index` in the original layout: a word of the first half, and the word of the second half at
+/// the same place; a last one without partner is paired with 0.
+fn paired_counter(index: u64, half: u64, total: u64) -> [u32; 2] {
+    let partner = index + half;
+    [index as u32, if partner < total { partner as u32 } else { 0 }]
 }
 
 #[cfg(test)]
@@ -159,7 +180,7 @@ mod tests {
     fn any_range_can_be_drawn_alone() {
         for layout in [Layout::Original, Layout::Partitionable] {
             let key = Key::new(3).with_layout(layout);
-            for count in [0, 1, 2, 5, 8, 13] {
+            for count in [0, 1, 2, 5, 8, 13, 37, 66] {
                 let (all32, all16) = (key.bits32(count), key.bits16(count));
                 for start in 0..=count {
                     for length in 0..=count - start {

@@ -86,11 +86,12 @@ impl Noise {
         values
     }
 
-    /// The noise of the elements from `start` on of an array of `count` elements, as many as `out` holds.
+    /// The noise of the elements from `start` on of an array of `count` elements, as many as `out` holds; what of it
+    /// lies past the last element stays as it is.
     ///
     /// Filling an array part by part gives the same values as filling it at once; at once is up to twice as fast.
     pub fn fill(self, key: Key, count: usize, start: usize, out: &mut [f32]) {
-        let length = out.len();
+        let length = out.len().min(count.saturating_sub(start));
         match self {
             Self::JaxUniform => key.each_bits32(count, start, length, |offset, bits| out[offset] = unit(bits) - 0.5),
             Self::Custom1 => key.each_bits16(count, start, length, |offset, bits| {
@@ -140,6 +141,11 @@ mod tests {
             noise.fill(Key::new(9), 13, 5, tail);
             noise.fill(Key::new(9), 13, 0, head);
             assert_eq!(parts, all, "{noise:?}");
+            let mut past = [2.0; 3];
+            noise.fill(Key::new(9), 13, 12, &mut past);
+            assert_eq!(past, [all[12], 2.0, 2.0], "{noise:?}");
+            noise.fill(Key::new(9), 13, usize::MAX, &mut past);
+            assert_eq!(past, [all[12], 2.0, 2.0], "{noise:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// The configuration that a golden's `config` describes.
 ///
 /// Sides without bits keep what has an effect without them: calibration, and whether the scale is rounded.
-pub fn config_from_golden(config: &Value) -> DotGeneralConfig {
+pub(crate) fn config_from_golden(config: &Value) -> DotGeneralConfig {
     DotGeneralConfig { forward: call(&config["fwd"]), dlhs: gradient(&config["dlhs"]), drhs: gradient(&config["drhs"]) }
 }
 
@@ -85,20 +85,20 @@ fn number(value: &Value) -> f32 {
 
 /// What comparing the entries of `config_equivalence` found.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Entries that were compared.
-    pub compared: usize,
+    pub(crate) compared: usize,
     /// Entries of kinds that have no counterpart here: convolutions.
-    pub left_alone: usize,
+    pub(crate) left_alone: usize,
     /// Each entry that differs: its name and how.
-    pub differences: Vec<String>,
+    pub(crate) differences: Vec<String>,
 }
 
 /// Makes each entry's builder call and settings through our builders and compares the result.
 ///
 /// Accumulators are compared as they are used: an unset one for int8 means i32 here, and the int32 that the
 /// reference's builders write although a side is not int8 (its dots then refuse to run) is unset here.
-pub fn check(entries: &Value) -> Report {
+pub(crate) fn check(entries: &Value) -> Report {
     let mut report = Report::default();
     for entry in entries.as_array().expect("a list of entries") {
         let calls = entry["calls"].as_array().expect("a list of calls");
@@ -123,9 +123,9 @@ fn difference(entry: &Value, calls: &[Value]) -> Option<String> {
             (!refused).then(|| format!("the reference fails with {}, ours gives {built:?}", entry["error"]))
         }
         (None, Err(_)) => None,
-        (Some(_), Err(error)) => Some(format!("{error:?}")),
+        (Some(_), Err(Refusal(reason))) => Some(format!("refused: {reason}")),
         (Some("dot_general"), Ok(Built::Dot(config))) => {
-            unequal(&as_used(*config), &as_used(config_from_golden(expected)))
+            unequal(&as_used(&config), &as_used(&config_from_golden(expected)))
         }
         (Some("raw"), Ok(Built::Raw(raw))) => {
             let golden = gradient(expected);
@@ -143,7 +143,7 @@ fn unequal<T: PartialEq + std::fmt::Debug>(ours: &T, golden: &T) -> Option<Strin
     (ours != golden).then(|| format!("ours {ours:?}, golden {golden:?}"))
 }
 
-fn as_used(config: DotGeneralConfig) -> DotGeneralConfig {
+fn as_used(config: &DotGeneralConfig) -> DotGeneralConfig {
     let gradient = |gradient: GradientConfig| GradientConfig { call: call_as_used(gradient.call), ..gradient };
     DotGeneralConfig { forward: call_as_used(config.forward), dlhs: gradient(config.dlhs), drhs: gradient(config.drhs) }
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 /// What comparing a set's random numbers found.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Arrays that were compared, by name.
-    pub compared: Vec<String>,
+    pub(crate) compared: Vec<String>,
     /// Each figure that differs: where, and how.
-    pub differences: Vec<String>,
+    pub(crate) differences: Vec<String>,
 }
 
 impl Report {
@@ -23,7 +23,7 @@ impl Report {
 }
 
 /// Compares every entry of `rng.json` and every array that it names.
-pub fn check(rng: &Value, arrays: &SafeTensors) -> Report {
+pub(crate) fn check(rng: &Value, arrays: &SafeTensors) -> Report {
     let mut report = Report::default();
     for entry in rng["entries"].as_array().expect("a list of entries") {
         let layout = if entry["partitionable"] == true { Layout::Partitionable } else { Layout::Original };

@@ -9,7 +9,7 @@ use crate::quant::config::{
 };
 use crate::quant::fault::{Fault, Problem};
 use crate::quant::overrides::QuantConfig;
-use crate::quant::presets::StochasticRounding;
+use crate::quant::settings::StochasticRounding;
 use crate::rng::Noise;
 
 /// The configuration of a whole file, checked.
@@ -111,23 +111,23 @@ fn preset(table: &DotTable, base: &DotGeneralConfig) -> Result<(DotGeneralConfig
                 Preset::V3 => DotGeneralConfig::v3(),
                 _ => DotGeneralConfig::v4(),
             };
-            if let Some(bits) = bits(table.fwd_bits, "fwd_bits")? {
+            if let Setting(Some(bits)) = bits(table.fwd_bits, "fwd_bits")? {
                 builder = builder.fwd_bits(bits);
             }
-            if let Some(bits) = bits(table.dlhs_bits, "dlhs_bits")? {
+            if let Setting(Some(bits)) = bits(table.dlhs_bits, "dlhs_bits")? {
                 builder = builder.dlhs_bits(bits);
             }
-            if let Some(bits) = bits(table.drhs_bits, "drhs_bits")? {
+            if let Setting(Some(bits)) = bits(table.drhs_bits, "drhs_bits")? {
                 builder = builder.drhs_bits(bits);
             }
             (builder.assemble()?, Some(StochasticRounding::Gradient))
         }
         Some(Preset::FullyQuantized) => {
             let mut builder = DotGeneralConfig::fully_quantized();
-            if let Some(bits) = bits(table.fwd_bits, "fwd_bits")? {
+            if let Setting(Some(bits)) = bits(table.fwd_bits, "fwd_bits")? {
                 builder = builder.fwd_bits(bits);
             }
-            if let Some(bits) = bits(table.bwd_bits, "bwd_bits")? {
+            if let Setting(Some(bits)) = bits(table.bwd_bits, "bwd_bits")? {
                 builder = builder.bwd_bits(bits);
             }
             if let Some(residual) = table.residual.0 {
@@ -137,13 +137,13 @@ fn preset(table: &DotTable, base: &DotGeneralConfig) -> Result<(DotGeneralConfig
         }
         Some(Preset::FromSides) => {
             let mut builder = DotGeneralConfig::from_sides();
-            if let Some(bits) = bits(table.lhs_bits, "lhs_bits")? {
+            if let Setting(Some(bits)) = bits(table.lhs_bits, "lhs_bits")? {
                 builder = builder.lhs_bits(bits);
             }
-            if let Some(bits) = bits(table.rhs_bits, "rhs_bits")? {
+            if let Setting(Some(bits)) = bits(table.rhs_bits, "rhs_bits")? {
                 builder = builder.rhs_bits(bits);
             }
-            if let Some(bits) = bits(table.bwd_bits, "bwd_bits")? {
+            if let Setting(Some(bits)) = bits(table.bwd_bits, "bwd_bits")? {
                 builder = builder.bwd_bits(bits);
             }
             if let Some(residual) = table.residual.0 {
@@ -157,12 +157,12 @@ fn preset(table: &DotTable, base: &DotGeneralConfig) -> Result<(DotGeneralConfig
 }
 
 /// Bits that were given, as a builder takes them; those that no `u8` holds are out of every range.
-fn bits(setting: Setting<NumberOrNone>, field: &str) -> Result<Option<Option<u8>>, Fault> {
+fn bits(setting: Setting<NumberOrNone>, field: &str) -> Result<Setting<Option<u8>>, Fault> {
     let Some(NumberOrNone(given)) = setting.0 else {
-        return Ok(None);
+        return Ok(Setting(None));
     };
     let narrow = given.map(|bits| u8::try_from(bits).map_err(|_| Problem::Bits { bits, least: 1 }.in_field(field)));
-    Ok(Some(narrow.transpose()?))
+    Ok(Setting(Some(narrow.transpose()?)))
 }
 
 fn change_call(call: &mut CallConfig, table: &CallTable, field: &str) -> Result<(), Fault> {
@@ -219,8 +219,8 @@ fn change_side(side: &mut TensorConfig, table: &SideTable, field: &str) -> Resul
         None => {}
     }
     let bits_field = format!("{field}.bits");
-    match bits(table.bits, &bits_field)? {
-        Some(Some(bits)) => side.numerics = Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, &bits_field)?)),
+    match bits(table.bits, &bits_field)?.0 {
+        Some(Some(bits)) => side.numerics = Numerics::Int(IntNumerics::with_bits(Bits::checked(bits, 1, &bits_field)?)),
         Some(None) => side.numerics = Numerics::None,
         None => {}
     }

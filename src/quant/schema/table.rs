@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::quant::config::{
     Accumulator, Clip, ClipGradient, Dequantize, MaxValue, Residual, Rounding, ScaleRounding, Storage, Zero,
 };
-use crate::quant::presets::StochasticRounding;
+use crate::quant::settings::StochasticRounding;
 use crate::rng::Noise;
 
 /// A setting that may be left out. Unlike an `Option`, it does not take JSON's `null` for that.

@@ -12,7 +12,7 @@ use crate::quant::config::{
     IntNumerics, MaxValue, Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
 };
 use crate::quant::overrides::Source;
-use crate::quant::presets::StochasticRounding;
+use crate::quant::settings::StochasticRounding;
 use crate::rng::Noise;
 
 fn read(text: &str) -> DotGeneralConfig {
@@ -268,4 +268,18 @@ proptest! {
         let json = config.to_json().unwrap();
         prop_assert_eq!(&QuantConfig::from_json(&json).unwrap(), &config, "{}", json);
     }
+}
+
+#[test]
+fn depth_is_bounded() {
+    let deep = 100_000;
+    let dotted = format!("{}version = 1", "step.1.".repeat(deep));
+    let header = format!("version = 1\n[{}step.1]", "step.1.".repeat(deep));
+    let inline = format!("version = 1\nstep = {}", "{1 = {step = ".repeat(deep));
+    let array = format!("version = {}", "[".repeat(deep));
+    for text in [dotted, header, inline, array] {
+        assert!(QuantConfig::from_toml(&text).is_err());
+    }
+    let json = "{\"step\":{\"1\":".repeat(deep);
+    assert!(QuantConfig::from_json(&json).is_err());
 }

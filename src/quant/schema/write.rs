@@ -71,13 +71,13 @@ fn side(tensor: &TensorConfig) -> SideTable {
             let usual = IntNumerics::with_bits(int.bits);
             SideTable {
                 bits: Setting(Some(NumberOrNone(Some(u64::from(int.bits.get()))))),
-                zero: unless(int.zero, usual.zero),
-                max: unless(int.max, usual.max),
-                clip: unless(int.clip, usual.clip),
-                rounding: unless(int.rounding, usual.rounding),
-                noise: unless(NoiseOrNone(int.noise), NoiseOrNone(usual.noise)),
-                storage: unless(int.storage, usual.storage),
-                gradient: unless(int.gradient, usual.gradient),
+                zero: unless(int.zero, &usual.zero),
+                max: unless(int.max, &usual.max),
+                clip: unless(int.clip, &usual.clip),
+                rounding: unless(int.rounding, &usual.rounding),
+                noise: unless(NoiseOrNone(int.noise), &NoiseOrNone(usual.noise)),
+                storage: unless(int.storage, &usual.storage),
+                gradient: unless(int.gradient, &usual.gradient),
                 ..SideTable::default()
             }
         }
@@ -96,10 +96,10 @@ fn shortest(bound: f32) -> f64 {
     if short as f32 == bound { short } else { f64::from(bound) }
 }
 
-fn unless<T: PartialEq>(value: T, usual: T) -> Setting<T> {
-    Setting((value != usual).then_some(value))
+fn unless<T: PartialEq>(value: T, usual: &T) -> Setting<T> {
+    Setting((value != *usual).then_some(value))
 }
 
 fn unless_default<T: PartialEq + Default>(value: T) -> Setting<T> {
-    unless(value, T::default())
+    unless(value, &T::default())
 }

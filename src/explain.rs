@@ -1,0 +1,91 @@
+//! Explained plans: under each step, what it does to the values.
+//!
+//! The one place, beside the interpreter, where a plan and a configuration meet; it decides nothing, it only says.
+
+use std::fmt::Write as _;
+
+use crate::equation::Label;
+use crate::lower::{Op, Plan, Value, ValueId, write_plan};
+use crate::quant::{DotGeneralConfig, QuantConfig, Source, explain};
+
+impl Plan {
+    /// The text of the plan with what a configuration does at each step, and what is known of its path.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let plan = QEinsum::new("ij,jk->ki")?.plan(&[&[64, 32], &[32, 16]])?;
+    /// let config = DotGeneralConfig::v4().fwd_bits(4).build()?.into();
+    /// assert_eq!(plan.explain(&config), "\
+    /// einsum ij,jk->ki
+    /// sizes i=64 j=32 k=16
+    /// path (0,1)
+    /// %0: [i,j]
+    /// %1: [j,k]
+    /// %2: [k,i] = dot_general %1, %0 contract [0]x[1] swapped
+    ///   lhs int4 absmax over j, nearest-even, dequant output
+    ///   rhs int4 absmax over j, nearest-even, dequant output
+    ///   acc i32
+    /// return %2
+    /// ; 1 call, 1 swapped, 32768 mul
+    /// ; values are f32, at most 14336 bytes of them at a time
+    /// ; path proved optimal over all paths
+    /// ");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn explain(&self, config: &QuantConfig) -> String {
+        let mut text = String::new();
+        let steps = self.step_configs(config);
+        let mut calls = steps.iter();
+        // Writing to a String cannot fail.
+        let _ = write_plan(&mut text, self, |text, number| {
+            for line in self.explain_step(number, &mut calls) {
+                writeln!(text, "  {line}")?;
+            }
+            Ok(())
+        });
+        let bytes = match self.peak_bytes() {
+            Some(bytes) => format!("at most {bytes} bytes of them at a time"),
+            None => "more bytes of them at a time than 64 bits count".to_owned(),
+        };
+        let _ = writeln!(text, "; values are {}, {bytes}", self.dtype());
+        let _ = writeln!(text, "; path {}", self.certificate());
+        text
+    }
+
+    /// Each call's configuration, in terms of the operands as written.
+    fn step_configs(&self, config: &QuantConfig) -> Vec<DotGeneralConfig> {
+        let operands = self.equation().operands().len();
+        let source = |id: usize| if id < operands { Source::Operand(id) } else { Source::Intermediate };
+        let pairs = self.path().ssa().into_iter().enumerate();
+        pairs.map(|(step, [earlier, later])| config.for_step(step, source(earlier), source(later))).collect()
+    }
+
+    fn explain_step<'a>(
+        &self,
+        number: usize,
+        calls: &mut impl Iterator<Item = &'a DotGeneralConfig>,
+    ) -> Vec<String> {
+        match self.steps()[number].op() {
+            Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
+            Op::ReduceSum { .. } => vec![format!("sums {} values, before any quantization", self.dtype())],
+            Op::Diagonal { .. } | Op::Transpose { .. } => Vec::new(),
+            Op::DotGeneral { lhs, rhs, dims, orientation } => {
+                let Some(config) = calls.next() else { return Vec::new() };
+                let names = |value: &Value, axes: &[usize]| {
+                    let labels: Vec<Label> = axes.iter().map(|&axis| value.labels()[axis]).collect();
+                    self.equation().joined(&labels, ",")
+                };
+                let lhs = names(self.value(*lhs), &dims.lhs_contracting());
+                let rhs = names(self.value(*rhs), &dims.rhs_contracting());
+                let forward = config.oriented(*orientation).forward;
+                explain::call(&forward, &lhs, &rhs, self.dtype()).into()
+            }
+        }
+    }
+
+    fn explain_broadcast(&self, input: ValueId, axis: usize) -> String {
+        let label = self.value(input).labels()[axis];
+        let extent = self.sizes().extent(label);
+        format!("broadcasts {}, which measures 1 here and {extent} elsewhere", self.equation().joined(&[label], ""))
+    }
+}

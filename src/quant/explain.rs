@@ -1,0 +1,212 @@
+//! What a configuration does to a call, in the words of an explained plan.
+//!
+//! Defaults that leave values as a reader expects (clipping, straight-through gradients, exact scales) are not
+//! mentioned; everything else is, so two sides with the same words do the same.
+
+use std::fmt::Write as _;
+
+use super::config::{
+    Accumulator, Calibration, CallConfig, Clip, ClipGradient, Dequantize, GradientConfig, IntNumerics, MaxValue,
+    Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
+};
+use crate::dtype::Dtype;
+
+/// The lines below a call: its lhs, its rhs, its accumulator.
+///
+/// `lhs_labels` and `rhs_labels` name the axes that each side shares scales over, such as `j` or `j,k`; none of them
+/// means a scale per element.
+pub(crate) fn call(call: &CallConfig, lhs_labels: &str, rhs_labels: &str, dtype: Dtype) -> [String; 3] {
+    [
+        format!("lhs {}", side(&call.lhs, lhs_labels, call.dequantize)),
+        format!("rhs {}", side(&call.rhs, rhs_labels, call.dequantize)),
+        format!("acc {}", accumulator(call, dtype)),
+    ]
+}
+
+/// The lines below a gradient's call: those of any call, and what stands for the other operand where that was chosen.
+pub(crate) fn gradient(gradient: &GradientConfig, lhs_labels: &str, rhs_labels: &str, dtype: Dtype) -> Vec<String> {
+    let mut lines = Vec::from(call(&gradient.call, lhs_labels, rhs_labels, dtype));
+    match gradient.residual {
+        Residual::Unspecified => {}
+        Residual::Original => lines.push("residual original".to_owned()),
+        Residual::Quantized => lines.push("residual quantized".to_owned()),
+    }
+    if let Some(shards) = gradient.shards {
+        lines.push(format!("shards {shards} of the first contracting axis"));
+    }
+    lines
+}
+
+fn side(tensor: &TensorConfig, labels: &str, dequantize: Dequantize) -> String {
+    let Numerics::Int(int) = &tensor.numerics else {
+        return "none: passes through".to_owned();
+    };
+    let mut text = format(*int);
+    let _ = match tensor.calibration {
+        Calibration::AbsMax if labels.is_empty() => write!(text, " absmax per element"),
+        Calibration::AbsMax => write!(text, " absmax over {labels}"),
+        Calibration::Constant(bound) => write!(text, " bound {bound}"),
+    };
+    let details = [
+        match int.max {
+            MaxValue::Edge => None,
+            MaxValue::Preserved => Some("max preserved"),
+        },
+        match tensor.scale_rounding {
+            ScaleRounding::Exact => None,
+            ScaleRounding::PowerOfTwo => Some("power-of-two scale"),
+        },
+        match int.clip {
+            Clip::ToRange => None,
+            Clip::Unclipped => Some("unclipped"),
+        },
+        Some(match (int.rounding, int.zero) {
+            (Rounding::Unrounded, _) => "unrounded",
+            (Rounding::Nearest, Zero::Preserved) => "nearest-even",
+            (Rounding::Nearest, Zero::Halfway) => "nearest-half",
+        }),
+    ];
+    for detail in details.into_iter().flatten() {
+        let _ = write!(text, ", {detail}");
+    }
+    if let Some(noise) = int.noise {
+        let _ = write!(text, ", noise {noise}");
+    }
+    text.push_str(match int.gradient {
+        ClipGradient::PassThrough => "",
+        ClipGradient::Masked => ", gradient masked",
+    });
+    text.push_str(match dequantize {
+        Dequantize::Output => ", dequant output",
+        Dequantize::Inputs => ", dequant inputs",
+    });
+    text
+}
+
+fn format(int: IntNumerics) -> String {
+    let bits = int.bits.get();
+    let halves = match int.zero {
+        Zero::Preserved => "",
+        Zero::Halfway => " half-integers",
+    };
+    match int.storage {
+        Storage::Int8 => format!("int{bits}{halves}"),
+        Storage::Float => format!("{bits}-bit{halves} in float"),
+    }
+}
+
+fn accumulator(call: &CallConfig, dtype: Dtype) -> String {
+    match call.resolved_accumulator() {
+        Accumulator::I32 => "i32".to_owned(),
+        Accumulator::F32 => "f32".to_owned(),
+        Accumulator::Bf16 => "bf16".to_owned(),
+        Accumulator::F16 => "f16".to_owned(),
+        Accumulator::Auto => dtype.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::quant::config::DotGeneralConfig;
+    use crate::rng::Noise;
+
+    fn int(bits: u8) -> IntNumerics {
+        IntNumerics::new(bits).unwrap()
+    }
+
+    fn tensor(int: IntNumerics) -> TensorConfig {
+        TensorConfig { numerics: Numerics::Int(int), ..TensorConfig::UNQUANTIZED }
+    }
+
+    #[test]
+    fn sides_in_words() {
+        let po2 = ScaleRounding::PowerOfTwo;
+        let cases = [
+            (TensorConfig::UNQUANTIZED, "j", "none: passes through"),
+            (tensor(int(8)), "j", "int8 absmax over j, nearest-even, dequant output"),
+            (tensor(int(8)), "j,k", "int8 absmax over j,k, nearest-even, dequant output"),
+            (tensor(int(4)), "", "int4 absmax per element, nearest-even, dequant output"),
+            (tensor(int(12)), "j", "12-bit in float absmax over j, nearest-even, dequant output"),
+            (tensor(int(1)), "j", "1-bit half-integers in float absmax over j, nearest-half, dequant output"),
+            (
+                tensor(IntNumerics { zero: Zero::Halfway, ..int(8) }),
+                "j",
+                "int8 half-integers absmax over j, nearest-half, dequant output",
+            ),
+            (
+                TensorConfig { calibration: Calibration::Constant(1.5), ..tensor(int(8)) },
+                "j",
+                "int8 bound 1.5, nearest-even, dequant output",
+            ),
+            (
+                TensorConfig { scale_rounding: po2, ..tensor(IntNumerics { max: MaxValue::Preserved, ..int(8) }) },
+                "j",
+                "int8 absmax over j, max preserved, power-of-two scale, nearest-even, dequant output",
+            ),
+            (
+                tensor(IntNumerics { clip: Clip::Unclipped, rounding: Rounding::Unrounded, ..int(8) }),
+                "j",
+                "int8 absmax over j, unclipped, unrounded, dequant output",
+            ),
+            (
+                tensor(IntNumerics { noise: Some(Noise::Custom1), gradient: ClipGradient::Masked, ..int(8) }),
+                "j",
+                "int8 absmax over j, nearest-even, noise custom-1, gradient masked, dequant output",
+            ),
+        ];
+        for (tensor, labels, expected) in cases {
+            assert_eq!(side(&tensor, labels, Dequantize::Output), expected);
+        }
+        let fake = TensorConfig { scale_rounding: po2, ..tensor(IntNumerics { storage: Storage::Float, ..int(8) }) };
+        assert_eq!(
+            side(&fake, "j", Dequantize::Inputs),
+            "8-bit in float absmax over j, power-of-two scale, nearest-even, dequant inputs"
+        );
+    }
+
+    #[test]
+    fn calls_in_lines() {
+        let config = DotGeneralConfig::v4().dlhs_shards(NonZeroUsize::new(2)).build().unwrap();
+        assert_eq!(
+            call(&config.forward, "j", "j", Dtype::F32),
+            [
+                "lhs int8 absmax over j, nearest-even, dequant output",
+                "rhs int8 absmax over j, nearest-even, dequant output",
+                "acc i32",
+            ]
+        );
+        assert_eq!(
+            gradient(&config.dlhs, "k", "k", Dtype::F32),
+            [
+                "lhs int8 absmax over k, nearest-even, noise jax.uniform, dequant output",
+                "rhs int8 absmax over k, nearest-even, dequant output",
+                "acc i32",
+                "residual original",
+                "shards 2 of the first contracting axis",
+            ]
+        );
+        let float = DotGeneralConfig::fully_quantized().bwd_bits(None).build().unwrap();
+        assert_eq!(
+            gradient(&float.drhs, "i", "i", Dtype::Bf16),
+            ["lhs none: passes through", "rhs none: passes through", "acc bf16", "residual quantized"]
+        );
+    }
+
+    #[test]
+    fn accumulators_that_are_chosen_are_named() {
+        let words = [
+            (Accumulator::I32, "i32"),
+            (Accumulator::F32, "f32"),
+            (Accumulator::Bf16, "bf16"),
+            (Accumulator::F16, "f16"),
+            (Accumulator::Auto, "f16"),
+        ];
+        for (chosen, expected) in words {
+            let call = CallConfig { accumulator: chosen, ..CallConfig::UNQUANTIZED };
+            assert_eq!(accumulator(&call, Dtype::F16), expected, "{chosen:?}");
+        }
+    }
+}

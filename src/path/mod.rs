@@ -11,6 +11,7 @@ mod number;
 mod objective;
 mod optimal;
 mod problem;
+mod reconfigure;
 mod search;
 mod terms;
 mod tree;

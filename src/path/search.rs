@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
+use super::reconfigure::reconfigure;
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
 use crate::error::{Error, ErrorKind, Result};
@@ -208,6 +209,13 @@ impl Search<'_> {
         })
     }
 
+    /// The greedy tree with its pieces arranged better: the bound that the exact search starts with.
+    fn seed(&self, work: &mut u64) -> Tree {
+        let greedy = self.greedy();
+        let tree = self.tree(&reconfigure(self.terms, self.objective, &greedy.steps, work));
+        if tree.score < greedy.score { tree } else { greedy }
+    }
+
     fn found(&self, tree: Tree, certificate: Certificate) -> Found {
         let path = Path::from_ssa(&tree.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
         Found { path, cost: tree.cost, certificate }
@@ -226,7 +234,7 @@ impl Search<'_> {
 
     /// The exact search: trees without outer products first, which bound the search over all trees.
     fn exact(&self, mut work: u64) -> Found {
-        let mut best = self.greedy();
+        let mut best = self.seed(&mut work);
         if best.steps.len() < 2 {
             return self.unproved(best);
         }
@@ -290,7 +298,7 @@ impl Search<'_> {
         // `ids` turns the numbers of a sub-problem into those of this one.
         let mut solve = |terms: &Terms, trees, mut ids: Vec<usize>| -> Option<usize> {
             let search = Search { terms, objective: self.objective };
-            let known = search.greedy();
+            let known = search.seed(work);
             let mut steps = known.steps.clone();
             if steps.len() > 1 {
                 let answer = search.ask(trees, &known, None, work)?;

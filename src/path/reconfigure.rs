@@ -10,7 +10,7 @@ use super::tree::canonical;
 use crate::path::{Cost, Objective};
 
 /// The operands of a piece. Each piece of 8 takes some ten microseconds.
-const PIECE: usize = 8;
+pub(super) const PIECE: usize = 8;
 
 /// How often all pieces are looked at again after one has changed.
 const PASSES: usize = 8;

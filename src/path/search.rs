@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
-use super::reconfigure::reconfigure;
+use super::reconfigure::{PIECE, reconfigure};
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,6 +76,9 @@ impl std::str::FromStr for Optimizer {
 const AUTO_WORK: u64 = 1 << 26;
 /// Work that `optimal` may do per unit of effort, which takes up to about 10 s and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
+
+/// Up to this many operands all trees are looked at without looking at the connected ones first.
+const SMALL: usize = 12;
 
 /// How a greedy score weighs the operands against the result; the best of these is taken.
 const GREEDY_WEIGHTS: [f64; 3] = [1.0, 0.0, 4.0];
@@ -209,9 +212,13 @@ impl Search<'_> {
         })
     }
 
-    /// The greedy tree with its pieces arranged better: the bound that the exact search starts with.
+    /// The greedy tree, where it is large with its pieces arranged better: the
+    /// bound that the exact search starts with.
     fn seed(&self, work: &mut u64) -> Tree {
         let greedy = self.greedy();
+        if greedy.steps.len() < PIECE {
+            return greedy;
+        }
         let tree = self.tree(&reconfigure(self.terms, self.objective, &greedy.steps, work));
         if tree.score < greedy.score { tree } else { greedy }
     }
@@ -238,17 +245,23 @@ impl Search<'_> {
         if best.steps.len() < 2 {
             return self.unproved(best);
         }
-        // Half of the work is kept for the search over all trees.
-        let mut connected_work = work / 2;
-        let connected = self.connected(&mut connected_work);
-        work = work / 2 + connected_work;
-        if let Some((joins, _)) = &connected {
-            let tree = self.tree(joins);
+        let mut connected_proved = false;
+        if best.steps.len() >= SMALL {
+            // Half of the work is kept for the search over all trees.
+            let mut half = work / 2;
+            let connected = self.connected(&best, &mut half);
+            work = work / 2 + half;
+            let Some((joins, proved)) = connected else { return self.unproved(best) };
+            let tree = self.tree(&joins);
             if tree.score <= best.score {
                 best = tree;
             }
+            if !proved {
+                // All trees are many more: there is no hope to prove anything about them.
+                return self.unproved(best);
+            }
+            connected_proved = proved;
         }
-        let connected_proved = connected.is_some_and(|(_, proved)| proved);
         let Some(answer) = self.ask(Trees::All, &best, None, &mut work) else { return self.unproved(best) };
         if let Some(joins) = &answer.joins {
             best = self.tree(joins);
@@ -290,7 +303,7 @@ impl Search<'_> {
 
     /// The best tree that contracts each connected part by itself without outer products, as joins, and whether
     /// it is proved to be. `None` where a part has too many operands.
-    fn connected(&self, work: &mut u64) -> Option<(Vec<[usize; 2]>, bool)> {
+    fn connected(&self, known: &Tree, work: &mut u64) -> Option<(Vec<[usize; 2]>, bool)> {
         let parts = self.terms.parts();
         let operands = self.terms.operands.len();
         let mut joins: Vec<[usize; 2]> = Vec::with_capacity(operands - 1);
@@ -298,7 +311,7 @@ impl Search<'_> {
         // `ids` turns the numbers of a sub-problem into those of this one.
         let mut solve = |terms: &Terms, trees, mut ids: Vec<usize>| -> Option<usize> {
             let search = Search { terms, objective: self.objective };
-            let known = search.seed(work);
+            let known = if ids.len() == operands { known.clone() } else { search.seed(work) };
             let mut steps = known.steps.clone();
             if steps.len() > 1 {
                 let answer = search.ask(trees, &known, None, work)?;

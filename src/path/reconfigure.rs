@@ -164,7 +164,8 @@ mod tests {
         };
         let written: Vec<[usize; 2]> =
             (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();
-        let steps = reconfigure(&terms, Objective::Mul, &written, &mut u64::MAX);
+        let mut work = u64::MAX;
+        let steps = reconfigure(&terms, Objective::Mul, &written, &mut work);
         let mul = |steps: &[[usize; 2]]| terms.cost(steps).multiplications.to_f64();
         assert!(mul(&steps) < mul(&written) / 2.0, "{} {}", mul(&steps), mul(&written));
     }

@@ -189,6 +189,13 @@ struct Tree {
     score: Cost,
 }
 
+impl Tree {
+    fn found(self, certificate: Certificate) -> Found {
+        let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
+        Found { path, cost: self.cost, certificate }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Search<'a> {
     terms: &'a Terms,
@@ -223,11 +230,6 @@ impl Search<'_> {
         if tree.score < greedy.score { tree } else { greedy }
     }
 
-    fn found(&self, tree: Tree, certificate: Certificate) -> Found {
-        let path = Path::from_ssa(&tree.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, cost: tree.cost, certificate }
-    }
-
     fn unproved(&self, tree: Tree) -> Found {
         let lower_bound = self.terms.least(self.objective);
         // Of two operands there is one tree only.
@@ -236,7 +238,7 @@ impl Search<'_> {
         } else {
             Certificate::Unproved { lower_bound }
         };
-        self.found(tree, certificate)
+        tree.found(certificate)
     }
 
     /// The exact search: trees without outer products first, which bound the search over all trees.
@@ -269,7 +271,7 @@ impl Search<'_> {
         match answer.proof {
             Proof::Complete => {
                 let best = if self.objective == Objective::Size { self.fewest(best, &mut work) } else { best };
-                self.found(best, Certificate::Optimal)
+                best.found(Certificate::Optimal)
             }
             Proof::Cut(least) => {
                 let lower_bound = least.max(self.terms.least(self.objective));
@@ -280,7 +282,7 @@ impl Search<'_> {
                 } else {
                     Certificate::Unproved { lower_bound }
                 };
-                self.found(best, certificate)
+                best.found(certificate)
             }
         }
     }

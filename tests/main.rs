@@ -5,6 +5,7 @@
 mod ebnf;
 mod fixture;
 mod grammar;
+mod paths;
 mod plans;
 mod properties;
 mod snapshot;

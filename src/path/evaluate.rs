@@ -61,14 +61,24 @@ pub fn evaluate(graph: &ContractionGraph, path: &Path) -> Result<PathCost> {
 impl Terms {
     /// The cost of a path in ids that are never reused.
     pub(super) fn cost(&self, steps: &[[usize; 2]]) -> PathCost {
+        let (per_step, _) = self.trace(steps);
+        PathCost {
+            multiplications: per_step.iter().map(|step| &step.multiplications).sum(),
+            write: per_step.iter().map(|step| &step.elements).sum(),
+            largest: per_step.iter().map(|step| &step.elements).max().cloned().unwrap_or(Cost::ZERO),
+            per_step,
+        }
+    }
+
+    /// The cost of each step, and the legs of every operand and result.
+    pub(super) fn trace(&self, steps: &[[usize; 2]]) -> (Vec<StepCost>, Vec<Vec<Leg>>) {
         let mut left = self.holders.clone();
         let mut values: Vec<Vec<Leg>> = self.operands.clone();
         let mut per_step = Vec::with_capacity(steps.len());
         for &[a, b] in steps {
-            let (earlier, later) = (std::mem::take(&mut values[a]), std::mem::take(&mut values[b]));
-            let mut result = Vec::with_capacity(earlier.len().max(later.len()));
+            let mut result = Vec::with_capacity(values[a].len().max(values[b].len()));
             let mut multiplications = Cost::ONE;
-            for_each_in_union(&earlier, &later, |leg, shared| {
+            for_each_in_union(&values[a], &values[b], |leg, shared| {
                 let label = leg.label as usize;
                 if leg.wide {
                     multiplications = &multiplications * &Cost::from(self.extents[label]);
@@ -81,12 +91,7 @@ impl Terms {
             per_step.push(StepCost { multiplications, elements: self.elements(&result) });
             values.push(result);
         }
-        PathCost {
-            multiplications: per_step.iter().map(|step| &step.multiplications).sum(),
-            write: per_step.iter().map(|step| &step.elements).sum(),
-            largest: per_step.iter().map(|step| &step.elements).max().cloned().unwrap_or(Cost::ZERO),
-            per_step,
-        }
+        (per_step, values)
     }
 }
 

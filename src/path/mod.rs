@@ -2,6 +2,14 @@
 //!
 //! In comes a [`ContractionGraph`](crate::graph::ContractionGraph); out goes a [`Path`] with its exact cost and a
 //! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
+//!
+//! [`search()`] runs a greedy, arranges pieces of its tree exactly, and then searches all trees best-first, first
+//! those without outer products. The search ends when its path is proved, or at a limit of work that depends on no
+//! clock. The same graph and options give the same path on every machine: ties are broken as `optimal` says, the
+//! steps of a tree stand in canonical order, and scores come from integers or from IEEE operations alone.
+//!
+//! The canonical order of a tree's steps: of the steps whose operands are there, the one with the lowest operand in
+//! ids that are never reused comes next.
 
 mod certificate;
 mod cost;
@@ -11,6 +19,7 @@ mod number;
 mod objective;
 mod optimal;
 mod problem;
+mod reconfigure;
 mod search;
 mod terms;
 mod tree;
@@ -139,10 +148,10 @@ impl std::str::FromStr for Path {
             rest = after.trim_start_matches([' ', ',']);
             let numbers: Result<SmallVec<[usize; 2]>, _> =
                 inside.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
-            match numbers.map_err(|_| bad())?.as_slice() {
-                &[a, b] => steps.push([a, b]),
+            match *numbers.map_err(|_| bad())?.as_slice() {
+                [a, b] => steps.push([a, b]),
                 // opt_einsum writes the path of one operand as (0,).
-                &[0] if steps.is_empty() && rest.is_empty() => {}
+                [0] if steps.is_empty() && rest.is_empty() => {}
                 _ => return Err(bad()),
             }
         }

@@ -22,6 +22,14 @@ pub(super) trait Number: Clone + Ord {
 
     fn times(&self, other: &Self) -> Self;
 
+    /// The number times all of `factors`.
+    fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self
+    where
+        Self: 'a,
+    {
+        factors.fold(self, |product, factor| product.times(factor))
+    }
+
     /// The exponent of the largest power of two that is not above the number; 0 for zero.
     fn exponent(&self) -> u32;
 
@@ -117,6 +125,19 @@ impl Number for Cost {
 
     fn times(&self, other: &Self) -> Self {
         self * other
+    }
+
+    fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self {
+        // Factors are multiplied in machine integers as long as they fit, which saves most long multiplications.
+        let (mut product, mut pending) = (self, 1_u128);
+        for factor in factors {
+            let next = factor.to_u128().and_then(|factor| pending.checked_mul(factor));
+            pending = next.unwrap_or_else(|| {
+                product = &(&product * &Cost::from(pending)) * factor;
+                1
+            });
+        }
+        &product * &Cost::from(pending)
     }
 
     fn exponent(&self) -> u32 {

@@ -354,3 +354,130 @@ impl Hasher for SetHasher {
         self.0 ^= self.0 >> 29;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::tests::graph;
+    use crate::path::terms::Leg;
+    use crate::path::tree::canonical;
+
+    /// Operands of which each two share a label of this size.
+    fn clique(operands: usize, size: usize) -> Terms {
+        let label = |a: usize, b: usize| (a.min(b) * operands + a.max(b)) as u32;
+        let axes = |operand: usize| {
+            let mut legs: Vec<Leg> = (0..operands)
+                .filter(|&other| other != operand)
+                .map(|other| Leg { label: label(operand, other), wide: true })
+                .collect();
+            legs.sort_unstable_by_key(|leg| leg.label);
+            legs
+        };
+        let mut terms = Terms {
+            operands: (0..operands).map(axes).collect(),
+            extents: vec![size; operands * operands],
+            kept: vec![false; operands * operands],
+            holders: vec![0; operands * operands],
+        };
+        for leg in terms.operands.iter().flatten() {
+            terms.holders[leg.label as usize] += 1;
+        }
+        terms
+    }
+
+    fn ask(terms: &Terms, trees: Trees, upper: &Cost, work: u64) -> Option<Answer> {
+        let question = Question { terms, objective: Objective::Mul, trees, upper, largest: None };
+        optimal(question, &mut { work })
+    }
+
+    fn mul(terms: &Terms, answer: &Answer) -> Cost {
+        terms.cost(&canonical(answer.joins.as_ref().unwrap())).multiplications
+    }
+
+    #[test]
+    fn narrow_and_wide_numbers_find_the_same() {
+        let terms = Terms::new(&graph("ab,bc,cd,da,ac,bd->", "a=3 b=4 c=5 d=6"));
+        let least = mul(&terms, &ask(&terms, Trees::All, &Cost::from(100_000_usize), u64::MAX).unwrap());
+        for bits in [40, 62, 63, 100, 127, 128, 300] {
+            let answer = ask(&terms, Trees::All, &Cost::power_of_two(bits), u64::MAX).unwrap();
+            assert_eq!((mul(&terms, &answer), answer.proof), (least.clone(), Proof::Complete), "{bits}");
+        }
+    }
+
+    #[test]
+    fn ties_with_the_bound_are_found_and_nothing_below_the_best_is() {
+        let terms = Terms::new(&graph("ab,bc,cd->ad", "a=3 b=4 c=5 d=6"));
+        let least = Cost::from(60 + 90_usize);
+        let answer = ask(&terms, Trees::All, &least, u64::MAX).unwrap();
+        assert_eq!(mul(&terms, &answer), least);
+        let answer = ask(&terms, Trees::All, &Cost::from(149_usize), u64::MAX).unwrap();
+        assert!(answer.joins.is_none() && answer.proof == Proof::Complete);
+    }
+
+    #[test]
+    fn the_choice_among_ties_does_not_depend_on_the_bound() {
+        let cases = [
+            ("ab,bc,cd,de,ef->af", ""),
+            ("a,b,c,d,e->abcde", "a=1 c=1"),
+            ("ab,bc,cd,da,ac,bd->", ""),
+            ("ab,bc,cd,de,ea->", "c=0"),
+            ("xa,xb,xc,xd,x->", "x=3"),
+        ];
+        for (text, sizes) in cases {
+            let terms = Terms::new(&graph(text, sizes));
+            let loose = ask(&terms, Trees::All, &Cost::from(1_000_000_usize), u64::MAX).unwrap();
+            let tight = ask(&terms, Trees::All, &mul(&terms, &loose), u64::MAX).unwrap();
+            let steps = |answer: &Answer| canonical(answer.joins.as_ref().unwrap());
+            assert_eq!(steps(&loose), steps(&tight), "{text}");
+        }
+    }
+
+    #[test]
+    fn outer_products_are_found_only_where_they_are_looked_for() {
+        let terms = Terms::new(&graph("a,b,abx,x->x", "a=2 b=3 x=50"));
+        let upper = Cost::from(100_000_usize);
+        let [all, connected] =
+            [Trees::All, Trees::Connected].map(|trees| mul(&terms, &ask(&terms, trees, &upper, u64::MAX).unwrap()));
+        assert_eq!((all, connected), (Cost::from(6 + 300 + 50_usize), Cost::from(300 + 100 + 50_usize)));
+    }
+
+    #[test]
+    fn the_bound_of_a_search_cut_short_holds() {
+        let terms = clique(9, 3);
+        let upper = Cost::power_of_two(60);
+        let least = mul(&terms, &ask(&terms, Trees::All, &upper, u64::MAX).unwrap());
+        let mut last = Cost::ZERO;
+        for work in [0, 1_000, 10_000, 30_000, 60_000, 100_000] {
+            let answer = ask(&terms, Trees::All, &upper, work).unwrap();
+            let Proof::Cut(bound) = answer.proof else { continue };
+            assert!(bound >= last && bound <= least, "{work}: {bound} {least}");
+            last = bound;
+        }
+        assert!(last > Cost::ONE, "{last}");
+    }
+
+    #[test]
+    fn hundreds_of_labels_are_no_trouble() {
+        // 136 labels, no two of them in the same operands.
+        let terms = clique(17, 2);
+        let upper = terms.cost(&(1..17).map(|k| if k == 1 { [0, 1] } else { [k, 15 + k] }).collect::<Vec<_>>());
+        let answer = ask(&terms, Trees::All, &upper.multiplications, 1 << 22).unwrap();
+        match answer.proof {
+            Proof::Complete => assert!(mul(&terms, &answer) <= upper.multiplications),
+            Proof::Cut(bound) => assert!(bound <= upper.multiplications),
+        }
+    }
+
+    #[test]
+    fn more_than_a_set_holds_is_not_searched() {
+        let terms = |operands| Terms {
+            operands: vec![Vec::new(); operands],
+            extents: Vec::new(),
+            kept: Vec::new(),
+            holders: Vec::new(),
+        };
+        let upper = Cost::from(1000_usize);
+        assert!(ask(&terms(129), Trees::All, &upper, 10).is_none());
+        assert!(ask(&terms(128), Trees::All, &upper, 10).is_some());
+    }
+}

@@ -138,14 +138,9 @@ impl<N: Number> Problem<N> {
         }
     }
 
-    fn times(&self, mut product: N, words: impl Iterator<Item = u64>) -> N {
-        for (word, mut bits) in words.enumerate() {
-            while bits != 0 {
-                product = product.times(&self.bundles[word * 64 + bits.trailing_zeros() as usize].size);
-                bits &= bits - 1;
-            }
-        }
-        product
+    fn times(&self, product: N, words: impl Iterator<Item = u64>) -> N {
+        let labels = words.enumerate().flat_map(|(word, bits)| bits64(bits).map(move |bit| word * 64 + bit));
+        product.product(labels.map(|label| &self.bundles[label].size))
     }
 }
 
@@ -156,6 +151,14 @@ pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
         let member = (left != 0).then(|| left.trailing_zeros() as usize);
         left &= left.wrapping_sub(1);
         member
+    })
+}
+
+fn bits64(mut left: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (left != 0).then(|| left.trailing_zeros() as usize);
+        left &= left.wrapping_sub(1);
+        bit
     })
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
+use super::reconfigure::{PIECE, reconfigure};
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,6 +76,9 @@ impl std::str::FromStr for Optimizer {
 const AUTO_WORK: u64 = 1 << 26;
 /// Work that `optimal` may do per unit of effort, which takes up to about 10 s and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
+
+/// Up to this many operands all trees are looked at without looking at the connected ones first.
+const SMALL: usize = 12;
 
 /// How a greedy score weighs the operands against the result; the best of these is taken.
 const GREEDY_WEIGHTS: [f64; 3] = [1.0, 0.0, 4.0];
@@ -187,6 +191,13 @@ struct Tree {
     score: Cost,
 }
 
+impl Tree {
+    fn found(self, objective: Objective, certificate: Certificate) -> Found {
+        let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
+        Found { path, objective, cost: self.cost, certificate }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Search<'a> {
     terms: &'a Terms,
@@ -210,9 +221,15 @@ impl Search<'_> {
         })
     }
 
-    fn found(&self, tree: Tree, certificate: Certificate) -> Found {
-        let path = Path::from_ssa(&tree.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, objective: self.objective, cost: tree.cost, certificate }
+    /// The greedy tree, where it is large with its pieces arranged better: the
+    /// bound that the exact search starts with.
+    fn seed(&self, work: &mut u64) -> Tree {
+        let greedy = self.greedy();
+        if greedy.steps.len() < PIECE {
+            return greedy;
+        }
+        let tree = self.tree(&reconfigure(self.terms, self.objective, &greedy.steps, work));
+        if tree.score < greedy.score { tree } else { greedy }
     }
 
     fn unproved(&self, tree: Tree) -> Found {
@@ -223,26 +240,32 @@ impl Search<'_> {
         } else {
             Certificate::Unproved { lower_bound }
         };
-        self.found(tree, certificate)
+        tree.found(self.objective, certificate)
     }
 
     /// The exact search: trees without outer products first, which bound the search over all trees.
     fn exact(&self, mut work: u64) -> Found {
-        let mut best = self.greedy();
+        let mut best = self.seed(&mut work);
         if best.steps.len() < 2 {
             return self.unproved(best);
         }
-        // Half of the work is kept for the search over all trees.
-        let mut connected_work = work / 2;
-        let connected = self.connected(&mut connected_work);
-        work = work / 2 + connected_work;
-        if let Some((joins, _)) = &connected {
-            let tree = self.tree(joins);
+        let mut connected_proved = false;
+        if best.steps.len() >= SMALL {
+            // Half of the work is kept for the search over all trees.
+            let mut half = work / 2;
+            let connected = self.connected(&best, &mut half);
+            work = work / 2 + half;
+            let Some((joins, proved)) = connected else { return self.unproved(best) };
+            let tree = self.tree(&joins);
             if tree.score <= best.score {
                 best = tree;
             }
+            if !proved {
+                // All trees are many more: there is no hope to prove anything about them.
+                return self.unproved(best);
+            }
+            connected_proved = proved;
         }
-        let connected_proved = connected.is_some_and(|(_, proved)| proved);
         let Some(answer) = self.ask(Trees::All, &best, None, &mut work) else { return self.unproved(best) };
         if let Some(joins) = &answer.joins {
             best = self.tree(joins);
@@ -250,7 +273,7 @@ impl Search<'_> {
         match answer.proof {
             Proof::Complete => {
                 let best = if self.objective == Objective::Size { self.fewest(best, &mut work) } else { best };
-                self.found(best, Certificate::Optimal)
+                best.found(self.objective, Certificate::Optimal)
             }
             Proof::Cut(least) => {
                 let lower_bound = least.max(self.terms.least(self.objective));
@@ -261,7 +284,7 @@ impl Search<'_> {
                 } else {
                     Certificate::Unproved { lower_bound }
                 };
-                self.found(best, certificate)
+                best.found(self.objective, certificate)
             }
         }
     }
@@ -284,7 +307,7 @@ impl Search<'_> {
 
     /// The best tree that contracts each connected part by itself without outer products, as joins, and whether
     /// it is proved to be. `None` where a part has too many operands.
-    fn connected(&self, work: &mut u64) -> Option<(Vec<[usize; 2]>, bool)> {
+    fn connected(&self, known: &Tree, work: &mut u64) -> Option<(Vec<[usize; 2]>, bool)> {
         let parts = self.terms.parts();
         let operands = self.terms.operands.len();
         let mut joins: Vec<[usize; 2]> = Vec::with_capacity(operands - 1);
@@ -292,7 +315,7 @@ impl Search<'_> {
         // `ids` turns the numbers of a sub-problem into those of this one.
         let mut solve = |terms: &Terms, trees, mut ids: Vec<usize>| -> Option<usize> {
             let search = Search { terms, objective: self.objective };
-            let known = search.greedy();
+            let known = if ids.len() == operands { known.clone() } else { search.seed(work) };
             let mut steps = known.steps.clone();
             if steps.len() > 1 {
                 let answer = search.ask(trees, &known, None, work)?;

@@ -82,6 +82,29 @@ impl Terms {
         Self::with_operands(parts.iter().map(result).collect(), self.extents.clone(), self.kept.clone())
     }
 
+    /// Values of a tree as a problem of its own, whose output has the legs `output`; its labels are numbered anew,
+    /// and their old numbers returned beside it.
+    pub(super) fn piece(values: &[&[Leg]], output: &[Leg], extents: &[usize]) -> (Self, Vec<u32>) {
+        let mut names: Vec<u32> = values.iter().copied().flatten().map(|leg| leg.label).collect();
+        names.sort_unstable();
+        names.dedup();
+        let renamed = |legs: &[Leg]| {
+            let mut from = 0;
+            let legs = legs.iter().map(|leg| {
+                from += names[from..].partition_point(|&name| name < leg.label);
+                Leg { label: from as u32, wide: leg.wide }
+            });
+            legs.collect::<Vec<Leg>>()
+        };
+        let mut kept = vec![false; names.len()];
+        for leg in renamed(output) {
+            kept[leg.label as usize] = true;
+        }
+        let operands = values.iter().map(|legs| renamed(legs)).collect();
+        let extents = names.iter().map(|&name| extents[name as usize]).collect();
+        (Self::with_operands(operands, extents, kept), names)
+    }
+
     /// Groups of operands that labels join, each in order, the groups by their first operand.
     ///
     /// Unlike the graph's own components, labels of size 1 join nothing here.

@@ -11,8 +11,8 @@ use crate::path::Path;
 
 /// The steps of a tree in ids that are never reused, in canonical order.
 ///
-/// Of the steps whose operands are there, the one with the lowest id comes next; of those with the same, which no
-/// two have, there is no need to choose. A result takes the next id when its step comes.
+/// Of the steps whose operands are there, the one with the lowest id comes next; no two steps share an operand. A
+/// result takes the next id when its step comes.
 pub(super) fn canonical(joins: &[[usize; 2]]) -> Vec<[usize; 2]> {
     let operands = joins.len() + 1;
     // Per value: its id once made, and the join that uses it.
@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn one_tree_has_one_order() {
         // ((0,1),(2,3)),4 and a chain, in the orders in which they can be written.
-        let cases: &[(&[[usize; 2]], &[[usize; 2]])] = &[
+        type Joins = &'static [[usize; 2]];
+        let cases: &[(Joins, Joins)] = &[
             (&[[3, 2], [1, 0], [5, 6], [4, 7]], &[[0, 1], [2, 3], [5, 6], [4, 7]]),
             (&[[0, 1], [2, 3], [6, 5], [7, 4]], &[[0, 1], [2, 3], [5, 6], [4, 7]]),
             (&[[3, 4], [2, 5], [6, 1], [0, 7]], &[[3, 4], [2, 5], [1, 6], [0, 7]]),

@@ -1,0 +1,172 @@
+//! Subtree reconfiguration: the exact search on small pieces of a tree.
+//!
+//! In comes a tree; out goes one that scores no more, in which no piece of a few operands can be arranged better.
+//! A good bound makes the exact search many times faster, and where that search has no chance this is the best
+//! there is.
+
+use super::optimal::{Question, Trees, optimal};
+use super::terms::{Leg, Terms};
+use super::tree::canonical;
+use crate::path::{Cost, Objective};
+
+/// The operands of a piece. Each piece of 8 takes some ten microseconds.
+pub(super) const PIECE: usize = 8;
+
+/// How often all pieces are looked at again after one has changed.
+const PASSES: usize = 8;
+
+/// Arranges the pieces of a tree better until none changes or `work` is used up.
+pub(super) fn reconfigure(
+    terms: &Terms,
+    objective: Objective,
+    steps: &[[usize; 2]],
+    work: &mut u64,
+) -> Vec<[usize; 2]> {
+    let mut tree = Tree::new(terms, objective, steps);
+    for _ in 0..PASSES {
+        let mut changed = false;
+        for join in 0..steps.len() {
+            if *work == 0 {
+                return tree.steps();
+            }
+            changed |= tree.arrange(join, work);
+        }
+        if !changed {
+            break;
+        }
+    }
+    tree.steps()
+}
+
+/// A tree whose joins can be exchanged. Values are operands and then joins, in no order.
+struct Tree {
+    operands: usize,
+    objective: Objective,
+    extents: Vec<usize>,
+    joins: Vec<[usize; 2]>,
+    /// Per join: the score of its step.
+    scores: Vec<Cost>,
+    /// Per value.
+    legs: Vec<Vec<Leg>>,
+    elements: Vec<Cost>,
+}
+
+impl Tree {
+    fn new(terms: &Terms, objective: Objective, steps: &[[usize; 2]]) -> Self {
+        let (per_step, legs) = terms.trace(steps);
+        Self {
+            operands: terms.operands.len(),
+            objective,
+            extents: terms.extents.clone(),
+            joins: steps.to_vec(),
+            scores: per_step.iter().map(|step| objective.step(&step.multiplications, &step.elements)).collect(),
+            elements: legs.iter().map(|legs| terms.elements(legs)).collect(),
+            legs,
+        }
+    }
+
+    fn steps(&self) -> Vec<[usize; 2]> {
+        canonical(&self.joins)
+    }
+
+    /// Takes the piece below a join and arranges it as well as can be. Whether that scored less than before.
+    fn arrange(&mut self, root: usize, work: &mut u64) -> bool {
+        let (leaves, inner) = self.piece(root);
+        if inner.len() < 2 {
+            return false;
+        }
+        let bottom: Vec<&[Leg]> = leaves.iter().map(|&leaf| self.legs[leaf].as_slice()).collect();
+        let (piece, names) = Terms::piece(&bottom, &self.legs[self.operands + root], &self.extents);
+        let before = self.total(inner.iter().map(|&join| &self.scores[join]));
+        let question =
+            Question { terms: &piece, objective: self.objective, trees: Trees::All, upper: &before, largest: None };
+        let Some(steps) = optimal(question, work).and_then(|answer| answer.joins) else { return false };
+        let (per_step, mut legs) = piece.trace(&steps);
+        let scores: Vec<Cost> =
+            per_step.iter().map(|step| self.objective.step(&step.multiplications, &step.elements)).collect();
+        if self.total(scores.iter()) >= before {
+            return false;
+        }
+        // The last join keeps the number of the root, whose result stays what it was.
+        let mut slots = inner[1..].to_vec();
+        slots.push(root);
+        let mut values = leaves;
+        let results = legs.split_off(values.len());
+        let made = steps.iter().zip(scores).zip(per_step.into_iter().zip(results)).zip(slots);
+        for (((&[a, b], score), (step, local)), slot) in made {
+            let value = self.operands + slot;
+            self.joins[slot] = [values[a], values[b]];
+            self.scores[slot] = score;
+            if slot != root {
+                self.elements[value] = step.elements;
+                self.legs[value] = local.iter().map(|leg| Leg { label: names[leg.label as usize], ..*leg }).collect();
+            }
+            values.push(value);
+        }
+        true
+    }
+
+    fn total<'a>(&self, scores: impl Iterator<Item = &'a Cost>) -> Cost {
+        scores.fold(Cost::ZERO, |total, score| self.objective.combine(&total, score))
+    }
+
+    /// The values at the bottom of the piece below a join, and the joins inside it, `root` first.
+    fn piece(&self, root: usize) -> (Vec<usize>, Vec<usize>) {
+        let mut leaves = self.joins[root].to_vec();
+        let mut inner = vec![root];
+        while leaves.len() < PIECE {
+            // The largest is where most can be won.
+            let largest = (0..leaves.len())
+                .filter(|&leaf| leaves[leaf] >= self.operands)
+                .max_by(|&a, &b| self.elements[leaves[a]].cmp(&self.elements[leaves[b]]).then(b.cmp(&a)));
+            let Some(largest) = largest else { break };
+            let join = leaves.swap_remove(largest) - self.operands;
+            inner.push(join);
+            leaves.extend(self.joins[join]);
+        }
+        (leaves, inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::tests::graph;
+
+    #[test]
+    fn a_bad_tree_becomes_the_best() {
+        let terms = Terms::new(&graph("ab,bc,cd,de,ef,fg,gh->ah", "a=9 b=2 c=30 d=4 e=50 f=6 g=70 h=8"));
+        let written = [[0, 1], [2, 7], [3, 8], [4, 9], [5, 10], [6, 11]];
+        for objective in [Objective::Mul, Objective::Write, Objective::Combo] {
+            let mut work = u64::MAX;
+            let steps = reconfigure(&terms, objective, &written, &mut work);
+            let score = objective.score(&terms.cost(&steps));
+            let before = objective.score(&terms.cost(&written));
+            let question = Question { terms: &terms, objective, trees: Trees::All, upper: &before, largest: None };
+            let best = optimal(question, &mut work).and_then(|answer| answer.joins).unwrap();
+            assert_eq!(score, objective.score(&terms.cost(&best)), "{objective}");
+            assert!(score < before, "{objective}");
+        }
+    }
+
+    #[test]
+    fn long_chains_only_get_better() {
+        let operands = 60;
+        let label = |label: usize| Leg { label: label as u32, wide: true };
+        let mut kept = vec![false; operands + 1];
+        kept[0] = true;
+        kept[operands] = true;
+        let terms = Terms {
+            operands: (0..operands).map(|operand| vec![label(operand), label(operand + 1)]).collect(),
+            extents: (0..=operands).map(|label| 43 - label * 37 % 41).collect(),
+            kept,
+            holders: (0..=operands).map(|label| if label == 0 || label == operands { 1 } else { 2 }).collect(),
+        };
+        let written: Vec<[usize; 2]> =
+            (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();
+        let mut work = u64::MAX;
+        let steps = reconfigure(&terms, Objective::Mul, &written, &mut work);
+        let mul = |steps: &[[usize; 2]]| terms.cost(steps).multiplications.to_f64();
+        assert!(mul(&steps) < mul(&written) / 2.0, "{} {}", mul(&steps), mul(&written));
+    }
+}

@@ -1,0 +1,294 @@
+//! The exact search is exact: all trees are listed here, and scored by a cost function of this file's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use qeinsum::graph::ContractionGraph;
+use qeinsum::path::{Certificate, Found, Objective, Optimizer, SearchOptions, evaluate, search};
+use qeinsum::{Equation, Sizes, Syntax};
+
+/// A problem as this file sees it: labels by name, extents by operand.
+#[derive(Clone, Debug)]
+struct Problem {
+    operands: Vec<Vec<(String, usize)>>,
+    output: Vec<String>,
+}
+
+/// The scores of a tree: multiplications, written elements, largest result. Floating, so that no tree overflows;
+/// exact below 2^53, and close beyond.
+#[derive(Clone, Copy, Debug)]
+struct Score {
+    mul: f64,
+    write: f64,
+    size: f64,
+}
+
+impl Score {
+    fn of(self, objective: Objective) -> f64 {
+        match objective {
+            Objective::Mul => self.mul,
+            Objective::Size => self.size,
+            Objective::Write => self.write,
+            Objective::Combo => self.mul + 64.0 * self.write,
+            other => panic!("no brute force for {other}"),
+        }
+    }
+}
+
+impl Problem {
+    /// `ij,jk->ik` with `i=2 j=3`; labels without a size measure 2.
+    fn new(equation: &str, sizes: &str) -> Self {
+        let (operands, output) = equation.split_once("->").unwrap();
+        let sizes: BTreeMap<&str, usize> = sizes
+            .split_whitespace()
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(name, size)| (name, size.parse().unwrap()))
+            .collect();
+        let axis = |c: char| (c.to_string(), sizes.get(c.to_string().as_str()).copied().unwrap_or(2));
+        Self {
+            operands: operands.split(',').map(|term| term.chars().map(axis).collect()).collect(),
+            output: output.chars().map(String::from).collect(),
+        }
+    }
+
+    /// The same problem where `label` measures 1 in `operand`.
+    fn narrow(mut self, operand: usize, label: &str) -> Self {
+        for axis in self.operands[operand].iter_mut().filter(|axis| axis.0 == label) {
+            axis.1 = 1;
+        }
+        self
+    }
+
+    fn graph(&self) -> ContractionGraph {
+        let names: Vec<Vec<&str>> =
+            self.operands.iter().map(|axes| axes.iter().map(|axis| axis.0.as_str()).collect()).collect();
+        let output: Vec<&str> = self.output.iter().map(String::as_str).collect();
+        let equation = Equation::new(Syntax::Named, &names, &output).unwrap();
+        let shapes: Vec<Vec<usize>> =
+            self.operands.iter().map(|axes| axes.iter().map(|axis| axis.1).collect()).collect();
+        ContractionGraph::new(&equation, &Sizes::new(&equation, &shapes).unwrap())
+    }
+
+    fn holders(&self, label: &str) -> usize {
+        self.operands.iter().filter(|axes| axes.iter().any(|axis| axis.0 == label)).count()
+    }
+
+    /// The scores of every path: all pairs, then all pairs of what is left, and so on.
+    fn all_scores(&self) -> Vec<(Score, bool)> {
+        let alone = |label: &str| self.holders(label) == 1 && !self.output.iter().any(|name| name == label);
+        let start: Vec<BTreeMap<&str, usize>> = self
+            .operands
+            .iter()
+            .map(|axes| axes.iter().filter(|axis| !alone(&axis.0)).map(|(name, size)| (name.as_str(), *size)).collect())
+            .collect();
+        let mut found = Vec::new();
+        self.extend(&start, Score { mul: 0.0, write: 0.0, size: 0.0 }, true, &mut found);
+        found
+    }
+
+    fn extend<'a>(
+        &'a self,
+        list: &[BTreeMap<&'a str, usize>],
+        score: Score,
+        connected: bool,
+        found: &mut Vec<(Score, bool)>,
+    ) {
+        if list.len() == 1 {
+            found.push((score, connected));
+        }
+        for later in 0..list.len() {
+            for earlier in 0..later {
+                let (a, b) = (&list[earlier], &list[later]);
+                let mut rest = list.to_vec();
+                rest.remove(later);
+                rest.remove(earlier);
+                let union: BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
+                let (mut mul, mut elements, mut result) = (1.0, 1.0, BTreeMap::new());
+                for label in union {
+                    let extent = match (a.get(label).copied().unwrap_or(1), b.get(label).copied().unwrap_or(1)) {
+                        (1, other) | (other, _) => other,
+                    };
+                    mul *= extent as f64;
+                    let needed = rest.iter().any(|other| other.contains_key(label));
+                    if needed || self.output.iter().any(|name| name == label) {
+                        elements *= extent as f64;
+                        result.insert(label, extent);
+                    }
+                }
+                rest.push(result);
+                let score =
+                    Score { mul: score.mul + mul, write: score.write + elements, size: score.size.max(elements) };
+                let joined = connected && a.keys().any(|label| b.contains_key(label));
+                self.extend(&rest, score, joined, found);
+            }
+        }
+    }
+}
+
+fn optimal(problem: &Problem, objective: Objective) -> Found {
+    search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::Optimal).objective(objective))
+}
+
+fn least(scores: impl Iterator<Item = f64>) -> f64 {
+    scores.fold(f64::INFINITY, f64::min)
+}
+
+/// Compares the search with all trees, for every objective, and checks that the path scores what it is said to.
+fn check(problem: &Problem, name: &str) {
+    let all = problem.all_scores();
+    let graph = problem.graph();
+    for objective in Objective::ALL {
+        let expected = least(all.iter().map(|(score, _)| score.of(objective)));
+        let found = optimal(problem, objective);
+        let score = objective.score(&found.cost).to_f64();
+        assert!(
+            (score - expected).abs() <= expected * 1e-13,
+            "{objective}: {score} for {expected} in {name}: {problem:?}"
+        );
+        assert_eq!(found.certificate, Certificate::Optimal, "{name}: {problem:?}");
+        assert_eq!(evaluate(&graph, &found.path).unwrap(), found.cost, "{name}: {problem:?}");
+        if objective == Objective::Size {
+            let small = all.iter().filter(|(score, _)| score.size == expected);
+            let fewest = least(small.map(|(score, _)| score.mul));
+            assert!((found.cost.multiplications.to_f64() - fewest).abs() <= fewest * 1e-13, "{name}: {problem:?}");
+        }
+        for optimizer in [Optimizer::Auto, Optimizer::Greedy, Optimizer::None] {
+            let other = search(&graph, &SearchOptions::new().optimizer(optimizer).objective(objective));
+            let score = objective.score(&other.cost).to_f64();
+            assert!(score >= expected * (1.0 - 1e-13), "{optimizer} {objective} {name}: {problem:?}");
+            match other.certificate {
+                Certificate::Optimal => assert!(score <= expected * (1.0 + 1e-13), "{optimizer} {name}: {problem:?}"),
+                Certificate::Unproved { lower_bound } => {
+                    assert!(lower_bound.to_f64() <= expected * (1.0 + 1e-13), "{optimizer} {name}: {problem:?}");
+                }
+                other => panic!("{optimizer} says {other}; {name}: {problem:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_problem_is_solved() {
+    let cases = [
+        ("one operand", "ij->ji", ""),
+        ("one trace", "ii->", "i=7"),
+        ("only scalars", ",,,->", ""),
+        ("a scalar and matrices", ",ab,bc->ac", "a=3 b=4 c=5"),
+        ("two scalars and matrices", "ab,,bc,->ac", "a=3 b=4 c=5"),
+        ("a trace among others", "ii,ij,j->", "i=5 j=7"),
+        ("a dangling sum", "ax,ab,by->x", "a=10 b=5 x=3 y=1000"),
+        ("a dangling sum of the first", "xa,ab,bc->c", "x=100 a=100 b=100 c=100"),
+        ("a kept diagonal", "iij,jk,kl->il", "i=3 j=5 k=4 l=2"),
+        ("a batch label on all", "bij,bjk,bkl,bl->bi", "b=6 i=3 j=5 k=4 l=7"),
+        ("linked by a batch label only", "bi,bj,bk,bl->bijkl", "b=3 i=5 j=2 k=4 l=3"),
+        ("disconnected parts", "ab,bc,de,ef,g->acdfg", "a=2 b=9 c=3 d=2 e=8 f=3 g=2"),
+        ("disconnected scalars", "ab,ab,cd,cd,ef->ef", "a=3 c=4 e=2"),
+        ("an operand given twice", "ij,ij,ij,jk->ik", "i=3 j=4 k=5"),
+        ("all sizes one", "ab,bc,cd,da,ac->bd", "a=1 b=1 c=1 d=1"),
+        ("a size of zero", "ab,bc,cd,de->ae", "a=3 b=4 c=0 d=5 e=2"),
+        ("a size of zero kept", "ab,bc,cd,d,x->ax", "a=0 b=4 c=2 d=5 x=3"),
+        ("a hyperedge over five", "ha,hb,hc,hd,h->abcd", "h=9 a=2 b=3 c=4 d=5"),
+        ("a hyperedge summed", "ha,hab,hbc,hc,h->", "h=9 a=2 b=3 c=4"),
+        ("vectors on a big array", "a,b,c,d,abcd->", "a=2 b=3 c=2 d=3"),
+        ("a ring", "ab,bc,cd,de,ea->", "a=2 b=3 c=4 d=5 e=6"),
+    ];
+    for (name, equation, sizes) in cases {
+        check(&Problem::new(equation, sizes), name);
+    }
+}
+
+#[test]
+fn labels_that_broadcast_count_with_the_largest_extent_of_the_step() {
+    let chain = Problem::new("ab,bc,cd,bd->a", "a=3 b=5 c=7 d=2");
+    for narrow in
+        [vec![(0, "b")], vec![(1, "b"), (2, "c")], vec![(1, "b"), (3, "b")], vec![(0, "b"), (1, "b"), (3, "b")]]
+    {
+        check(
+            &narrow.into_iter().fold(chain.clone(), |problem, (operand, label)| problem.narrow(operand, label)),
+            "broadcast",
+        );
+    }
+    check(&Problem::new("ab,bc,bc,a->ac", "a=3 b=0 c=7").narrow(0, "b").narrow(2, "c"), "broadcast");
+}
+
+#[test]
+fn costs_beyond_machine_integers_stay_exact() {
+    // Every two operands share a label of their own.
+    for (operands, size, bits) in [(6, 2000, 100), (7, 500, 128)] {
+        let axes = |operand: usize| {
+            let others = (0..operands).filter(move |&other| other != operand);
+            others.map(move |other| (format!("l{}x{}", operand.min(other), operand.max(other)), size)).collect()
+        };
+        let problem = Problem { operands: (0..operands).map(axes).collect(), output: Vec::new() };
+        check(&problem, "a clique");
+        assert!(optimal(&problem, Objective::Mul).cost.multiplications.bits() > bits);
+    }
+}
+
+#[test]
+fn a_scalar_is_multiplied_where_it_is_cheap() {
+    let found = optimal(&Problem::new(",ab,bc->ac", "a=3 b=4 c=5"), Objective::Mul);
+    assert_eq!(found.cost.multiplications.to_string(), "72");
+}
+
+#[test]
+fn an_optimum_may_need_an_outer_product() {
+    // Two vectors on a big matrix: their outer product first, and the matrix is read once.
+    let problem = Problem::new("a,b,abx,x->x", "a=2 b=3 x=50");
+    check(&problem, "an outer product");
+    let scores = problem.all_scores();
+    let connected = least(scores.iter().filter(|score| score.1).map(|score| score.0.mul));
+    let best = optimal(&problem, Objective::Mul).cost.multiplications.to_f64();
+    assert!(best < connected, "{best} {connected}");
+}
+
+/// A small deterministic generator, so that every run tests the same problems.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+#[test]
+fn random_problems_are_solved() {
+    let mut random = Random(7);
+    for _ in 0..400 {
+        let labels = 1 + random.below(7);
+        let kinds = if random.below(9) == 0 { 10 } else { 9 };
+        let sizes: Vec<usize> = (0..labels).map(|_| [1, 2, 2, 3, 3, 5, 8, 8, 20, 0][random.below(kinds)]).collect();
+        let count = 1 + random.below(6);
+        let mut operands = Vec::new();
+        for _ in 0..count {
+            let rank = random.below(4);
+            let axes: Vec<usize> = (0..rank).map(|_| random.below(labels)).collect();
+            let narrow = random.below(6) == 0;
+            let one = axes.first().copied();
+            operands.push(
+                axes.iter()
+                    .map(|&label| (format!("l{label}"), if narrow && Some(label) == one { 1 } else { sizes[label] }))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let used: BTreeSet<String> = operands.iter().flatten().map(|axis| axis.0.clone()).collect();
+        let output = used.into_iter().filter(|_| random.below(3) == 0).collect();
+        check(&Problem { operands, output }, "random");
+    }
+}
+
+#[test]
+fn ties_go_to_the_tree_that_joins_earlier_operands_first() {
+    let chain = Problem::new("ab,bc,cd,de->ae", "a=64 b=8 c=64 d=8 e=64");
+    let cases = [
+        (chain, "(1,2) (0,2) (0,1)"),
+        (Problem::new("ab,bc->ac", ""), "(0,1)"),
+        (Problem::new("ab->", ""), "(0)"),
+        (Problem::new(",,,->", ""), "(0,1) (0,2) (0,1)"),
+        (Problem::new("i,i,i,i->i", "i=0"), "(0,1) (0,2) (0,1)"),
+        (Problem::new("ab,bc,cd,da->", ""), "(0,1) (0,2) (0,1)"),
+    ];
+    for (problem, expected) in cases {
+        assert_eq!(optimal(&problem, Objective::Mul).path.to_string(), expected, "{problem:?}");
+    }
+}

@@ -5,6 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use super::blocked::multiply;
 use super::element::Element;
 use super::product::Product;
+use super::slim::Slim;
 use super::tile::Isa;
 use crate::DimensionNumbers;
 
@@ -18,7 +19,14 @@ pub(super) fn dot_general<T: Element, O: Copy>(
 ) -> ArrayD<O> {
     let product = Product::new(lhs, rhs, dims);
     let mut out = vec![finish(T::Wide::ZERO); product.outputs()];
-    multiply(isa, &product, 0..product.terms(), T::widen, |out, sum: T::Wide| *out = finish(sum), &mut out);
+    let take = |out: &mut O, sum: T::Wide| *out = finish(sum);
+    if out.is_empty() || product.terms() == 0 {
+        // Positive zeros, where there are outputs at all.
+    } else if let Some(slim) = Slim::choose(&product) {
+        slim.multiply(isa, &product, take, &mut out);
+    } else {
+        multiply(isa, &product, 0..product.terms(), T::widen, take, &mut out);
+    }
     ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index")
 }
 

@@ -32,6 +32,7 @@ mod pack;
 mod product;
 #[cfg(test)]
 mod reference;
+mod slim;
 mod sum;
 mod tile;
 mod walk;

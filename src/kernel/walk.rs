@@ -35,6 +35,15 @@ impl Walk {
         self.len
     }
 
+    /// The distance between neighbours, if it is the same all along.
+    pub(super) fn stride(&self) -> Option<isize> {
+        match self.axes.as_slice() {
+            [] => Some(0),
+            [(_, stride)] => Some(*stride),
+            _ => None,
+        }
+    }
+
     /// How far a position lies from the view's first element, in elements.
     pub(super) fn offset(&self, position: usize) -> isize {
         let (mut rest, mut offset) = (position, 0);

@@ -70,7 +70,7 @@ mod equation;
 mod error;
 mod exec;
 mod explain;
-mod graph;
+pub mod graph;
 pub mod io;
 mod kernel;
 mod lower;

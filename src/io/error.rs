@@ -235,9 +235,9 @@ mod tests {
         let available = (0..40).map(|i| format!("n{i}\n")).collect();
         let message = FileError::Name { noun: "array", asked: None, available }.to_string();
         assert!(
-            message.starts_with("name one array, as in `file:name`; there are `n0\\u{a}`, `n1\\u{a}`"),
+            message.starts_with("name one array, as in `file:name`; there are `n0\\n`, `n1\\n`"),
             "{message}"
         );
-        assert!(message.ends_with("`n11\\u{a}` and 28 more"), "{message}");
+        assert!(message.ends_with("`n11\\n` and 28 more"), "{message}");
     }
 }

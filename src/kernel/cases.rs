@@ -25,7 +25,7 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    fn shuffled(&mut self, len: usize) -> Vec<usize> {
+    pub(super) fn shuffled(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
             order.swap(last, self.below(last + 1));

@@ -15,7 +15,7 @@
 //! product into tiles and packs both sides. A wider tile changes only which outputs are computed side by side.
 //!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
-//! reads through the offsets of a [`walk`], which the shapes and strides of a view bound.
+//! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -26,16 +26,21 @@ mod blocked;
 mod cases;
 mod element;
 mod float;
+mod int8;
 mod lanes;
 mod pack;
+mod product;
 #[cfg(test)]
 mod reference;
+mod slim;
+mod sum;
 mod tile;
 mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use element::{Element, Wide};
+pub use element::Element;
+pub(crate) use int8::IntSums;
 use tile::Isa;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
@@ -50,13 +55,12 @@ pub(crate) fn dot_general<T: Element>(
     float::dot_general(Isa::detect(), &lhs, &rhs, dims, T::narrow)
 }
 
-/// The product of two sides that fit `dims`, before its last rounding.
-pub(crate) fn dot_general_wide<T: Element>(
-    lhs: ArrayViewD<'_, T>,
-    rhs: ArrayViewD<'_, T>,
-    dims: &DimensionNumbers,
-) -> ArrayD<T::Wide> {
-    float::dot_general(Isa::detect(), &lhs, &rhs, dims, |sum| sum)
+/// The exact product of two int8 sides that fit `dims`.
+pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>, dims: &DimensionNumbers) -> IntSums {
+    int8::dot_general(Isa::detect(), &lhs, &rhs, dims)
 }
-mod pending;
-pub(crate) use pending::*;
+
+/// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.
+pub(crate) fn sum_axes<T: Element>(view: ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
+    sum::sum_axes(Isa::detect(), &view, axes)
+}

@@ -73,6 +73,7 @@ struct DocumentStep {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "lives only while a plan is written or read")]
 enum DocumentOp {
     Squeeze {
         input: ValueId,
@@ -329,8 +330,7 @@ fn operation(op: DocumentOp) -> Result<Op> {
         DocumentOp::Diagonal { input, axes } => Op::Diagonal { input, axes },
         DocumentOp::Transpose { input, permutation } => Op::Transpose { input, permutation },
         DocumentOp::DotGeneral { lhs, rhs, swapped, dimension_numbers: dims, .. } => {
-            if dims.lhs_batch.len() != dims.rhs_batch.len()
-                || dims.lhs_contracting.len() != dims.rhs_contracting.len()
+            if dims.lhs_batch.len() != dims.rhs_batch.len() || dims.lhs_contracting.len() != dims.rhs_contracting.len()
             {
                 let message = "the plan has dimension numbers whose sides differ in length";
                 return Err(Error::new(ErrorKind::Plan, message));

@@ -1,3 +1,8 @@
+#![allow(clippy::needless_pass_by_value, reason = "a view is passed as what it is, a reference")]
+#![allow(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only inside the function that enables it"
+)]
 //! The numerics on arrays: products of two sides and sums over axes, each with its one right answer.
 //!
 //! In come strided views and [`DimensionNumbers`](crate::DimensionNumbers) that fit them; out come new arrays in

@@ -106,7 +106,7 @@ fn by_outputs<T: Element, O>(isa: Isa, product: &Product<'_, T>, take: impl Fn(&
                         #[cfg(target_arch = "x86_64")]
                         Isa::Avx2 => lines_avx2(sides, sums),
                         #[cfg(target_arch = "x86_64")]
-                        Isa::Avx512 => lines_avx512(sides, sums),
+                        Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
                     }
                 }
                 let last = here.end == terms;
@@ -138,12 +138,11 @@ fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
 }
 
 fn offsets(walk: Option<&Walk>, positions: &std::ops::Range<usize>, offsets: &mut Vec<isize>) {
-    match walk {
-        Some(walk) => walk.offsets(positions, offsets),
-        None => {
-            offsets.clear();
-            offsets.resize(positions.len(), 0);
-        }
+    if let Some(walk) = walk {
+        walk.offsets(positions, offsets);
+    } else {
+        offsets.clear();
+        offsets.resize(positions.len(), 0);
     }
 }
 
@@ -260,7 +259,7 @@ fn by_blocks<T: Element, O>(
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => side_by_side_avx2(&chains, strides, &mut sums),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => side_by_side_avx512(&chains, strides, &mut sums),
+                    Isa::Avx512 | Isa::Vnni => side_by_side_avx512(&chains, strides, &mut sums),
                 }
             }
             for &sum in &sums[..chains.len()] {

@@ -330,3 +330,52 @@ compiled! {
     lines_avx2, side_by_side_avx2 with "avx2,fma";
     lines_avx512, side_by_side_avx512 with "avx512f,avx512bw";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::blocked;
+    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::reference;
+
+    /// Every way through a product, whichever would be chosen for it.
+    fn check(sizes: [&[usize]; 4], calls: u64) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
+            let call = Call::<f32>::random(&mut random, sizes, values);
+            let (lhs, rhs) = (call.lhs.view(), call.rhs.view());
+            let expected = reference::dot_general_wide(&lhs, &rhs, &call.dims);
+            let product = Product::new(&lhs, &rhs, &call.dims);
+            let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
+            let blocks = strides.map(|(lhs, rhs)| Slim::Blocks { lhs, rhs });
+            let take = |out: &mut f32, sum: f32| *out = sum;
+            for isa in Isa::available() {
+                for way in [None, Some(Slim::Outputs)].into_iter().chain(blocks.map(Some)) {
+                    let mut found = expected.mapv(|_| 9.0);
+                    let out = found.as_slice_mut().expect("a fresh array is in standard layout");
+                    match way {
+                        Some(slim) => slim.multiply(isa, &product, take, out),
+                        None => blocked::multiply(isa, &product, 0..product.terms(), |part| part, take, out),
+                    }
+                    let what = format!(
+                        "{way:?} {isa:?} seed {seed}, {} on {:?} and {:?}",
+                        call.dims,
+                        lhs.shape(),
+                        rhs.shape()
+                    );
+                    assert_same(&found, &expected, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_through_a_product_is_the_reference() {
+        check([&[1, 2, 7], &[1, 2, 5], &[1, 3, 17], &[1, 2, 15]], 150);
+        check([&[1, 1050], &[], &[], &[1, 2, 9]], 12);
+        check([&[2], &[1040], &[], &[1, 3]], 8);
+        check([&[], &[1, 2], &[1, 9], &[1025, 2048, 5000]], 12);
+        check([&[], &[], &[], &[8192, 9000, 17_000]], 12);
+    }
+}

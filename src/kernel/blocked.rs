@@ -35,7 +35,9 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
     let (m, n) = (lhs.free.len(), rhs.free.len());
     assert_eq!(out.len(), product.outputs());
     if terms.is_empty() || out.is_empty() {
-        out.iter_mut().for_each(|out| take(out, S::default()));
+        for out in out {
+            take(out, S::default());
+        }
         return;
     }
     // A product commutes, so the side with more outputs can be the one that fills vectors.

@@ -1,3 +1,8 @@
+#![allow(clippy::needless_pass_by_value, reason = "a view is passed as what it is, a reference")]
+#![allow(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only inside the function that enables it"
+)]
 //! The numerics on arrays: products of two sides and sums over axes, each with its one right answer.
 //!
 //! In come strided views and [`DimensionNumbers`](crate::DimensionNumbers) that fit them; out come new arrays in
@@ -10,9 +15,11 @@
 //! in code. Integer sums are exact. Which NaN comes out is not defined, all else is, subnormals and signs of zeros
 //! included: no instruction set, blocking or layout changes a bit.
 //!
-//! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call; nothing else
-//! decides. `lanes` has the vector operations of each, `tile` the register-blocked kernel over them, `blocked` cuts a
-//! product into tiles and packs both sides. A wider tile changes only which outputs are computed side by side.
+//! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
+//! a product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
+//! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
+//! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing. A sum over axes is a
+//! product with ones. The tests run every way on every instruction set that the processor has.
 //!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
 //! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound.

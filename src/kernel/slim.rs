@@ -106,7 +106,7 @@ fn by_outputs<T: Element, O>(isa: Isa, product: &Product<'_, T>, take: impl Fn(&
                         #[cfg(target_arch = "x86_64")]
                         Isa::Avx2 => lines_avx2(sides, sums),
                         #[cfg(target_arch = "x86_64")]
-                        Isa::Avx512 => lines_avx512(sides, sums),
+                        Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
                     }
                 }
                 let last = here.end == terms;
@@ -138,12 +138,11 @@ fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
 }
 
 fn offsets(walk: Option<&Walk>, positions: &std::ops::Range<usize>, offsets: &mut Vec<isize>) {
-    match walk {
-        Some(walk) => walk.offsets(positions, offsets),
-        None => {
-            offsets.clear();
-            offsets.resize(positions.len(), 0);
-        }
+    if let Some(walk) = walk {
+        walk.offsets(positions, offsets);
+    } else {
+        offsets.clear();
+        offsets.resize(positions.len(), 0);
     }
 }
 
@@ -260,7 +259,7 @@ fn by_blocks<T: Element, O>(
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => side_by_side_avx2(&chains, strides, &mut sums),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => side_by_side_avx512(&chains, strides, &mut sums),
+                    Isa::Avx512 | Isa::Vnni => side_by_side_avx512(&chains, strides, &mut sums),
                 }
             }
             for &sum in &sums[..chains.len()] {
@@ -330,4 +329,53 @@ compiled! {
     lines_portable, side_by_side_portable;
     lines_avx2, side_by_side_avx2 with "avx2,fma";
     lines_avx512, side_by_side_avx512 with "avx512f,avx512bw";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::blocked;
+    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::reference;
+
+    /// Every way through a product, whichever would be chosen for it.
+    fn check(sizes: [&[usize]; 4], calls: u64) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
+            let call = Call::<f32>::random(&mut random, sizes, values);
+            let (lhs, rhs) = (call.lhs.view(), call.rhs.view());
+            let expected = reference::dot_general_wide(&lhs, &rhs, &call.dims);
+            let product = Product::new(&lhs, &rhs, &call.dims);
+            let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
+            let blocks = strides.map(|(lhs, rhs)| Slim::Blocks { lhs, rhs });
+            let take = |out: &mut f32, sum: f32| *out = sum;
+            for isa in Isa::available() {
+                for way in [None, Some(Slim::Outputs)].into_iter().chain(blocks.map(Some)) {
+                    let mut found = expected.mapv(|_| 9.0);
+                    let out = found.as_slice_mut().expect("a fresh array is in standard layout");
+                    match way {
+                        Some(slim) => slim.multiply(isa, &product, take, out),
+                        None => blocked::multiply(isa, &product, 0..product.terms(), |part| part, take, out),
+                    }
+                    let what = format!(
+                        "{way:?} {isa:?} seed {seed}, {} on {:?} and {:?}",
+                        call.dims,
+                        lhs.shape(),
+                        rhs.shape()
+                    );
+                    assert_same(&found, &expected, &what);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_through_a_product_is_the_reference() {
+        check([&[1, 2, 7], &[1, 2, 5], &[1, 3, 17], &[1, 2, 15]], 150);
+        check([&[1, 1050], &[], &[], &[1, 2, 9]], 12);
+        check([&[2], &[1040], &[], &[1, 3]], 8);
+        check([&[], &[1, 2], &[1, 9], &[1025, 2048, 5000]], 12);
+        check([&[], &[], &[], &[8192, 9000, 17_000]], 12);
+    }
 }

@@ -262,8 +262,17 @@ impl<N: Number> Search<N> {
         let legs = &self.legs[a as usize * words..][..words];
         let others = &self.legs[b as usize * words..][..words];
         let parts = objective.combine(&left.score, &right.score);
-        let multiplications =
-            if objective.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
+        let multiplications = if objective.multiplies() {
+            // A step multiplies `left * right / shared`. Sides share few labels, so this turns most pairs down
+            // before the many others are multiplied.
+            let most = self.upper.minus(&parts).times(&self.problem.shared(legs, others));
+            if left.elements.times(&right.elements) > most {
+                return;
+            }
+            self.problem.multiplications(&left.elements, legs, others)
+        } else {
+            N::ZERO
+        };
         if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
             return;
         }

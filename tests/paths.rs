@@ -334,6 +334,26 @@ fn networks_reach_their_known_optimum() {
 }
 
 #[test]
+fn any_twelve_operands_are_proved() {
+    let label = |operand: usize| (format!("x{operand}"), 2);
+    let pairs = |operand: usize| {
+        let others = (0..12).filter(move |&other| other != operand);
+        others.map(move |other| (format!("y{}x{}", operand.min(other), operand.max(other)), 32)).collect()
+    };
+    let kept: Vec<String> = (0..12).map(|operand| label(operand).0).collect();
+    let problems = [
+        ("disconnected", Problem { operands: (0..12).map(|operand| vec![label(operand)]).collect(), output: kept }),
+        ("one label", Problem { operands: vec![vec![label(0)]; 12], output: Vec::new() }),
+        ("nothing", Problem { operands: vec![vec![(label(0).0, 0)]; 12], output: Vec::new() }),
+        ("a clique", Problem { operands: (0..12).map(pairs).collect(), output: Vec::new() }),
+    ];
+    for (name, problem) in problems {
+        let found = search(&problem.graph(), &SearchOptions::new());
+        assert_eq!(found.certificate, Certificate::Optimal, "{name}");
+    }
+}
+
+#[test]
 fn a_search_out_of_work_says_so() {
     let problem = network("s_randreg_18_4");
     let found = search(&problem.graph(), &SearchOptions::new().effort(0));

@@ -70,7 +70,7 @@ mod equation;
 mod error;
 mod exec;
 mod explain;
-mod graph;
+pub mod graph;
 pub mod io;
 mod kernel;
 mod lower;
@@ -87,7 +87,7 @@ pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, SideRecord, Sums, interpret};
+pub use exec::{CallRecord, Factor, QuantizationError, SideRecord, Sums, interpret};
 pub use graph::ContractionGraph;
 pub use kernel::Element;
 pub use lower::{

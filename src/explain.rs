@@ -60,11 +60,7 @@ impl Plan {
         pairs.map(|(step, [earlier, later])| config.for_step(step, source(earlier), source(later))).collect()
     }
 
-    fn explain_step<'a>(
-        &self,
-        number: usize,
-        calls: &mut impl Iterator<Item = &'a DotGeneralConfig>,
-    ) -> Vec<String> {
+    fn explain_step<'a>(&self, number: usize, calls: &mut impl Iterator<Item = &'a DotGeneralConfig>) -> Vec<String> {
         match self.steps()[number].op() {
             Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
             Op::ReduceSum { .. } => vec![format!("sums {} values, before any quantization", self.dtype())],

@@ -99,4 +99,4 @@ pub use qeinsum::{Compiled, QEinsum};
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;
 pub use sizes::{Shape, Sizes};
-pub use span::Span;
+pub use span::{Span, printable_text};

@@ -95,7 +95,8 @@ fn a_plan_that_was_tampered_with_is_refused() {
         let plan = QEinsum::new(equation).unwrap().plan(shapes).unwrap();
         let json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
         let mut tampered = 0;
-        for pointer in ["/path", "/ssa_path", "/values", "/steps", "/result", "/shapes", "/sizes", "/inputs", "/output"] {
+        for pointer in ["/path", "/ssa_path", "/values", "/steps", "/result", "/shapes", "/sizes", "/inputs", "/output"]
+        {
             let mut places = Vec::new();
             leaves(json.pointer(pointer).unwrap(), pointer.to_owned(), &mut places);
             for place in places {

@@ -102,9 +102,7 @@ impl<'a, Q, F: FnMut(usize, QuantizationError)> MeasuredCalls<'a, Q, F> {
     }
 }
 
-impl<T: Element, Q: FnMut(usize, CallRecord), F: FnMut(usize, QuantizationError)> Calls<T>
-    for MeasuredCalls<'_, Q, F>
-{
+impl<T: Element, Q: FnMut(usize, CallRecord), F: FnMut(usize, QuantizationError)> Calls<T> for MeasuredCalls<'_, Q, F> {
     fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
         let exact = kernel::dot_general(call.lhs.view(), call.rhs.view(), call.dims);
         let output = self.quantized.call(step, call)?;

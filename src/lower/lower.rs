@@ -24,11 +24,7 @@ pub(crate) fn lower(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dty
         let q = list.remove(earlier);
         lowering.release(p);
         lowering.release(q);
-        let result = if number + 1 == steps.len() {
-            equation.output().clone()
-        } else {
-            lowering.surviving(p, q)
-        };
+        let result = if number + 1 == steps.len() { equation.output().clone() } else { lowering.surviving(p, q) };
         let made = lowering.pair(q, p, &result);
         lowering.hold(made);
         list.push(made);
@@ -69,8 +65,7 @@ impl Lowering {
             layout: Layout::Operand,
         };
         let values: Vec<Value> = equation.operands().iter().zip(sizes.shapes()).map(operand).collect();
-        let mut lowering =
-            Self { values, steps: Vec::new(), holders: vec![0; equation.labels().len()], dtype };
+        let mut lowering = Self { values, steps: Vec::new(), holders: vec![0; equation.labels().len()], dtype };
         for index in 0..lowering.values.len() {
             lowering.hold(ValueId::new(index));
         }
@@ -205,8 +200,7 @@ impl Lowering {
 
     fn call(&mut self, earlier: ValueId, later: ValueId, result: &[Label]) -> ValueId {
         let (q, p) = (self.values[earlier.index()].labels.clone(), self.values[later.index()].labels.clone());
-        let batch: Vec<Label> =
-            result.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
+        let batch: Vec<Label> = result.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
         // JAX sorts these; an unsorted list would change the accumulation order and the golden values.
         let mut contracting: Vec<Label> =
             q.iter().copied().filter(|label| p.contains(label) && !result.contains(label)).collect();

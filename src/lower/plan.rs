@@ -303,9 +303,7 @@ impl Plan {
 
     /// How many calls have the later operand as their lhs.
     pub fn swapped_calls(&self) -> usize {
-        self.calls()
-            .filter(|step| matches!(step.op, Op::DotGeneral { orientation: Orientation::Swapped, .. }))
-            .count()
+        self.calls().filter(|step| matches!(step.op, Op::DotGeneral { orientation: Orientation::Swapped, .. })).count()
     }
 
     /// The most bytes that operands, intermediates and output take at one time, each freed after its last use.

@@ -329,8 +329,7 @@ fn operation(op: DocumentOp) -> Result<Op> {
         DocumentOp::Diagonal { input, axes } => Op::Diagonal { input, axes },
         DocumentOp::Transpose { input, permutation } => Op::Transpose { input, permutation },
         DocumentOp::DotGeneral { lhs, rhs, swapped, dimension_numbers: dims, .. } => {
-            if dims.lhs_batch.len() != dims.rhs_batch.len()
-                || dims.lhs_contracting.len() != dims.rhs_contracting.len()
+            if dims.lhs_batch.len() != dims.rhs_batch.len() || dims.lhs_contracting.len() != dims.rhs_contracting.len()
             {
                 let message = "the plan has dimension numbers whose sides differ in length";
                 return Err(Error::new(ErrorKind::Plan, message));

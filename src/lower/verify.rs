@@ -243,16 +243,12 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        let batch: Vec<Label> =
-            wanted.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
+        let batch: Vec<Label> = wanted.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
         let mut contracting: Vec<Label> =
             q.iter().copied().filter(|label| p.contains(label) && !wanted.contains(label)).collect();
         contracting.sort_unstable();
         let named = |pairs: &[(usize, usize)]| -> Option<Vec<Label>> {
-            pairs
-                .iter()
-                .map(|&(l, r)| (left.labels[l] == right.labels[r]).then_some(left.labels[l]))
-                .collect()
+            pairs.iter().map(|&(l, r)| (left.labels[l] == right.labels[r]).then_some(left.labels[l])).collect()
         };
         if named(dims.batch()) != Some(batch.clone()) || named(dims.contracting()) != Some(contracting) {
             return Err("has dimension numbers other than its labels give".to_owned());

@@ -64,9 +64,9 @@ impl Set {
                 let text = fs::read_to_string(&path).map_err(|error| format!("{name}: {document}: {error}"))?;
                 // Python writes infinities and NaN, which are no JSON; they stand for measured errors that nothing reads.
                 let text = ["-Infinity", "Infinity", "NaN"].iter().fold(text, |text, word| {
-                    [":", ": ", ",", ", ", "["].iter().fold(text, |text, before| {
-                        text.replace(&format!("{before}{word}"), &format!("{before}null"))
-                    })
+                    [":", ": ", ",", ", ", "["]
+                        .iter()
+                        .fold(text, |text, before| text.replace(&format!("{before}{word}"), &format!("{before}null")))
                 });
                 let value = serde_json::from_str(&text).map_err(|error| format!("{name}: {document}: {error}"))?;
                 documents.insert(document, value);

@@ -1,2 +1,71 @@
-//! The command line of qeinsum.
-fn main() {}
+//! The command line of qeinsum: one subcommand per stage, and `run`.
+//!
+//! In come arguments and files; out go results on standard output or in a file, diagnostics on standard error, and an
+//! exit code: 0 done, 2 what was asked is wrong, 1 the machine failed. Everything is done by the library.
+
+mod case;
+mod cmd;
+mod destination;
+mod dtype;
+mod equation;
+mod failure;
+mod inputs;
+mod memory;
+mod network;
+mod problem;
+mod progress;
+mod quantization;
+mod saved;
+mod search;
+mod settings;
+mod sizes;
+mod text_file;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// A symbolic einsum compiler and interpreter with quantization as a first-class citizen
+#[derive(Parser)]
+#[command(name = "qeinsum", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8
+  qeinsum run bij,bjk->bik a.npy b.npy --out c.npy
+  qeinsum run bij,bjk->bik a.npy b.npy --out c.npy --bits 8 --report
+
+Exit codes: 0 done; 2 what was asked is wrong; 1 the machine failed; 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Parse(cmd::parse::Parse),
+    Graph(cmd::graph::Graph),
+    Path(cmd::path::Path),
+    Plan(Box<cmd::plan::Plan>),
+    Run(Box<cmd::run::Run>),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::try_parse() {
+        Ok(cli) => match cli.command {
+            Command::Parse(parse) => parse.run(),
+            Command::Graph(graph) => graph.run(),
+            Command::Path(path) => path.run(),
+            Command::Plan(plan) => plan.run(),
+            Command::Run(run) => run.run(),
+        },
+        Err(error) if error.use_stderr() => Err(Failure::usage(&error)),
+        Err(help) => destination::print(&help.render().to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -4,6 +4,9 @@
 //! sub-folders. Prints what became of every array and fails on a difference, on a set that is empty or cannot be read,
 //! and on an array left alone whose kind is not on the list below.
 
+#![allow(clippy::print_stdout, reason = "what became of every array is what this prints")]
+#![allow(clippy::unwrap_used, reason = "a golden set that cannot be read has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

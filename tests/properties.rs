@@ -7,14 +7,14 @@ use qeinsum::path::{Optimizer, Path, SearchOptions};
 use qeinsum::{QEinsum, interpret};
 
 /// A small deterministic generator (xorshift64*), so that a failure names its seed.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -63,7 +63,7 @@ impl Problem {
     }
 
     fn expected(&self) -> ArrayD<f64> {
-        let ranks: Vec<usize> = self.operands.iter().map(|operand| operand.ndim()).collect();
+        let ranks: Vec<usize> = self.operands.iter().map(ndarray::ArrayBase::ndim).collect();
         let equation = QEinsum::new(&self.equation()).unwrap().equation(&ranks).unwrap();
         let views: Vec<ArrayViewD<'_, f64>> = self.operands.iter().map(|operand| operand.view()).collect();
         interpret(&equation, &views).unwrap()
@@ -141,7 +141,7 @@ fn plans_verify_and_round_trip() {
     for seed in 0..600 {
         let random = &mut Random::new(seed);
         let problem = Problem::random(random);
-        let shapes: Vec<&[usize]> = problem.operands.iter().map(|operand| operand.shape()).collect();
+        let shapes: Vec<&[usize]> = problem.operands.iter().map(ndarray::ArrayBase::shape).collect();
         let path = random_path(random, problem.terms.len());
         let plan = QEinsum::new(&problem.equation()).unwrap().with_path(path).plan(&shapes).unwrap();
         plan.verify().unwrap();

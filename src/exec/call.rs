@@ -130,10 +130,10 @@ fn side<'a>(
     dequantize: Dequantize,
     key: Option<Key>,
 ) -> Result<Side<'a>> {
-    let Some(int) = config.int() else {
+    let Some(&int) = config.int() else {
         return Ok(Side { factor: SideFactor::Float(x.into(), format), scales: None, noise: None });
     };
-    let Quantized { values, scales, noise } = quantize(x, format, contracting, config, int, key)?;
+    let Quantized { values, scales, noise } = quantize(&x, format, contracting, config, int, key)?;
     let factor = match (values, dequantize) {
         (Values::Int8(values), _) => SideFactor::Int8(values),
         (Values::Float(values, format), Dequantize::Output) => SideFactor::Float(values.into(), format),

@@ -11,7 +11,7 @@ pub(crate) enum Value<'a, T> {
     Owned(ArrayD<T>),
 }
 
-impl<'a, T: Element> Value<'a, T> {
+impl<T: Element> Value<'_, T> {
     pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
         match self {
             Self::Borrowed(view) => view.view(),
@@ -37,7 +37,7 @@ impl<'a, T: Element> Value<'a, T> {
     /// The diagonal over `axes` (rising, of one extent); the last of them stays.
     pub(crate) fn diagonal(self, axes: &[usize]) -> Self {
         if let Self::Borrowed(view) = &self
-            && let Some(diagonal) = diagonal_view(view.clone(), axes)
+            && let Some(diagonal) = diagonal_view(view, axes)
         {
             return Self::Borrowed(diagonal);
         }
@@ -56,7 +56,7 @@ impl<'a, T: Element> Value<'a, T> {
 /// A diagonal as a view: the kept axis strides along all axes of the label at once.
 ///
 /// None where the array does not fill its memory without gaps, or runs through it backwards.
-fn diagonal_view<'a, T>(view: ArrayViewD<'a, T>, axes: &[usize]) -> Option<ArrayViewD<'a, T>> {
+fn diagonal_view<'a, T>(view: &ArrayViewD<'a, T>, axes: &[usize]) -> Option<ArrayViewD<'a, T>> {
     let (&last, dropped) = axes.split_last()?;
     let mut shape = Vec::new();
     let mut strides = Vec::new();
@@ -87,7 +87,9 @@ fn diagonal_copy<T: Element>(view: &ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD
         for (&axis, &at) in kept.iter().zip(index.slice()) {
             place[axis] = at;
             if axes.last() == Some(&axis) {
-                axes.iter().for_each(|&axis| place[axis] = at);
+                for &axis in axes {
+                    place[axis] = at;
+                }
             }
         }
         view[IxDyn(&place)]

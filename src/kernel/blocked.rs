@@ -7,14 +7,11 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayViewD;
-
 use super::BLOCK;
 use super::lanes::Accumulator;
 use super::pack::pack;
+use super::product::{Operand, Product};
 use super::tile::{Isa, Tile};
-use super::walk::{Side, sides};
-use crate::DimensionNumbers;
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
 const ROWS_PACKED: usize = 112;
@@ -23,74 +20,36 @@ const ROWS_PACKED: usize = 112;
 const ROWS_OPEN: usize = 1024;
 const COLUMNS_OPEN: usize = 512;
 
-/// The product of two sides as a flat list in output order.
+/// Gives the sum of these terms to every output, in output order, through `take`.
 ///
-/// `part` makes a factor of an element and `finish` an output of a sum; `zero` is an output without terms.
-pub(super) fn multiply<T: Copy, S: Accumulator, O: Copy>(
+/// `part` makes a factor of an element.
+pub(super) fn multiply<T: Copy, S: Accumulator, O>(
     isa: Isa,
-    (lhs, rhs): (&ArrayViewD<'_, T>, &ArrayViewD<'_, T>),
-    dims: &DimensionNumbers,
+    product: &Product<'_, T>,
+    terms: Range<usize>,
     part: impl Fn(T) -> S::Part + Copy,
-    finish: impl Fn(S) -> O,
-) -> Vec<O> {
-    let [left, right] = sides(lhs, rhs, dims);
-    let (batches, m, n) = (left.batch.len(), left.free.len(), right.free.len());
-    let outputs = batches.checked_mul(m).and_then(|rows| rows.checked_mul(n));
-    let mut out = vec![finish(S::default()); outputs.expect("the caller's output fits in the address space")];
-    if out.is_empty() || left.contracting.len() == 0 {
-        return out;
+    take: impl Fn(&mut O, S),
+    out: &mut [O],
+) {
+    let (lhs, rhs) = (&product.lhs, &product.rhs);
+    let (m, n) = (lhs.free.len(), rhs.free.len());
+    assert_eq!(out.len(), product.outputs());
+    if terms.is_empty() || out.is_empty() {
+        for out in out {
+            take(out, S::default());
+        }
+        return;
     }
-    // A product commutes, so the side with fewer outputs may be the one that is not vectorized.
+    // A product commutes, so the side with more outputs can be the one that fills vectors.
     let exchanged = n < m && n < isa.widest::<S>();
-    let (rows, columns) = if exchanged {
-        (Operand { first: rhs.as_ptr(), side: &right }, Operand { first: lhs.as_ptr(), side: &left })
-    } else {
-        (Operand { first: lhs.as_ptr(), side: &left }, Operand { first: rhs.as_ptr(), side: &right })
-    };
-    let strides = if exchanged { (1, n) } else { (n, 1) };
-    let mut workspace =
-        Workspace::<S>::new(isa, rows.side.free.len(), columns.side.free.len(), rows.side.contracting.len());
-    for batch in 0..batches {
-        let [rows, columns] = [rows.at_batch(batch), columns.at_batch(batch)];
-        let out = &mut out[batch * m * n..][..m * n];
-        workspace.multiply(&rows, &columns, part, |row, column, sums| {
+    let (rows, columns, strides) = if exchanged { (rhs, lhs, (1, n)) } else { (lhs, rhs, (n, 1)) };
+    let mut workspace = Workspace::<S>::new(isa, rows.free.len(), columns.free.len(), terms.len());
+    for (batch, out) in out.chunks_mut(m * n).enumerate() {
+        workspace.multiply(batch, rows, columns, &terms, part, |row, column, sums| {
             for (out, &sum) in out[row * strides.0 + column * strides.1..].iter_mut().step_by(strides.1).zip(sums) {
-                *out = finish(sum);
+                take(out, sum);
             }
         });
-    }
-    out
-}
-
-/// A side at one batch position: `first` plus the offsets of its free and contracting walks is readable.
-struct Operand<'a, T> {
-    first: *const T,
-    side: &'a Side,
-}
-
-impl<T: Copy> Operand<'_, T> {
-    fn at_batch(&self, batch: usize) -> Self {
-        Self { first: self.first.wrapping_offset(self.side.batch.offset(batch)), side: self.side }
-    }
-
-    /// Packs these free and contracting positions into panels of `width`.
-    fn pack<S: Accumulator>(
-        &self,
-        free: Range<usize>,
-        terms: Range<usize>,
-        part: impl Fn(T) -> S::Part + Copy,
-        width: usize,
-        panels: &mut Panels<S>,
-    ) {
-        let size = Tile::<S>::panel(terms.len(), width);
-        self.side.free.offsets(free, &mut panels.free);
-        self.side.contracting.offsets(terms, &mut panels.terms);
-        panels.parts.resize(size * panels.free.len().div_ceil(width), S::Part::default());
-        for (free, panel) in panels.free.chunks(width).zip(panels.parts.chunks_mut(size)) {
-            // SAFETY: both lists of offsets are of walks over the view that `first` belongs to, and of different
-            // axes of it.
-            unsafe { pack::<T, S>(self.first, free, &panels.terms, part, width, panel) }
-        }
     }
 }
 
@@ -99,6 +58,27 @@ struct Panels<S: Accumulator> {
     parts: Vec<S::Part>,
     free: Vec<isize>,
     terms: Vec<isize>,
+}
+
+impl<S: Accumulator> Panels<S> {
+    /// Packs these free and contracting positions of a side at one batch position.
+    fn fill<T: Copy>(
+        &mut self,
+        side: &Operand<'_, T>,
+        [batch, free, terms]: [&Range<usize>; 3],
+        part: impl Fn(T) -> S::Part + Copy,
+        width: usize,
+    ) {
+        let size = Tile::<S>::panel(terms.len(), width);
+        side.free.offsets(free, &mut self.free);
+        side.contracting.offsets(terms, &mut self.terms);
+        self.parts.resize(size * self.free.len().div_ceil(width), S::Part::default());
+        let first = side.first.wrapping_offset(side.batch.offset(batch.start));
+        for (free, panel) in self.free.chunks(width).zip(self.parts.chunks_mut(size)) {
+            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
+            unsafe { pack::<T, S>(first, free, &self.terms, part, width, panel) }
+        }
+    }
 }
 
 /// What a product writes while it is made, reused over the batch.
@@ -130,32 +110,35 @@ impl<S: Accumulator> Workspace<S> {
     /// Calls `write(row, column, sums)` with runs of finished sums along the columns.
     fn multiply<T: Copy>(
         &mut self,
+        batch: usize,
         rows: &Operand<'_, T>,
         columns: &Operand<'_, T>,
+        all_terms: &Range<usize>,
         part: impl Fn(T) -> S::Part + Copy,
         mut write: impl FnMut(usize, usize, &[S]),
     ) {
-        let (m, n, k) = (rows.side.free.len(), columns.side.free.len(), rows.side.contracting.len());
+        let (m, n) = (rows.free.len(), columns.free.len());
         let (height, width) = (self.tile.rows, self.tile.columns);
+        let batch = batch..batch + 1;
         // Whole tiles, so that only the last ones of a side are cut.
         let packed = ROWS_PACKED / height * height;
-        let open = ROWS_OPEN / packed * packed;
-        for (left, top) in
-            cuts(n, COLUMNS_OPEN / width * width).flat_map(|left| cuts(m, open).map(move |top| (left.clone(), top)))
-        {
-            for (block, terms) in cuts(k, BLOCK).enumerate() {
-                let place = Place { block, last: terms.end == k, terms: terms.len() };
-                columns.pack(left.clone(), terms.clone(), part, width, &mut self.columns);
-                for strip in (top.start..top.end).step_by(packed) {
-                    rows.pack(strip..top.end.min(strip + packed), terms.clone(), part, height, &mut self.rows);
-                    let above = (strip - top.start) / height;
-                    self.tiles(&place, above, |i, j, sums| {
-                        let (row, column) = (strip + i * height, left.start + j * width);
-                        let across = (left.end - column).min(width);
-                        for (row, sums) in (row..top.end).zip(sums.chunks(width)) {
-                            write(row, column, &sums[..across]);
-                        }
-                    });
+        let open_rows = ROWS_OPEN / packed * packed;
+        let open_columns = COLUMNS_OPEN / width * width;
+        for left in cuts(&(0..n), open_columns) {
+            for top in cuts(&(0..m), open_rows) {
+                for (block, terms) in cuts(all_terms, BLOCK).enumerate() {
+                    let place = Place { block, last: terms.end == all_terms.end, terms: terms.len() };
+                    self.columns.fill(columns, [&batch, &left, &terms], part, width);
+                    for strip in cuts(&top, packed) {
+                        self.rows.fill(rows, [&batch, &strip, &terms], part, height);
+                        self.tiles(&place, (strip.start - top.start) / height, |i, j, sums| {
+                            let (row, column) = (strip.start + i * height, left.start + j * width);
+                            let across = (left.end - column).min(width);
+                            for (row, sums) in (row..strip.end).zip(sums.chunks(width)) {
+                                write(row, column, &sums[..across]);
+                            }
+                        });
+                    }
                 }
             }
         }
@@ -192,7 +175,8 @@ struct Place {
     terms: usize,
 }
 
-/// `0..len` in pieces of `size`, the last one shorter.
-fn cuts(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(size).map(move |start| start..len.min(start + size))
+/// The range in pieces of `size`, the last one shorter.
+fn cuts(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (start..end).step_by(size).map(move |start| start..end.min(start + size))
 }

@@ -5,7 +5,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use crate::DimensionNumbers;
 
-/// A small generator of random numbers (SplitMix64), so that every failure can be repeated from its seed.
+/// A small generator of random numbers (`SplitMix64`), so that every failure can be repeated from its seed.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -25,7 +25,7 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    fn shuffled(&mut self, len: usize) -> Vec<usize> {
+    pub(super) fn shuffled(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
             order.swap(last, self.below(last + 1));
@@ -124,7 +124,7 @@ impl<T: Sample> Stored<T> {
         for (&(axis, step), &size) in self.axes.iter().zip(&self.shape) {
             shape[axis] = size * step.unsigned_abs().max(1);
         }
-        let mut view = self.array.broadcast(IxDyn(&shape)).unwrap();
+        let mut view = self.array.broadcast(IxDyn(&shape)).expect("only axes of size 1 are repeated");
         for &(axis, step) in self.axes.iter().filter(|(_, step)| *step != 0) {
             view.slice_axis_inplace(Axis(axis), Slice::new(0, None, step));
         }
@@ -172,7 +172,8 @@ impl<T: Sample> Call<T> {
         let pairs: Vec<(usize, usize)> = left.into_iter().zip(right).take(batch.len() + contracting.len()).collect();
         let (batch, contracting) = pairs.split_at(batch.len());
         Self {
-            dims: DimensionNumbers::new(batch.iter().copied(), contracting.iter().copied()).unwrap(),
+            dims: DimensionNumbers::new(batch.iter().copied(), contracting.iter().copied())
+                .expect("every axis is drawn once"),
             lhs: Stored::random(random, &lhs_shape, values),
             rhs: Stored::random(random, &rhs_shape, values),
         }

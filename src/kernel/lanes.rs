@@ -22,6 +22,10 @@ pub trait Accumulator: Copy + Default + Send + Sync + 'static {
     /// Vectors of 64 bytes.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Lanes<Sum = Self>;
+
+    /// Vectors of 64 bytes with fused multiply-adds of integers.
+    #[cfg(target_arch = "x86_64")]
+    type Vnni: Lanes<Sum = Self>;
 }
 
 /// A vector of sums.
@@ -79,6 +83,8 @@ macro_rules! portable_float {
             type Avx2 = std::arch::x86_64::$avx2;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = std::arch::x86_64::$avx512;
+            #[cfg(target_arch = "x86_64")]
+            type Vnni = Self::Avx512;
         }
 
         impl Lanes for Portable<$type> {
@@ -146,6 +152,8 @@ impl Accumulator for i32 {
     type Avx2 = std::arch::x86_64::__m256i;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = std::arch::x86_64::__m512i;
+    #[cfg(target_arch = "x86_64")]
+    type Vnni = super::x86::Vnni;
 }
 
 impl Lanes for Portable<i32> {

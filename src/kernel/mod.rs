@@ -1,3 +1,8 @@
+#![allow(clippy::needless_pass_by_value, reason = "a view is passed as what it is, a reference")]
+#![allow(
+    clippy::inline_always,
+    reason = "code is compiled for an instruction set only inside the function that enables it"
+)]
 //! The numerics on arrays: products of two sides and sums over axes, each with its one right answer.
 //!
 //! In come strided views and [`DimensionNumbers`](crate::DimensionNumbers) that fit them; out come new arrays in
@@ -10,12 +15,14 @@
 //! in code. Integer sums are exact. Which NaN comes out is not defined, all else is, subnormals and signs of zeros
 //! included: no instruction set, blocking or layout changes a bit.
 //!
-//! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call; nothing else
-//! decides. `lanes` has the vector operations of each, `tile` the register-blocked kernel over them, `blocked` cuts a
-//! product into tiles and packs both sides. A wider tile changes only which outputs are computed side by side.
+//! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
+//! a product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
+//! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
+//! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing. A sum over axes is a
+//! product with ones. The tests run every way on every instruction set that the processor has.
 //!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
-//! reads through the offsets of a [`walk`], which the shapes and strides of a view bound.
+//! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -26,16 +33,21 @@ mod blocked;
 mod cases;
 mod element;
 mod float;
+mod int8;
 mod lanes;
 mod pack;
+mod product;
 #[cfg(test)]
 mod reference;
+mod slim;
+mod sum;
 mod tile;
 mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use element::{Element, Wide};
+pub use element::Element;
+pub(crate) use int8::IntSums;
 use tile::Isa;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
@@ -50,13 +62,12 @@ pub(crate) fn dot_general<T: Element>(
     float::dot_general(Isa::detect(), &lhs, &rhs, dims, T::narrow)
 }
 
-/// The product of two sides that fit `dims`, before its last rounding.
-pub(crate) fn dot_general_wide<T: Element>(
-    lhs: ArrayViewD<'_, T>,
-    rhs: ArrayViewD<'_, T>,
-    dims: &DimensionNumbers,
-) -> ArrayD<T::Wide> {
-    float::dot_general(Isa::detect(), &lhs, &rhs, dims, |sum| sum)
+/// The exact product of two int8 sides that fit `dims`.
+pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>, dims: &DimensionNumbers) -> IntSums {
+    int8::dot_general(Isa::detect(), &lhs, &rhs, dims)
 }
-mod pending;
-pub(crate) use pending::*;
+
+/// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.
+pub(crate) fn sum_axes<T: Element>(view: ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
+    sum::sum_axes(Isa::detect(), &view, axes)
+}

@@ -21,7 +21,7 @@ pub(super) unsafe fn pack<T: Copy, S: Accumulator>(
 ) {
     assert_eq!(panel.len(), terms.len().div_ceil(S::GROUP) * S::GROUP * width);
     assert!(free.len() <= width);
-    if free.len() < width || terms.len() % S::GROUP != 0 {
+    if free.len() < width || !terms.len().is_multiple_of(S::GROUP) {
         panel.fill(S::Part::default());
     }
     let at = |row: usize, term: usize| (term / S::GROUP * width + row) * S::GROUP + term % S::GROUP;

@@ -16,6 +16,9 @@ pub(super) enum Isa {
     /// AVX-512 F and BW.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// The same and AVX-512 VNNI, which only integers notice.
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
 }
 
 impl Isa {
@@ -24,7 +27,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-                return Self::Avx512;
+                return if is_x86_feature_detected!("avx512vnni") { Self::Vnni } else { Self::Avx512 };
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return Self::Avx2;
@@ -42,6 +45,8 @@ impl Isa {
             Self::Avx2 => vec![Self::Portable, Self::Avx2],
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => vec![Self::Portable, Self::Avx2, Self::Avx512, Self::Vnni],
         }
     }
 
@@ -53,7 +58,7 @@ impl Isa {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => S::Avx2::LANES,
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => S::Avx512::LANES,
+                Self::Avx512 | Self::Vnni => S::Avx512::LANES,
             }
     }
 }
@@ -104,6 +109,8 @@ impl<S: Accumulator> Tile<S> {
             Isa::Avx2 => choose!(avx2, Avx2, 6, [1 2 4 6]),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => choose!(avx512, Avx512, 14, [1 2 4 6 8 10 12 14]),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Vnni => choose!(vnni, Vnni, 14, [1 2 4 6 8 10 12 14]),
         }
     }
 
@@ -155,27 +162,22 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
         for _ in 0..groups {
             let columns: [V::Factors; VECTORS] =
                 std::array::from_fn(|vector| V::factors(rhs.add(vector * V::LANES * group)));
-            for row in 0..ROWS {
+            for (row, sums) in sums.iter_mut().enumerate() {
                 let left = V::splat(lhs.add(row * group));
-                for vector in 0..VECTORS {
-                    sums[row][vector] = sums[row][vector].mul_add(left, columns[vector]);
+                for (sum, right) in sums.iter_mut().zip(columns) {
+                    *sum = sum.mul_add(left, right);
                 }
             }
             lhs = lhs.add(ROWS * group);
             rhs = rhs.add(VECTORS * V::LANES * group);
         }
         for &tile in earlier {
-            for row in 0..ROWS {
-                for vector in 0..VECTORS {
-                    let left = V::load(tile.add((row * VECTORS + vector) * V::LANES));
-                    sums[row][vector] = left.plus(sums[row][vector]);
-                }
+            for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
+                *sum = V::load(tile.add(at * V::LANES)).plus(*sum);
             }
         }
-        for row in 0..ROWS {
-            for vector in 0..VECTORS {
-                sums[row][vector].store(into.add((row * VECTORS + vector) * V::LANES));
-            }
+        for (at, sum) in sums.as_flattened().iter().enumerate() {
+            sum.store(into.add(at * V::LANES));
         }
     }
 }
@@ -199,4 +201,4 @@ macro_rules! compiled {
     )*};
 }
 
-compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw");
+compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw", vnni with "avx512f,avx512bw,avx512vnni");

@@ -1,11 +1,9 @@
-//! Strided axes flattened to one counter, and a call's two sides seen as matrices of such counters.
+//! Strided axes flattened to one counter.
 
 use std::ops::Range;
 
 use ndarray::{ArrayViewD, Axis};
 use smallvec::SmallVec;
-
-use crate::{Axes, DimensionNumbers};
 
 /// Axes of a view flattened in listed order, last fastest; axes that lie as one in memory are one here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +35,15 @@ impl Walk {
         self.len
     }
 
+    /// The distance between neighbours, if it is the same all along.
+    pub(super) fn stride(&self) -> Option<isize> {
+        match self.axes.as_slice() {
+            [] => Some(0),
+            [(_, stride)] => Some(*stride),
+            _ => None,
+        }
+    }
+
     /// How far a position lies from the view's first element, in elements.
     pub(super) fn offset(&self, position: usize) -> isize {
         let (mut rest, mut offset) = (position, 0);
@@ -48,7 +55,7 @@ impl Walk {
     }
 
     /// Replaces `offsets` by those of these positions.
-    pub(super) fn offsets(&self, positions: Range<usize>, offsets: &mut Vec<isize>) {
+    pub(super) fn offsets(&self, positions: &Range<usize>, offsets: &mut Vec<isize>) {
         debug_assert!(positions.end <= self.len);
         let (size, stride) = self.axes.last().copied().unwrap_or((1, 0));
         offsets.clear();
@@ -60,29 +67,6 @@ impl Walk {
             position += run;
         }
     }
-}
-
-/// One side of a call: how far a batch, free and contracting position lie from its first element.
-#[derive(Clone, Debug)]
-pub(super) struct Side {
-    pub(super) batch: Walk,
-    pub(super) free: Walk,
-    pub(super) contracting: Walk,
-}
-
-/// Both sides of a call, their paired sizes checked.
-pub(super) fn sides<L, R>(lhs: &ArrayViewD<'_, L>, rhs: &ArrayViewD<'_, R>, dims: &DimensionNumbers) -> [Side; 2] {
-    fn side<T>(view: &ArrayViewD<'_, T>, batch: &Axes, free: &Axes, contracting: &Axes) -> Side {
-        Side { batch: Walk::new(view, batch), free: Walk::new(view, free), contracting: Walk::new(view, contracting) }
-    }
-    for &(l, r) in dims.batch().iter().chain(dims.contracting()) {
-        // Not only a debug assertion: the kernels read through pointers by these sizes.
-        assert_eq!(lhs.len_of(Axis(l)), rhs.len_of(Axis(r)), "{dims} on {:?} and {:?}", lhs.shape(), rhs.shape());
-    }
-    [
-        side(lhs, &dims.lhs_batch(), &dims.lhs_free(lhs.ndim()), &dims.lhs_contracting()),
-        side(rhs, &dims.rhs_batch(), &dims.rhs_free(rhs.ndim()), &dims.rhs_contracting()),
-    ]
 }
 
 #[cfg(test)]
@@ -106,7 +90,7 @@ mod tests {
                 for start in [0, 1, 7, expected.len() - 1] {
                     let mut offsets = Vec::new();
                     let count = (expected.len() - start).min(13);
-                    walk.offsets(start..start + count, &mut offsets);
+                    walk.offsets(&(start..start + count), &mut offsets);
                     let first = view.first().unwrap();
                     let base = (std::ptr::from_ref(first).addr() - array.as_ptr().addr()) / size_of::<usize>();
                     let found: Vec<usize> = offsets

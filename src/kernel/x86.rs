@@ -1,4 +1,6 @@
 #![allow(unsafe_code, reason = "vector instructions and their loads and stores")]
+#![allow(clippy::wildcard_imports, reason = "a list of forty intrinsics says nothing")]
+#![allow(clippy::cast_ptr_alignment, reason = "every load and store used is an unaligned one")]
 //! The vectors of x86-64: AVX2 with FMA, and AVX-512.
 
 use std::arch::x86_64::*;
@@ -92,4 +94,57 @@ lanes! {
     __m512i of 16 i32: _mm512_setzero_si512, _mm512_loadu_si512(__m512i), _mm512_storeu_si512(__m512i), _mm512_add_epi32,
     splat |from: *const i16| _mm512_set1_epi32(from.cast::<i32>().read_unaligned()),
     mul_add |left, right, sum| _mm512_add_epi32(sum, _mm512_madd_epi16(left, right))
+}
+
+/// Integers on AVX-512 with VNNI, whose one instruction multiplies pairs and adds them to the sum.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub struct Vnni(__m512i);
+
+impl Lanes for Vnni {
+    type Sum = i32;
+    type Factors = __m512i;
+    const LANES: usize = <__m512i as Lanes>::LANES;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller vouches for the instruction set.
+        Self(unsafe { __m512i::zero() })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const i32) -> Self {
+        // SAFETY: the caller's promise, passed on.
+        Self(unsafe { __m512i::load(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut i32) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.0.store(to) }
+    }
+
+    #[inline(always)]
+    unsafe fn factors(from: *const i16) -> __m512i {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { __m512i::factors(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const i16) -> __m512i {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { __m512i::splat(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, left: __m512i, right: __m512i) -> Self {
+        // SAFETY: the caller vouches for the instruction set.
+        Self(unsafe { _mm512_dpwssd_epi32(self.0, left, right) })
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: the caller's promise, passed on.
+        Self(unsafe { self.0.plus(other.0) })
+    }
 }

@@ -42,8 +42,8 @@ impl DimensionNumbers {
             ("rhs", dims.pairs().map(|pair| pair.1).collect::<Axes>()),
         ] {
             axes.sort_unstable();
-            if let Some(twice) = axes.windows(2).find(|pair| pair[0] == pair[1]) {
-                let message = format!("dimension numbers name {side} axis {} twice", twice[0]);
+            if let Some(twice) = axes.iter().zip(&axes[1.min(axes.len())..]).find(|(axis, next)| axis == next) {
+                let message = format!("dimension numbers name {side} axis {} twice", twice.0);
                 return Err(Error::new(ErrorKind::Shape, message));
             }
         }

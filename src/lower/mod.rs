@@ -22,4 +22,3 @@ pub use symbolic::SymbolicPlan;
 
 pub(crate) use display::write_plan;
 pub(crate) use lower::lower;
-pub(crate) use verify::verify;

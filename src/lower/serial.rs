@@ -73,6 +73,7 @@ struct DocumentStep {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "lives only while a plan is written or read")]
 enum DocumentOp {
     Squeeze {
         input: ValueId,

@@ -51,6 +51,15 @@ impl Cost {
         }
     }
 
+    /// What is left of the cost after taking `other` away; nothing, where `other` is larger.
+    pub(super) fn less(&self, other: &Self) -> Self {
+        match (&self.0, &other.0) {
+            _ if self <= other => Self::ZERO,
+            (Repr::Small(a), Repr::Small(b)) => Self(Repr::Small(a - b)),
+            _ => Self::from_big(self.to_big() - other.to_big()),
+        }
+    }
+
     /// Half of the cost, rounded up.
     pub(super) fn half(&self) -> Self {
         match &self.0 {

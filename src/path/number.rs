@@ -22,6 +22,9 @@ pub(super) trait Number: Clone + Ord {
 
     fn times(&self, other: &Self) -> Self;
 
+    /// The number less another that is not above it; zero for one that is.
+    fn minus(&self, other: &Self) -> Self;
+
     /// The number times all of `factors`.
     fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self
     where
@@ -61,6 +64,10 @@ impl Number for u64 {
         self.saturating_mul(*other)
     }
 
+    fn minus(&self, other: &Self) -> Self {
+        self.saturating_sub(*other)
+    }
+
     fn exponent(&self) -> u32 {
         self.checked_ilog2().unwrap_or(0)
     }
@@ -94,6 +101,10 @@ impl Number for u128 {
         self.saturating_mul(*other)
     }
 
+    fn minus(&self, other: &Self) -> Self {
+        self.saturating_sub(*other)
+    }
+
     fn exponent(&self) -> u32 {
         self.checked_ilog2().unwrap_or(0)
     }
@@ -125,6 +136,10 @@ impl Number for Cost {
 
     fn times(&self, other: &Self) -> Self {
         self * other
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        self.less(other)
     }
 
     fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self {

@@ -63,10 +63,14 @@ pub(super) enum Proof {
     Cut(Cost),
 }
 
-/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time.
+/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time: about
+/// 5 ns a unit.
 const LOOK: u64 = 1;
-const SCORE: u64 = 8;
-const ENTER: u64 = 64;
+const SCORE: u64 = 4;
+const ENTER: u64 = 32;
+
+/// The sets at which a search ends whatever work is left: they take up to about 2 GB.
+const MOST_SETS: usize = 1 << 23;
 
 /// Searches until the answer is proved or `work` is used up; `None` for more than 128 operands.
 pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> {
@@ -152,7 +156,7 @@ impl<N: Number> Search<N> {
             if found.is_some_and(|found| steps_count && score >= *found) {
                 break;
             }
-            if self.work > *work {
+            if self.work > *work || self.nodes.len() > MOST_SETS {
                 let least = self.least_left(id).min(self.upper.clone());
                 if found.is_none_or(|found| *found > least) {
                     proof = Proof::Cut(least.to_cost());
@@ -193,17 +197,14 @@ impl<N: Number> Search<N> {
             self.with[operand].push((set, id));
         }
         let neighbours = self.problem.neighbours(set);
+        let mut seen = set;
         for operand in members(neighbours) {
-            let count = self.in_reach(id, &self.with[operand], &N::ZERO);
-            self.work += count as u64 * LOOK;
-            // Sets entered while this goes on are not final, so the list does not grow.
-            for index in 0..count {
-                let (other, partner) = self.with[operand][index];
-                // Of the lists that have this partner, only that of its first neighbour counts.
-                if other & set == 0 && (other & neighbours).trailing_zeros() as usize == operand {
-                    self.consider(id, partner);
-                }
-            }
+            // Sets entered meanwhile are not final, so the list does not grow.
+            let partners = std::mem::take(&mut self.with[operand]);
+            // Of the lists that have a partner, only that of its first neighbour counts.
+            self.consider_all(id, &partners, &N::ZERO, seen);
+            self.with[operand] = partners;
+            seen |= 1 << operand;
         }
         if self.trees == Trees::All {
             if self.sized.len() <= exponent {
@@ -215,14 +216,21 @@ impl<N: Number> Search<N> {
                     continue;
                 }
                 let least = self.outer_product(id, exponent as u32);
-                let count = self.in_reach(id, &self.sized[exponent], &least);
-                self.work += count as u64 * LOOK + 1;
-                for index in 0..count {
-                    let (other, partner) = self.sized[exponent][index];
-                    if other & (set | neighbours) == 0 {
-                        self.consider(id, partner);
-                    }
-                }
+                let partners = std::mem::take(&mut self.sized[exponent]);
+                self.consider_all(id, &partners, &least, set | neighbours);
+                self.sized[exponent] = partners;
+            }
+        }
+    }
+
+    /// Considers the partners that have nothing of `without`, by rising score, as long as a step that scores `least`
+    /// stays within the bound.
+    fn consider_all(&mut self, id: u32, partners: &[(Set, u32)], least: &N, without: Set) {
+        let reach = &partners[..self.in_reach(id, partners, least)];
+        self.work += reach.len() as u64 * LOOK + 1;
+        for &(other, partner) in reach {
+            if other & without == 0 {
+                self.consider(id, partner);
             }
         }
     }

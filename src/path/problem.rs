@@ -119,6 +119,11 @@ impl<N: Number> Problem<N> {
         self.times(elements.clone(), legs.iter().zip(others).map(|(legs, others)| others & !legs))
     }
 
+    /// The product of the sizes of the legs that both sides have.
+    pub(super) fn shared(&self, legs: &[u64], others: &[u64]) -> N {
+        self.times(N::ONE, legs.iter().zip(others).map(|(legs, others)| others & legs))
+    }
+
     /// The legs of a result over the operands of `set`, made of two sides.
     pub(super) fn join(&self, set: Set, legs: &[u64], others: &[u64], result: &mut Vec<u64>) {
         result.clear();

@@ -9,17 +9,21 @@ use super::terms::{Leg, Terms};
 use super::tree::canonical;
 use crate::path::{Cost, Objective};
 
-/// The operands of a piece. Each piece of 8 takes some ten microseconds.
-pub(super) const PIECE: usize = 8;
+/// The operands of a piece that is arranged in no time, some ten microseconds.
+pub(super) const SMALL_PIECE: usize = 8;
+
+/// The operands of a piece that takes up to milliseconds, and wins more.
+pub(super) const LARGE_PIECE: usize = 12;
 
 /// How often all pieces are looked at again after one has changed.
 const PASSES: usize = 8;
 
-/// Arranges the pieces of a tree better until none changes or `work` is used up.
+/// Arranges the pieces of a tree, of up to `size` operands, better until none changes or `work` is used up.
 pub(super) fn reconfigure(
     terms: &Terms,
     objective: Objective,
     steps: &[[usize; 2]],
+    size: usize,
     work: &mut u64,
 ) -> Vec<[usize; 2]> {
     let mut tree = Tree::new(terms, objective, steps);
@@ -29,7 +33,7 @@ pub(super) fn reconfigure(
             if *work == 0 {
                 return tree.steps();
             }
-            changed |= tree.arrange(join, work);
+            changed |= tree.arrange(join, size, work);
         }
         if !changed {
             break;
@@ -70,8 +74,8 @@ impl Tree {
     }
 
     /// Takes the piece below a join and arranges it as well as can be. Whether that scored less than before.
-    fn arrange(&mut self, root: usize, work: &mut u64) -> bool {
-        let (leaves, inner) = self.piece(root);
+    fn arrange(&mut self, root: usize, size: usize, work: &mut u64) -> bool {
+        let (leaves, inner) = self.piece(root, size);
         if inner.len() < 2 {
             return false;
         }
@@ -111,10 +115,10 @@ impl Tree {
     }
 
     /// The values at the bottom of the piece below a join, and the joins inside it, `root` first.
-    fn piece(&self, root: usize) -> (Vec<usize>, Vec<usize>) {
+    fn piece(&self, root: usize, size: usize) -> (Vec<usize>, Vec<usize>) {
         let mut leaves = self.joins[root].to_vec();
         let mut inner = vec![root];
-        while leaves.len() < PIECE {
+        while leaves.len() < size {
             // The largest is where most can be won.
             let largest = (0..leaves.len())
                 .filter(|&leaf| leaves[leaf] >= self.operands)
@@ -139,7 +143,7 @@ mod tests {
         let written = [[0, 1], [2, 7], [3, 8], [4, 9], [5, 10], [6, 11]];
         for objective in [Objective::Mul, Objective::Write, Objective::Combo] {
             let mut work = u64::MAX;
-            let steps = reconfigure(&terms, objective, &written, &mut work);
+            let steps = reconfigure(&terms, objective, &written, SMALL_PIECE, &mut work);
             let score = objective.score(&terms.cost(&steps));
             let before = objective.score(&terms.cost(&written));
             let question = Question { terms: &terms, objective, trees: Trees::All, upper: &before, largest: None };
@@ -165,7 +169,7 @@ mod tests {
         let written: Vec<[usize; 2]> =
             (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();
         let mut work = u64::MAX;
-        let steps = reconfigure(&terms, Objective::Mul, &written, &mut work);
+        let steps = reconfigure(&terms, Objective::Mul, &written, SMALL_PIECE, &mut work);
         let mul = |steps: &[[usize; 2]]| terms.cost(steps).multiplications.to_f64();
         assert!(mul(&steps) < mul(&written) / 2.0, "{} {}", mul(&steps), mul(&written));
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
-use super::reconfigure::{PIECE, reconfigure};
+use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
 use crate::error::{Error, ErrorKind, Result};
@@ -72,9 +72,9 @@ impl std::str::FromStr for Optimizer {
     }
 }
 
-/// Work that `auto` may do per unit of effort. Any 12 operands are proved within it; it takes about 0.2 s.
+/// Work that `auto` may do per unit of effort. Any 12 operands are proved within it; it takes up to about 0.3 s.
 const AUTO_WORK: u64 = 1 << 26;
-/// Work that `optimal` may do per unit of effort, which takes up to about 10 s and 2 GB.
+/// Work that `optimal` may do per unit of effort, which takes up to about half a minute and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
 
 /// Up to this many operands all trees are looked at without looking at the connected ones first.
@@ -225,11 +225,16 @@ impl Search<'_> {
     /// bound that the exact search starts with.
     fn seed(&self, work: &mut u64) -> Tree {
         let greedy = self.greedy();
-        if greedy.steps.len() < PIECE {
+        if greedy.steps.len() < SMALL_PIECE {
             return greedy;
         }
-        let tree = self.tree(&reconfigure(self.terms, self.objective, &greedy.steps, work));
-        if tree.score < greedy.score { tree } else { greedy }
+        self.arranged(greedy, SMALL_PIECE, work)
+    }
+
+    /// The tree with its pieces of up to `size` operands arranged better.
+    fn arranged(&self, tree: Tree, size: usize, work: &mut u64) -> Tree {
+        let other = self.tree(&reconfigure(self.terms, self.objective, &tree.steps, size, work));
+        if other.score < tree.score { other } else { tree }
     }
 
     fn unproved(&self, tree: Tree) -> Found {
@@ -251,20 +256,21 @@ impl Search<'_> {
         }
         let mut connected_proved = false;
         if best.steps.len() >= SMALL {
-            // Half of the work is kept for the search over all trees.
-            let mut half = work / 2;
-            let connected = self.connected(&best, &mut half);
-            work = work / 2 + half;
-            let Some((joins, proved)) = connected else { return self.unproved(best) };
-            let tree = self.tree(&joins);
-            if tree.score <= best.score {
-                best = tree;
+            // A quarter of the work is kept for what comes after.
+            let mut kept = work / 4;
+            work -= kept;
+            if let Some((joins, proved)) = self.connected(&best, &mut work) {
+                let tree = self.tree(&joins);
+                if tree.score <= best.score {
+                    best = tree;
+                }
+                connected_proved = proved;
             }
-            if !proved {
+            if !connected_proved {
                 // All trees are many more: there is no hope to prove anything about them.
-                return self.unproved(best);
+                return self.unproved(self.arranged(best, LARGE_PIECE, &mut kept));
             }
-            connected_proved = proved;
+            work += kept;
         }
         let Some(answer) = self.ask(Trees::All, &best, None, &mut work) else { return self.unproved(best) };
         if let Some(joins) = &answer.joins {

@@ -51,11 +51,11 @@ impl ScaleKind {
 
 /// The scales of `x`, sharing one over `axes`; without axes every element has its own.
 pub(crate) fn calibrate(
-    x: ArrayViewD<'_, f32>,
+    x: &ArrayViewD<'_, f32>,
     format: Format,
     axes: &[usize],
     config: &TensorConfig,
-    int: &IntNumerics,
+    int: IntNumerics,
 ) -> Result<Scales> {
     let (bound, kind) = match config.calibration {
         Calibration::AbsMax => (absmax(x, axes)?, ScaleKind::Operand),
@@ -86,7 +86,7 @@ pub(crate) fn calibrate(
 }
 
 /// The largest magnitude over `axes`, which keep extent 1; 1 where it is zero (or subnormal), NaN where one is NaN.
-fn absmax(x: ArrayViewD<'_, f32>, axes: &[usize]) -> Result<ArrayD<f32>> {
+fn absmax(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Result<ArrayD<f32>> {
     if let Some(&axis) = axes.iter().find(|&&axis| x.shape()[axis] == 0) {
         let message = format!("quantizing over axis {axis} needs at least one element, but its size is 0");
         return Err(Error::new(ErrorKind::Value, message));

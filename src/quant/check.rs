@@ -29,12 +29,7 @@ impl TensorConfig {
 }
 
 impl CallConfig {
-    /// Checks what depends on the configuration alone; `field` is the name of this call in messages.
-    pub(crate) fn check(&self, field: &str) -> Result<()> {
-        Ok(self.fault(field)?)
-    }
-
-    fn fault(&self, field: &str) -> Result<(), Fault> {
+    pub(super) fn fault(&self, field: &str) -> Result<(), Fault> {
         let sides = [("lhs", &self.lhs), ("rhs", &self.rhs)];
         for (side, tensor) in sides {
             tensor.fault(&format!("{field}.{side}"))?;

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use super::config::{
-    Accumulator, Calibration, CallConfig, Clip, ClipGradient, Dequantize, GradientConfig, IntNumerics, MaxValue,
-    Numerics, Residual, Rounding, ScaleRounding, Storage, TensorConfig, Zero,
+    Accumulator, Calibration, CallConfig, Clip, ClipGradient, Dequantize, IntNumerics, MaxValue, Numerics, Rounding,
+    ScaleRounding, Storage, TensorConfig, Zero,
 };
 use crate::dtype::Dtype;
 
@@ -21,20 +21,6 @@ pub(crate) fn call(call: &CallConfig, lhs_labels: &str, rhs_labels: &str, dtype:
         format!("rhs {}", side(&call.rhs, rhs_labels, call.dequantize)),
         format!("acc {}", accumulator(call, dtype)),
     ]
-}
-
-/// The lines below a gradient's call: those of any call, and what stands for the other operand where that was chosen.
-pub(crate) fn gradient(gradient: &GradientConfig, lhs_labels: &str, rhs_labels: &str, dtype: Dtype) -> Vec<String> {
-    let mut lines = Vec::from(call(&gradient.call, lhs_labels, rhs_labels, dtype));
-    match gradient.residual {
-        Residual::Unspecified => {}
-        Residual::Original => lines.push("residual original".to_owned()),
-        Residual::Quantized => lines.push("residual quantized".to_owned()),
-    }
-    if let Some(shards) = gradient.shards {
-        lines.push(format!("shards {shards} of the first contracting axis"));
-    }
-    lines
 }
 
 fn side(tensor: &TensorConfig, labels: &str, dequantize: Dequantize) -> String {
@@ -107,8 +93,6 @@ fn accumulator(call: &CallConfig, dtype: Dtype) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
     use super::*;
     use crate::quant::config::DotGeneralConfig;
     use crate::rng::Noise;
@@ -169,7 +153,7 @@ mod tests {
 
     #[test]
     fn calls_in_lines() {
-        let config = DotGeneralConfig::v4().dlhs_shards(NonZeroUsize::new(2)).build().unwrap();
+        let config = DotGeneralConfig::v4().build().unwrap();
         assert_eq!(
             call(&config.forward, "j", "j", Dtype::F32),
             [
@@ -179,19 +163,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            gradient(&config.dlhs, "k", "k", Dtype::F32),
-            [
-                "lhs int8 absmax over k, nearest-even, noise jax.uniform, dequant output",
-                "rhs int8 absmax over k, nearest-even, dequant output",
-                "acc i32",
-                "residual original",
-                "shards 2 of the first contracting axis",
-            ]
+            call(&config.dlhs.call, "k", "k", Dtype::F32)[0],
+            "lhs int8 absmax over k, nearest-even, noise jax.uniform, dequant output"
         );
         let float = DotGeneralConfig::fully_quantized().bwd_bits(None).build().unwrap();
         assert_eq!(
-            gradient(&float.drhs, "i", "i", Dtype::Bf16),
-            ["lhs none: passes through", "rhs none: passes through", "acc bf16", "residual quantized"]
+            call(&float.drhs.call, "i", "i", Dtype::Bf16),
+            ["lhs none: passes through", "rhs none: passes through", "acc bf16"]
         );
     }
 

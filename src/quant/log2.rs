@@ -61,9 +61,9 @@ fn ln(x: f32) -> f32 {
     let x3 = x2 * m;
     let y = m.mul_add(7.037_683_6e-2, -1.151_461e-1).mul_add(m, 1.167_699_9e-1);
     let y1 = m.mul_add(-1.242_014_1e-1, 1.424_932_3e-1).mul_add(m, -1.666_805_8e-1);
-    let y2 = m.mul_add(2.000_071_5e-1, -2.499_999_4e-1).mul_add(m, 3.333_333_1e-1);
+    let y2 = m.mul_add(2.000_071_5e-1, -2.499_999_4e-1).mul_add(m, 3.333_333e-1);
     let y = y.mul_add(x3, y1).mul_add(x3, y2).mul_add(x3, -2.121_944_4e-4 * e);
-    0.693_359_375_f32.mul_add(e, (-0.5_f32).mul_add(x2, m) + y)
+    0.693_359_4_f32.mul_add(e, (-0.5_f32).mul_add(x2, m) + y)
 }
 
 #[cfg(test)]

@@ -32,14 +32,14 @@ pub(crate) enum Values {
 ///
 /// Noise, where configured, is drawn from `key` in the row-major order of `x`.
 pub(crate) fn quantize(
-    x: ArrayViewD<'_, f32>,
+    x: &ArrayViewD<'_, f32>,
     format: Format,
     axes: &[usize],
     config: &TensorConfig,
-    int: &IntNumerics,
+    int: IntNumerics,
     key: Option<Key>,
 ) -> Result<Quantized> {
-    let scales = calibrate(x.view(), format, axes, config, int)?;
+    let scales = calibrate(x, format, axes, config, int)?;
     let noise = match (int.noise, key) {
         (Some(noise), Some(key)) => {
             let drawn = noise.values(key, x.len());
@@ -64,7 +64,7 @@ pub(crate) fn quantize(
 
 /// What happens to each element, with everything that is the same for all of them.
 struct Step<'a> {
-    int: &'a IntNumerics,
+    int: IntNumerics,
     scales: &'a Scales,
     /// The operands' format.
     operand: Format,
@@ -74,7 +74,7 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn new(int: &'a IntNumerics, scales: &'a Scales, operand: Format) -> Self {
+    fn new(int: IntNumerics, scales: &'a Scales, operand: Format) -> Self {
         let format = scales.kind.product(operand);
         Self { int, scales, operand, format, limit: format.round(int.clip_limit()) }
     }
@@ -98,7 +98,7 @@ impl<'a> Step<'a> {
 
 /// Maps every element with its scale and its noise; the result is in row-major order.
 fn map<T: Default + Clone>(
-    x: ArrayViewD<'_, f32>,
+    x: &ArrayViewD<'_, f32>,
     scales: &Scales,
     noise: Option<&ArrayD<f32>>,
     f: impl Fn(f32, f32, Option<f32>) -> T,
@@ -106,9 +106,9 @@ fn map<T: Default + Clone>(
     let mut out = ArrayD::from_elem(IxDyn(x.shape()), T::default());
     let Some(scale) = scales.scale.broadcast(x.raw_dim()) else { return out };
     match noise {
-        None => Zip::from(&mut out).and(&x).and(&scale).for_each(|out, &x, &scale| *out = f(x, scale, None)),
+        None => Zip::from(&mut out).and(x).and(&scale).for_each(|out, &x, &scale| *out = f(x, scale, None)),
         Some(noise) => Zip::from(&mut out)
-            .and(&x)
+            .and(x)
             .and(&scale)
             .and(noise)
             .for_each(|out, &x, &scale, &noise| *out = f(x, scale, Some(noise))),

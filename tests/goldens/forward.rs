@@ -27,7 +27,7 @@ macro_rules! with_dtype {
 }
 
 /// Compares everything that the forward parts of `cases.json` hold.
-pub fn check(set: &mut Set) {
+pub(crate) fn check(set: &mut Set) {
     let Some(cases) = set.document("cases") else { return };
     for case in list(&cases["cases"]) {
         with_dtype!(text(&case["dtype"]), check_case(set, case));
@@ -41,15 +41,15 @@ pub fn check(set: &mut Set) {
     }
 }
 
-pub fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-pub fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
-pub fn numbers(value: &Value) -> Vec<usize> {
+pub(crate) fn numbers(value: &Value) -> Vec<usize> {
     list(value).iter().map(|number| number.as_u64().unwrap_or_default() as usize).collect()
 }
 
@@ -129,7 +129,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
     });
     let qe = QEinsum::new(text(&case["equation"])).expect("golden equations parse").with_path(path);
     let qe = qe.with_config(config.clone());
-    let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+    let shapes: Vec<&[usize]> = operands.iter().map(ndarray::ArrayBase::shape).collect();
     let plan = qe.plan(&shapes).expect("golden equations plan");
     let user_key = key(&case["prng_key"]);
     let mut records = Vec::new();
@@ -160,7 +160,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
     check_output(set, text(&arrays["out"]), &records[steps - 1], agreement, &widened(&out));
 }
 
-pub fn multi_path(case: &Value) -> Path {
+pub(crate) fn multi_path(case: &Value) -> Path {
     let positions = match list(&case["path_positions"]) {
         [] => list(&case["path"]).iter().map(|step| numbers(&step["operand_indices"])).collect(),
         positions => positions.iter().map(numbers).collect::<Vec<_>>(),

@@ -18,7 +18,7 @@ enum Seen {
 }
 
 /// Compares every vector; gives how many there were.
-pub fn check(set: &mut Set) -> usize {
+pub(crate) fn check(set: &mut Set) -> usize {
     let Some(document) = set.document("lowering") else { return 0 };
     let mut count = 0;
     for kind in ["two_operand", "one_operand", "multi_operand"] {

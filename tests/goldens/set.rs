@@ -11,20 +11,11 @@ use serde_json::Value;
 
 /// One golden array, widened to a type that holds its values exactly.
 #[derive(Clone, Debug)]
-pub enum Golden {
+pub(crate) enum Golden {
     /// f32, or bf16 and f16 widened.
     Float(ArrayD<f32>),
     /// Any integer type.
     Int(ArrayD<i64>),
-}
-
-impl Golden {
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::Float(array) => array.shape(),
-            Self::Int(array) => array.shape(),
-        }
-    }
 }
 
 /// What became of an array.
@@ -35,7 +26,7 @@ enum Use {
     Compared,
 }
 
-pub struct Set {
+pub(crate) struct Set {
     pub name: String,
     bytes: Vec<u8>,
     arrays: BTreeMap<String, (Golden, Dtype, Use)>,
@@ -45,7 +36,7 @@ pub struct Set {
 
 impl Set {
     /// Reads a folder with `manifest.json` and `arrays.safetensors`; other documents may be missing.
-    pub fn read(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn read(folder: &Path) -> Result<Self, String> {
         let name = folder.display().to_string();
         let bytes = fs::read(folder.join("arrays.safetensors")).map_err(|error| format!("{name}: {error}"))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("{name}: {error}"))?;
@@ -76,39 +67,39 @@ impl Set {
     }
 
     /// The arrays as they are stored.
-    pub fn tensors(&self) -> SafeTensors<'_> {
+    pub(crate) fn tensors(&self) -> SafeTensors<'_> {
         SafeTensors::deserialize(&self.bytes).expect("read before")
     }
 
     /// Notes that an array was compared elsewhere.
-    pub fn mark_compared(&mut self, name: &str) {
+    pub(crate) fn mark_compared(&mut self, name: &str) {
         self.expected(name);
     }
 
-    pub fn document(&self, name: &str) -> Option<Value> {
+    pub(crate) fn document(&self, name: &str) -> Option<Value> {
         self.documents.get(name).cloned()
     }
 
     /// The array of this name, to be used as an input.
-    pub fn input(&mut self, name: &str) -> Golden {
+    pub(crate) fn input(&mut self, name: &str) -> Golden {
         let entry = self.arrays.get_mut(name).unwrap_or_else(|| panic!("the set has no array {name}"));
         entry.2 = Use::Input;
         entry.0.clone()
     }
 
     /// The array of this name with its stored type, to be compared with what we computed.
-    pub fn expected(&mut self, name: &str) -> (Golden, Dtype) {
+    pub(crate) fn expected(&mut self, name: &str) -> (Golden, Dtype) {
         let entry = self.arrays.get_mut(name).unwrap_or_else(|| panic!("the set has no array {name}"));
         entry.2 = Use::Compared;
         (entry.0.clone(), entry.1)
     }
 
-    pub fn differ(&mut self, what: String) {
+    pub(crate) fn differ(&mut self, what: String) {
         self.differences.push(what);
     }
 
     /// Compares floats bit for bit; NaN equals NaN.
-    pub fn compare_floats(&mut self, name: &str, ours: &ArrayD<f32>) {
+    pub(crate) fn compare_floats(&mut self, name: &str, ours: &ArrayD<f32>) {
         match self.expected(name).0 {
             Golden::Float(golden) => {
                 if golden.shape() != ours.shape() {
@@ -122,7 +113,7 @@ impl Set {
     }
 
     /// Compares integers exactly.
-    pub fn compare_ints(&mut self, name: &str, ours: &ArrayD<i64>) {
+    pub(crate) fn compare_ints(&mut self, name: &str, ours: &ArrayD<i64>) {
         match self.expected(name).0 {
             Golden::Int(golden) if golden == *ours => {}
             Golden::Int(golden) => self.differ(format!("{name}: golden {golden:?}, ours {ours:?}")),
@@ -131,7 +122,7 @@ impl Set {
     }
 
     /// (read, compared, used as inputs, the names of those left alone).
-    pub fn tally(&self) -> (usize, usize, usize, Vec<&str>) {
+    pub(crate) fn tally(&self) -> (usize, usize, usize, Vec<&str>) {
         let count = |wanted| self.arrays.values().filter(|(_, _, used)| *used == wanted).count();
         let left = self.arrays.iter().filter(|(_, entry)| entry.2 == Use::Unused).map(|(name, _)| name.as_str());
         (self.arrays.len(), count(Use::Compared), count(Use::Input), left.collect())
@@ -139,7 +130,7 @@ impl Set {
 }
 
 /// The first element in which two arrays of one shape differ in bits, NaN being equal to NaN.
-pub fn first_difference(golden: &ArrayD<f32>, ours: &ArrayD<f32>) -> Option<(Vec<usize>, f32, f32)> {
+pub(crate) fn first_difference(golden: &ArrayD<f32>, ours: &ArrayD<f32>) -> Option<(Vec<usize>, f32, f32)> {
     golden
         .indexed_iter()
         .zip(ours.iter())

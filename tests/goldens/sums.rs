@@ -16,7 +16,7 @@ const SEQUENTIAL: usize = 384;
 
 /// How the sums of a call agree with the reference's.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Agreement {
+pub(crate) enum Agreement {
     /// Bit for bit.
     Equal,
     /// Within what a rule allows, at most this far apart.
@@ -27,7 +27,7 @@ pub enum Agreement {
 
 impl Agreement {
     /// Whether outputs may differ as these do, given how the sums do.
-    pub fn allows(self, record: &CallRecord, golden: &ArrayD<f32>, ours: &ArrayD<f32>) -> bool {
+    pub(crate) fn allows(self, record: &CallRecord, golden: &ArrayD<f32>, ours: &ArrayD<f32>) -> bool {
         let apart = match self {
             Self::Equal => return false,
             Self::Wrapped => return true,
@@ -45,7 +45,7 @@ impl Agreement {
     }
 }
 
-pub fn check_integers(
+pub(crate) fn check_integers(
     set: &mut Set,
     name: &str,
     record: &CallRecord,
@@ -76,7 +76,7 @@ pub fn check_integers(
     }
 }
 
-pub fn check_floats(
+pub(crate) fn check_floats(
     set: &mut Set,
     name: &str,
     record: &CallRecord,

@@ -8,7 +8,8 @@ use qeinsum::io::{self, AnyArray};
 use qeinsum::parse::Note;
 use qeinsum::quant::Source;
 use qeinsum::{Dtype, Element, Plan, QEinsum, QuantConfig, QuantizationError};
-use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+use serde::Serialize;
+use serde::ser::{SerializeStruct as _, Serializer};
 
 use crate::failure::Failure;
 use crate::inputs::Inputs;
@@ -117,14 +118,25 @@ impl fmt::Display for Report {
     }
 }
 
-/// Measures that are no numbers of JSON, such as an infinite ratio, are null.
+/// An error as data. Measures that are no numbers of JSON, such as an infinite ratio, are null.
+#[derive(Serialize)]
+struct Measures {
+    sqnr_db: Option<f64>,
+    max_error: Option<f64>,
+}
+
+impl Measures {
+    fn of(error: &QuantizationError) -> Self {
+        let finite = |x: f64| x.is_finite().then_some(x);
+        Self { sqnr_db: finite(error.sqnr_db()), max_error: finite(error.largest()) }
+    }
+}
+
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let finite = |x: f64| x.is_finite().then_some(x);
-        let error = |error: &QuantizationError| serde_json::json!({ "sqnr_db": finite(error.sqnr_db()), "max_error": finite(error.largest()) });
         let mut fields = serializer.serialize_struct("Report", 2)?;
-        fields.serialize_field("calls", &self.calls.iter().map(error).collect::<Vec<_>>())?;
-        fields.serialize_field("result", &error(&self.result))?;
+        fields.serialize_field("calls", &self.calls.iter().map(Measures::of).collect::<Vec<_>>())?;
+        fields.serialize_field("result", &Measures::of(&self.result))?;
         fields.end()
     }
 }

@@ -22,14 +22,19 @@ mod sizes;
 mod text_file;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
+use signal_hook::consts::SIGINT;
+use signal_hook::flag::register_conditional_shutdown;
 
 use failure::Failure;
 
 /// A symbolic einsum compiler and interpreter with quantization as a first-class citizen
 #[derive(Parser)]
 #[command(name = "qeinsum", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(arg_required_else_help = false)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -52,7 +57,12 @@ enum Command {
     Run(Box<cmd::run::Run>),
 }
 
+/// The exit code of an interrupted command: 128 and the signal's number, as a shell has it.
+const INTERRUPTED: i32 = 130;
+
 fn main() -> ExitCode {
+    // Where this cannot be set, an interrupt ends the process by its signal, as it does every other.
+    let _ = register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::new(AtomicBool::new(true)));
     let done = match Cli::try_parse() {
         Ok(cli) => match cli.command {
             Command::Parse(parse) => parse.run(),

@@ -1,7 +1,7 @@
 //! `qeinsum run --batch`: many cases in one process, none of which stops the others.
 //!
-//! A line is read twice: once for its `id`, which an answer carries whatever else the line holds, and once for the
-//! case.
+//! A line's fields are kept as they were written until they are needed, so that an answer carries the line's `id`
+//! whatever the id is and whatever else is wrong with the line.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -48,9 +48,14 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let fields = fields(&line);
+        // What is not UTF-8 is refused below, but not without an answer that tells which line it was.
+        let fields: serde_json::Result<Fields> = serde_json::from_str(&String::from_utf8_lossy(&line));
         let id = fields.as_ref().ok().and_then(|fields| fields.get("id")).map(Box::as_ref);
-        let (code, error) = match fields.as_ref().map_err(Clone::clone).and_then(|fields| case(fields, &settings)) {
+        let done = utf8(&line).and_then(|()| match &fields {
+            Ok(fields) => case(fields, &settings),
+            Err(error) => Err(wrong("the line is no JSON object", error)),
+        });
+        let (code, error) = match done {
             Ok(()) => (None, None),
             Err(failure) => (Some(failure.code()), Some(failure.diagnostic())),
         };
@@ -61,12 +66,11 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
     }
 }
 
-fn fields(line: &[u8]) -> Result<Fields, Failure> {
-    let text = str::from_utf8(line).map_err(|error| {
+fn utf8(line: &[u8]) -> Result<(), Failure> {
+    str::from_utf8(line).map(drop).map_err(|error| {
         let at = error.valid_up_to();
         Failure::Request(format!("the line is not UTF-8: byte \\x{:02x} at position {at}", line[at]))
-    })?;
-    serde_json::from_str(text).map_err(|error| wrong("the line is no JSON object", &error))
+    })
 }
 
 fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {

@@ -1,0 +1,108 @@
+//! Products of int8 sides, exact for every value and length.
+//!
+//! A sum of up to 131,071 products fits in 32 bits even when all factors are -128. Longer sums are cut into pieces
+//! that do, and the pieces are added in 64 bits.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+use super::BLOCK;
+use super::blocked::multiply;
+use super::product::Product;
+use super::tile::Isa;
+use crate::DimensionNumbers;
+
+/// Exact sums, in the narrowest type that holds the largest that could occur.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum IntSums {
+    /// Of at most 131,071 terms.
+    I32(ArrayD<i32>),
+    /// Of more.
+    I64(ArrayD<i64>),
+}
+
+/// Products of -128 with itself that fit in an `i32` together.
+const LONGEST: usize = i32::MAX as usize / (128 * 128);
+
+/// The exact product.
+pub(super) fn dot_general(
+    isa: Isa,
+    lhs: &ArrayViewD<'_, i8>,
+    rhs: &ArrayViewD<'_, i8>,
+    dims: &DimensionNumbers,
+) -> IntSums {
+    fn shaped<S>(product: &Product<'_, i8>, sums: Vec<S>) -> ArrayD<S> {
+        ArrayD::from_shape_vec(IxDyn(&product.shape), sums).expect("one sum per index")
+    }
+    let product = Product::new(lhs, rhs, dims);
+    let terms = product.terms();
+    if terms <= LONGEST {
+        let mut sums = vec![0; product.outputs()];
+        multiply(isa, &product, 0..terms, i16::from, |out, sum: i32| *out = sum, &mut sums);
+        return IntSums::I32(shaped(&product, sums));
+    }
+    let mut sums = vec![0; product.outputs()];
+    // Whole blocks, so that only the last piece has a short one.
+    let piece = LONGEST / BLOCK * BLOCK;
+    for start in (0..terms).step_by(piece) {
+        let terms = start..terms.min(start + piece);
+        multiply(isa, &product, terms, i16::from, |out, sum: i32| *out += i64::from(sum), &mut sums);
+    }
+    IntSums::I64(shaped(&product, sums))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::cases::{Call, Random, Values};
+    use crate::kernel::reference;
+
+    fn check(lhs: &ArrayViewD<'_, i8>, rhs: &ArrayViewD<'_, i8>, dims: &DimensionNumbers, what: &str) {
+        let expected = reference::dot_general_int8(lhs, rhs, dims);
+        for isa in Isa::available() {
+            let found = match dot_general(isa, lhs, rhs, dims) {
+                IntSums::I32(sums) => sums.mapv(i64::from),
+                IntSums::I64(sums) => sums,
+            };
+            assert_eq!(found, expected, "{isa:?} {what}, {dims} on {:?} and {:?}", lhs.shape(), rhs.shape());
+        }
+    }
+
+    fn check_random(sizes: [&[usize]; 4], calls: u64) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let values = random.pick(&[Values::Unit, Values::All]);
+            let call = Call::<i8>::random(&mut random, sizes, values);
+            check(&call.lhs.view(), &call.rhs.view(), &call.dims, &format!("seed {seed}"));
+        }
+    }
+
+    #[test]
+    fn sums_are_exact_in_any_layout() {
+        let sizes: &[usize] = &[1, 6, 14, 15, 16, 17, 29, 31, 32, 33, 48, 65];
+        check_random([&[0, 1, 2, 3], &[0, 1, 2, 5, 8], &[0, 1, 3, 7, 9], &[0, 1, 2, 5, 17]], 300);
+        check_random([&[], sizes, sizes, &[1, 4, 19]], 40);
+        check_random([&[], &[1, 3, 17], &[1, 2, 20], &[1023, 1024, 1025, 2048, 2049, 5000]], 20);
+    }
+
+    #[test]
+    fn sums_are_exact_at_the_extremes_of_any_length() {
+        let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
+        for length in [131_070, 131_071, 131_072, 133_144, 133_145, 133_153, 200_000, 262_145] {
+            for (left, right) in [(127, 127), (-127, 127), (-128, 127), (-128, -128)] {
+                let side = |value: i8| ArrayD::from_elem(IxDyn(&[length]), value);
+                check(&side(left).view(), &side(right).view(), &dims, &format!("{left} times {right}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_sums_are_wide_only_where_the_worst_case_needs_it() {
+        let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
+        let sums = |length| {
+            let side = ArrayD::from_elem(IxDyn(&[length]), -128_i8);
+            dot_general(Isa::detect(), &side.view(), &side.view(), &dims)
+        };
+        assert_eq!(sums(131_071), IntSums::I32(ndarray::arr0(2_147_467_264).into_dyn()));
+        assert_eq!(sums(131_072), IntSums::I64(ndarray::arr0(2_147_483_648).into_dyn()));
+    }
+}

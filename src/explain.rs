@@ -14,7 +14,7 @@ impl Plan {
     /// ```
     /// use qeinsum::{DotGeneralConfig, QEinsum};
     /// let plan = QEinsum::new("ij,jk->ki")?.plan(&[&[64, 32], &[32, 16]])?;
-    /// let config = DotGeneralConfig::v4().fwd_bits(4).build()?.into();
+    /// let config = DotGeneralConfig::v4().fwd_bits(Some(4)).build()?.into();
     /// assert_eq!(plan.explain(&config), "\
     /// einsum ij,jk->ki
     /// sizes i=64 j=32 k=16

@@ -5,6 +5,7 @@
 mod ebnf;
 mod fixture;
 mod grammar;
+mod manifest;
 mod paths;
 mod plans;
 mod properties;

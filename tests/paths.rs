@@ -292,3 +292,85 @@ fn ties_go_to_the_tree_that_joins_earlier_operands_first() {
         assert_eq!(optimal(&problem, Objective::Mul).path.to_string(), expected, "{problem:?}");
     }
 }
+
+/// A file of `tests/networks`: problems of kinds that are met in practice.
+fn network(name: &str) -> Problem {
+    let file = format!("{}/tests/networks/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let network: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let labels = |list: &serde_json::Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_owned()).collect()
+    };
+    let axis = |label: String| {
+        let size = network["sizes"][&label].as_u64().unwrap();
+        (label, usize::try_from(size).unwrap())
+    };
+    Problem {
+        operands: network["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|list| labels(list).into_iter().map(axis).collect())
+            .collect(),
+        output: labels(&network["output"]),
+    }
+}
+
+#[test]
+fn networks_reach_their_known_optimum() {
+    let cases = [
+        ("s_aomo_4idx", "1292800000"),
+        ("s_attn_scores_proj", "301989888"),
+        ("s_cp_decomp_hyper", "18484736"),
+        ("s_hyper_12", "6275"),
+        ("s_outer_disconnected", "15137"),
+        ("s_randreg_18_4", "759429"),
+        ("s_traces_repeated", "11628"),
+    ];
+    for (name, expected) in cases {
+        let found = search(&network(name).graph(), &SearchOptions::new());
+        assert_eq!(found.cost.multiplications.to_string(), expected, "{name}");
+        assert_eq!(found.certificate, Certificate::Optimal, "{name}");
+    }
+}
+
+#[test]
+fn any_twelve_operands_are_proved() {
+    let label = |operand: usize| (format!("x{operand}"), 2);
+    let pairs = |operand: usize| {
+        let others = (0..12).filter(move |&other| other != operand);
+        others.map(move |other| (format!("y{}x{}", operand.min(other), operand.max(other)), 32)).collect()
+    };
+    let kept: Vec<String> = (0..12).map(|operand| label(operand).0).collect();
+    let problems = [
+        ("disconnected", Problem { operands: (0..12).map(|operand| vec![label(operand)]).collect(), output: kept }),
+        ("one label", Problem { operands: vec![vec![label(0)]; 12], output: Vec::new() }),
+        ("nothing", Problem { operands: vec![vec![(label(0).0, 0)]; 12], output: Vec::new() }),
+        ("a clique", Problem { operands: (0..12).map(pairs).collect(), output: Vec::new() }),
+    ];
+    for (name, problem) in problems {
+        let found = search(&problem.graph(), &SearchOptions::new());
+        assert_eq!(found.certificate, Certificate::Optimal, "{name}");
+    }
+}
+
+#[test]
+fn a_search_out_of_work_says_so() {
+    let problem = network("s_randreg_18_4");
+    let found = search(&problem.graph(), &SearchOptions::new().effort(0));
+    let Certificate::Unproved { lower_bound } = &found.certificate else { panic!("{}", found.certificate) };
+    assert!(*lower_bound <= "759429".parse().unwrap());
+    assert!(found.cost.multiplications >= "759429".parse().unwrap());
+}
+
+#[test]
+fn hundreds_of_operands_are_planned() {
+    let names: Vec<String> = (0..=300).map(|label| format!("x{label}")).collect();
+    let operands = (0..300)
+        .map(|operand| [operand, operand + 1].map(|label| (names[label].clone(), 2 + label * 7 % 11)).to_vec())
+        .collect();
+    let problem = Problem { operands, output: vec![names[0].clone(), names[300].clone()] };
+    let found = search(&problem.graph(), &SearchOptions::new());
+    let written = search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::None));
+    assert!(found.cost.multiplications <= written.cost.multiplications);
+    assert_eq!(found, search(&problem.graph(), &SearchOptions::new()));
+}

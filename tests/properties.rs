@@ -109,9 +109,14 @@ fn relaid(random: &mut Random, array: &ArrayD<f64>) -> ArrayD<f64> {
     relaid
 }
 
+/// How many random equations: more where `QEINSUM_SEEDS` says so.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("QEINSUM_SEEDS").map_or(usual, |seeds| seeds.parse().unwrap())
+}
+
 #[test]
 fn every_way_of_running_an_equation_gives_the_same() {
-    for seed in 0..1500 {
+    for seed in 0..seeds(1500) {
         let random = &mut Random::new(seed);
         let problem = Problem::random(random);
         let equation = problem.equation();
@@ -138,7 +143,7 @@ fn every_way_of_running_an_equation_gives_the_same() {
 
 #[test]
 fn plans_verify_and_round_trip() {
-    for seed in 0..600 {
+    for seed in 0..seeds(600) {
         let random = &mut Random::new(seed);
         let problem = Problem::random(random);
         let shapes: Vec<&[usize]> = problem.operands.iter().map(ndarray::ArrayBase::shape).collect();

@@ -37,9 +37,9 @@ const STAND_IN: usize = 1024;
 /// %1: [j,k]
 /// %2: [k,l]
 /// %3: [k,i] = dot_general %1, %0 contract [0]x[1] swapped
-/// %4: [i,l] = dot_general %3, %2 contract [0]x[0]
+/// %4: [i,l] = dot_general %3, %2 contract [0]x[0] swapped
 /// return %4
-/// ; 2 calls, 1 swapped, i·j·k + i·k·l mul
+/// ; 2 calls, 2 swapped, i·j·k + i·k·l mul
 /// ");
 /// # Ok::<(), qeinsum::Error>(())
 /// ```

@@ -44,19 +44,14 @@ impl Cost {
         Self(value.to_u128().map_or(Repr::Big(value), Repr::Small))
     }
 
-    fn to_big(&self) -> BigUint {
-        match &self.0 {
-            Repr::Small(value) => BigUint::from(*value),
-            Repr::Big(value) => value.clone(),
-        }
-    }
-
     /// What is left of the cost after taking `other` away; nothing, where `other` is larger.
     pub(super) fn less(&self, other: &Self) -> Self {
         match (&self.0, &other.0) {
             _ if self <= other => Self::ZERO,
             (Repr::Small(a), Repr::Small(b)) => Self(Repr::Small(a - b)),
-            _ => Self::from_big(self.to_big() - other.to_big()),
+            (Repr::Big(a), Repr::Small(b)) => Self::from_big(a - *b),
+            (Repr::Big(a), Repr::Big(b)) => Self::from_big(a - b),
+            (Repr::Small(_), Repr::Big(_)) => Self::ZERO,
         }
     }
 
@@ -159,12 +154,14 @@ impl Add<&Cost> for &Cost {
     type Output = Cost;
 
     fn add(self, other: &Cost) -> Cost {
-        if let (Repr::Small(a), Repr::Small(b)) = (&self.0, &other.0)
-            && let Some(sum) = a.checked_add(*b)
-        {
-            return Cost(Repr::Small(sum));
-        }
-        Cost::from_big(self.to_big() + other.to_big())
+        Cost::from_big(match (&self.0, &other.0) {
+            (Repr::Small(a), Repr::Small(b)) => match a.checked_add(*b) {
+                Some(sum) => return Cost(Repr::Small(sum)),
+                None => BigUint::from(*a) + *b,
+            },
+            (Repr::Big(big), Repr::Small(small)) | (Repr::Small(small), Repr::Big(big)) => big + *small,
+            (Repr::Big(a), Repr::Big(b)) => a + b,
+        })
     }
 }
 
@@ -172,12 +169,14 @@ impl Mul<&Cost> for &Cost {
     type Output = Cost;
 
     fn mul(self, other: &Cost) -> Cost {
-        if let (Repr::Small(a), Repr::Small(b)) = (&self.0, &other.0)
-            && let Some(product) = a.checked_mul(*b)
-        {
-            return Cost(Repr::Small(product));
-        }
-        Cost::from_big(self.to_big() * other.to_big())
+        Cost::from_big(match (&self.0, &other.0) {
+            (Repr::Small(a), Repr::Small(b)) => match a.checked_mul(*b) {
+                Some(product) => return Cost(Repr::Small(product)),
+                None => BigUint::from(*a) * *b,
+            },
+            (Repr::Big(big), Repr::Small(small)) | (Repr::Small(small), Repr::Big(big)) => big * *small,
+            (Repr::Big(a), Repr::Big(b)) => a * b,
+        })
     }
 }
 
@@ -265,6 +264,16 @@ mod tests {
         assert_eq!(&above * &Cost::ZERO, Cost::ZERO);
         assert_eq!(power(3, 100).to_string(), "515377520732011331036461129765621272702107522001");
         assert_eq!([top.clone(), Cost::ONE].iter().sum::<Cost>(), above);
+        let far = power(2, 300);
+        assert_eq!(&far + &far, power(2, 301));
+        assert_eq!(&far * &top, power(2, 428).less(&far));
+        for (a, b, left) in [(&above, &Cost::ONE, &top), (&far, &far, &Cost::ZERO), (&top, &far, &Cost::ZERO)] {
+            assert_eq!(a.less(b), *left);
+        }
+        assert_eq!(
+            [&Cost::ZERO, &Cost::ONE, &above, &far].map(Cost::half),
+            [Cost::ZERO, Cost::ONE, power(2, 127), power(2, 299)]
+        );
     }
 
     #[test]

@@ -4,12 +4,8 @@
 //! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
 //!
 //! [`search()`] runs a greedy, arranges pieces of its tree exactly, and then searches all trees best-first, first
-//! those without outer products. The search ends when its path is proved, or at a limit of work that depends on no
-//! clock. The same graph and options give the same path on every machine: ties are broken as `optimal` says, the
-//! steps of a tree stand in canonical order, and scores come from integers or from IEEE operations alone.
-//!
-//! The canonical order of a tree's steps: of the steps whose operands are there, the one with the lowest operand in
-//! ids that are never reused comes next.
+//! those without outer products. It ends when its path is proved, or at a limit of work that depends on no clock.
+//! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
 mod certificate;
 mod cost;

@@ -17,11 +17,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use super::number::Number;
 use super::objective::Combining;
-use super::problem::{MOST_OPERANDS, Problem, Set, members};
+use super::problem::{MOST_OPERANDS, Problem, Set, SetHasher, members};
 use super::terms::Terms;
 use crate::path::{Cost, Objective};
 
@@ -262,8 +262,17 @@ impl<N: Number> Search<N> {
         let legs = &self.legs[a as usize * words..][..words];
         let others = &self.legs[b as usize * words..][..words];
         let parts = objective.combine(&left.score, &right.score);
-        let multiplications =
-            if objective.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
+        let multiplications = if objective.multiplies() {
+            // A step multiplies `left * right / shared`. Sides share few labels, so this turns most pairs down
+            // before the many others are multiplied.
+            let most = self.upper.minus(&parts).times(&self.problem.shared(legs, others));
+            if left.elements.times(&right.elements) > most {
+                return;
+            }
+            self.problem.multiplications(&left.elements, legs, others)
+        } else {
+            N::ZERO
+        };
         if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
             return;
         }
@@ -337,29 +346,6 @@ impl<N: Number> Search<N> {
             values.insert(id, operands + joins.len() - 1);
         }
         joins
-    }
-}
-
-/// A hash for sets of operands, much cheaper than the standard one. The keys are bits that nobody chooses.
-#[derive(Default)]
-struct SetHasher(u64);
-
-impl Hasher for SetHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u128(u128::from(byte));
-        }
-    }
-
-    fn write_u128(&mut self, set: u128) {
-        let folded = (self.0 ^ set as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ ((set >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        self.0 = (folded ^ (folded >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 29;
     }
 }
 

@@ -4,6 +4,7 @@
 //! many words as the problem needs.
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 use super::number::Number;
 use super::terms::Terms;
@@ -165,6 +166,29 @@ fn bits64(mut left: u64) -> impl Iterator<Item = usize> {
         left &= left.wrapping_sub(1);
         bit
     })
+}
+
+/// A hash for sets of operands, much cheaper than the standard one. The keys are bits that nobody chooses.
+#[derive(Default)]
+pub(super) struct SetHasher(u64);
+
+impl Hasher for SetHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u128(u128::from(byte));
+        }
+    }
+
+    fn write_u128(&mut self, set: u128) {
+        let folded = (self.0 ^ set as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ ((set >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.0 = (folded ^ (folded >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 29;
+    }
 }
 
 #[cfg(test)]

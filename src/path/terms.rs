@@ -60,26 +60,25 @@ impl Terms {
         Self { operands, extents, kept, holders }
     }
 
-    /// Some of the operands alone. No label may join them to another.
+    /// Some of the operands alone, labels numbered anew. No label may join them to another.
     pub(super) fn part(&self, operands: &[usize]) -> Self {
-        let part = operands.iter().map(|&operand| self.operands[operand].clone()).collect();
-        Self::with_operands(part, self.extents.clone(), self.kept.clone())
+        let values: Vec<&[Leg]> = operands.iter().map(|&operand| self.operands[operand].as_slice()).collect();
+        Self::piece(&values, &self.result(operands), &self.extents).0
     }
 
     /// One operand per part: what is left of the part when all of its operands have been joined.
     pub(super) fn results(&self, parts: &[Vec<usize>]) -> Self {
-        let result = |part: &Vec<usize>| {
-            let mut legs: Vec<Leg> = Vec::new();
-            for leg in part.iter().flat_map(|&operand| &self.operands[operand]) {
-                if self.kept[leg.label as usize] {
-                    legs.push(*leg);
-                }
-            }
-            legs.sort_unstable_by_key(|leg| (leg.label, !leg.wide));
-            legs.dedup_by_key(|leg| leg.label);
-            legs
-        };
-        Self::with_operands(parts.iter().map(result).collect(), self.extents.clone(), self.kept.clone())
+        let results = parts.iter().map(|part| self.result(part)).collect();
+        Self::with_operands(results, self.extents.clone(), self.kept.clone())
+    }
+
+    /// The legs of the output that the operands of a part have.
+    fn result(&self, part: &[usize]) -> Vec<Leg> {
+        let legs = part.iter().flat_map(|&operand| &self.operands[operand]);
+        let mut legs: Vec<Leg> = legs.filter(|leg| self.kept[leg.label as usize]).copied().collect();
+        legs.sort_unstable_by_key(|leg| (leg.label, !leg.wide));
+        legs.dedup_by_key(|leg| leg.label);
+        legs
     }
 
     /// Values of a tree as a problem of its own, whose output has the legs `output`; its labels are numbered anew,
@@ -148,7 +147,7 @@ impl Terms {
         }
         let sizes: Vec<Cost> = self.operands.iter().map(|legs| self.elements(legs)).collect();
         let all: Vec<usize> = (0..self.operands.len()).collect();
-        let output = self.elements(&self.results(&[all]).operands[0]);
+        let output = self.elements(&self.result(&all));
         let largest = sizes.iter().max().unwrap_or(&output).max(&output).clone();
         let half = sizes.iter().sum::<Cost>().half();
         let multiplications = largest.max(half).max(Cost::from(steps));

@@ -27,6 +27,7 @@ pub(crate) struct Case<'a> {
 /// What there is to say of a run that was done.
 pub(crate) struct Done {
     pub(crate) notes: Vec<Note>,
+    pub(crate) plan: Plan,
     /// That of [`Work::Measured`].
     pub(crate) report: Option<Report>,
 }
@@ -70,7 +71,7 @@ impl Case<'_> {
         };
         let (result, report) = compute(&plan, arrays, settings, self.work)?;
         io::save(self.out, &result)?;
-        Ok(Done { notes, report })
+        Ok(Done { notes, plan, report })
     }
 }
 

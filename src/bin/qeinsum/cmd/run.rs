@@ -41,11 +41,15 @@ pub(crate) struct Run {
     out: Option<OsString>,
 
     /// Run the cases of a file, one JSON object a line, and print a JSON object for each
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "report", "named", "equation", "inputs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "named", "equation", "inputs"])]
     batch: Option<OsString>,
 
     #[command(flatten)]
     settings: SettingsArgs,
+
+    /// Print the plan that is run, with what it does to the values
+    #[arg(long)]
+    explain: bool,
 
     /// Print the error of quantization, for each call and for the result
     #[arg(long)]
@@ -81,15 +85,21 @@ impl Run {
             (Some(_), false) => Work::Quantized,
             (Some(_), true) => Work::Measured,
         };
-        if work == Work::Measured && out == "-" {
-            let message = "`--report` and `--out -` would both write to standard output";
+        if (self.explain || self.report) && out == "-" {
+            let message = "`--out -` would mix with `--explain` and `--report` on standard output";
             return Err(Failure::Request(message.to_owned()));
+        }
+        if self.explain && matches!(self.format, Format::Json) {
+            return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
         let progress = Progress::start("running");
         let done = Case { equation, inputs: &self.inputs, out, work }.run(&settings);
         drop(progress);
         let done = done?;
         failure::note(&done.notes);
+        if self.explain {
+            print(&done.plan.explain(&settings.config.clone().unwrap_or_default()))?;
+        }
         match &done.report {
             Some(report) => print(&match self.format {
                 Format::Text => report.to_string(),

@@ -3,12 +3,14 @@
 //! The order of operations, and with it every rounding, is the reference's: the sums are converted to the operands'
 //! format, then multiplied by the inverse scale of the lhs, then by that of the rhs, each with one rounding.
 
-use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn, Zip};
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Result;
 use crate::kernel::{self, IntSums};
 use crate::lower::DimensionNumbers;
-use crate::quant::{CallConfig, Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
+use crate::quant::{
+    CallConfig, Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize, update_scaled,
+};
 use crate::rng::{Key, SideKeys};
 
 use super::rescale::{lhs_in_output_layout, rhs_in_output_layout};
@@ -89,6 +91,7 @@ pub(crate) fn dot_general(
     let sums = multiply(&left.factor, &right.factor, dims, format);
     let mut output = match &sums {
         // Each conversion is to nearest even: to binary32 first, then to the format.
+        Sums::I32(sums) if format == Format::F32 => sums.mapv(|sum| sum as f32),
         Sums::I32(sums) => sums.mapv(|sum| format.round(sum as f32)),
         Sums::I64(sums) => sums.mapv(|sum| format.round(sum as f32)),
         Sums::Float(sums) => sums.mapv(|sum| format.round(sum)),
@@ -173,9 +176,10 @@ impl SideFactor<'_> {
 /// Multiplies by a scale of extent 1 where it is shared; gives the format that the products have.
 fn rescale(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, kind: ScaleKind, format: Format) -> Format {
     let product = kind.product(format);
-    let shape = IxDyn(values.shape());
-    if let Some(scale) = scale.broadcast(shape) {
-        Zip::from(values).and(&scale).for_each(|x, &scale| *x = product.mul(*x, kind.factor(scale, format)));
+    match format {
+        // For binary32 every kind of scale is one; said so, the loop vectorizes.
+        Format::F32 => update_scaled(values, scale, |x, scale| Format::F32.mul(x, scale)),
+        _ => update_scaled(values, scale, |x, scale| product.mul(x, kind.factor(scale, format))),
     }
     product
 }

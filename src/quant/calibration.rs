@@ -3,13 +3,14 @@
 //! A scale is what values are multiplied by to become integers: the format's bound target over the array's bound. The
 //! inverse scale is one over the *rounded* scale, a rounded division of its own, and not the bound over the target.
 
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::error::{Error, ErrorKind, Result};
 
 use super::config::{Calibration, IntNumerics, ScaleRounding, TensorConfig};
 use super::format::{Format, flush};
 use super::log2::power_of_two_below;
+use super::rows::largest_magnitudes;
 
 /// The scales of one side of a call, shaped like it with extent 1 on the axes that share a scale.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,18 +92,48 @@ fn absmax(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Result<ArrayD<f32>> {
         let message = format!("quantizing over axis {axis} needs at least one element, but its size is 0");
         return Err(Error::new(ErrorKind::Value, message));
     }
-    let mut bound = match axes.first() {
-        Some(&axis) => x.fold_axis(Axis(axis), 0.0, |&most, &x| larger(most, x.abs())).insert_axis(Axis(axis)),
-        None => x.mapv(f32::abs),
-    };
-    for &axis in axes.iter().skip(1) {
-        bound = bound.fold_axis(Axis(axis), 0.0, |&most, &x| larger(most, x)).insert_axis(Axis(axis));
-    }
-    bound.mapv_inplace(|bound| if flush(bound) == 0.0 { 1.0 } else { bound });
-    Ok(bound)
+    Ok(largest_magnitudes(x, axes).mapv(|bits| {
+        let bound = f32::from_bits(bits);
+        if flush(bound) == 0.0 { 1.0 } else { bound }
+    }))
 }
 
-/// The larger of two magnitudes; NaN where one is.
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b || a.is_nan() { a } else { b }
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, IxDyn};
+
+    use super::*;
+
+    #[test]
+    fn magnitudes_are_found_over_any_axes_in_any_layout() {
+        let x = Array::from_shape_fn((2, 3, 4), |(i, j, k)| {
+            let sign = if (i + j + k) % 2 == 0 { 1.0 } else { -1.0 };
+            sign * ((7 * i + 5 * j + 3 * k) % 11) as f32
+        })
+        .into_dyn();
+        for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+            let x = x.view().permuted_axes(IxDyn(&order));
+            for axes in [&[][..], &[0], &[1], &[2], &[2, 0], &[0, 1], &[1, 2, 0]] {
+                let found = absmax(&x, axes).unwrap();
+                for (place, &x) in x.indexed_iter() {
+                    let place: Vec<usize> =
+                        (0..3).map(|axis| if axes.contains(&axis) { 0 } else { place[axis] }).collect();
+                    assert!(x.abs() <= found[IxDyn(&place)]);
+                }
+                let all: Vec<f32> = x.iter().map(|x| x.abs()).collect();
+                assert!(found.iter().all(|bound| *bound == 1.0 || all.contains(bound)), "{axes:?} {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_subnormals_and_nan() {
+        let x = ndarray::arr2(&[[0.0, -0.0], [1e-40, 0.0], [f32::NAN, 1.0], [f32::NEG_INFINITY, 2.0]]).into_dyn();
+        let found = absmax(&x.view(), &[1]).unwrap();
+        assert_eq!((found[[0, 0]], found[[1, 0]], found[[3, 0]]), (1.0, 1.0, f32::INFINITY));
+        assert!(found[[2, 0]].is_nan());
+        let empty = ArrayD::<f32>::zeros(IxDyn(&[3, 0]));
+        assert!(absmax(&empty.view(), &[1]).is_err());
+        assert_eq!(absmax(&empty.view(), &[0]).unwrap().shape(), [1, 0]);
+    }
 }

@@ -14,6 +14,7 @@ mod log2;
 mod overrides;
 mod presets;
 mod quantizer;
+mod rows;
 pub mod schema;
 mod settings;
 
@@ -29,3 +30,4 @@ pub use settings::StochasticRounding;
 pub(crate) use calibration::{ScaleKind, Scales};
 pub(crate) use format::Format;
 pub(crate) use quantizer::{Quantized, Values, quantize};
+pub(crate) use rows::update_scaled;

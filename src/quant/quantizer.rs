@@ -1,15 +1,17 @@
 //! From an array and its scales to integers.
 //!
 //! Scale, add noise, clip, round, and store: each step rounds once in the format of the reference.
+#![allow(clippy::inline_always, reason = "loops over these vectorize only where the format is known to be one")]
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn, Zip};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::error::Result;
 use crate::rng::Key;
 
-use super::calibration::{Scales, calibrate};
+use super::calibration::{ScaleKind, Scales, calibrate};
 use super::config::{Clip, IntNumerics, Rounding, Storage, TensorConfig, Zero};
-use super::format::Format;
+use super::format::{Format, round_to_integer};
+use super::rows::{map_scaled, update_scaled};
 
 /// A quantized array: integers, and what they are to be multiplied by.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,70 +50,87 @@ pub(crate) fn quantize(
         }
         _ => None,
     };
-    let step = Step::new(int, &scales, format);
+    let step = Step::new(int, scales.kind, format);
     let values = match int.storage {
-        Storage::Int8 => Values::Int8(map(x, &scales, noise.as_ref(), |x, scale, noise| {
-            // A float to integer cast saturates, truncates towards zero and makes NaN 0, as the reference's does.
-            step.apply(x, scale, noise) as i8
-        })),
-        Storage::Float => {
-            let values = map(x, &scales, noise.as_ref(), |x, scale, noise| step.apply(x, scale, noise));
-            Values::Float(values, step.format)
-        }
+        // A float to integer cast saturates, truncates towards zero and makes NaN 0, as the reference's does.
+        Storage::Int8 => Values::Int8(step.run(x, &scales, noise.as_ref(), |value| value as i8)),
+        Storage::Float => Values::Float(step.run(x, &scales, noise.as_ref(), |value| value), step.format),
     };
     Ok(Quantized { values, scales, noise })
 }
 
 /// What happens to each element, with everything that is the same for all of them.
-struct Step<'a> {
-    int: IntNumerics,
-    scales: &'a Scales,
+#[derive(Clone, Copy)]
+struct Step {
+    kind: ScaleKind,
     /// The operands' format.
     operand: Format,
     /// The format of the scaled values.
     format: Format,
+    /// What values are clipped to; infinite where they are not.
     limit: f32,
+    target: Target,
 }
 
-impl<'a> Step<'a> {
-    fn new(int: IntNumerics, scales: &'a Scales, operand: Format) -> Self {
-        let format = scales.kind.product(operand);
-        Self { int, scales, operand, format, limit: format.round(int.clip_limit()) }
+/// What scaled values are rounded to.
+#[derive(Clone, Copy)]
+enum Target {
+    Nothing,
+    Integer,
+    HalfInteger,
+}
+
+impl Step {
+    fn new(int: IntNumerics, kind: ScaleKind, operand: Format) -> Self {
+        let format = kind.product(operand);
+        let limit = match int.clip {
+            Clip::ToRange => format.round(int.clip_limit()),
+            Clip::Unclipped => f32::INFINITY,
+        };
+        let target = match (int.rounding, int.zero) {
+            (Rounding::Unrounded, _) => Target::Nothing,
+            (Rounding::Nearest, Zero::Preserved) => Target::Integer,
+            (Rounding::Nearest, Zero::Halfway) => Target::HalfInteger,
+        };
+        Self { kind, operand, format, limit, target }
     }
 
-    fn apply(&self, x: f32, scale: f32, noise: Option<f32>) -> f32 {
-        let scaled = self.format.mul(x, self.scales.kind.factor(scale, self.operand));
-        let noisy = noise.map_or(scaled, |noise| self.format.add(scaled, noise));
-        let clipped = match self.int.clip {
-            // Comparisons, so that NaN stays NaN.
-            Clip::ToRange if noisy > self.limit => self.limit,
-            Clip::ToRange if noisy < -self.limit => -self.limit,
-            Clip::ToRange | Clip::Unclipped => noisy,
-        };
-        match (self.int.rounding, self.int.zero) {
-            (Rounding::Unrounded, _) => clipped,
-            (Rounding::Nearest, Zero::Preserved) => clipped.round_ties_even(),
-            (Rounding::Nearest, Zero::Halfway) => self.format.add(clipped.floor(), 0.5),
+    fn run<T: Clone + Default>(
+        self,
+        x: &ArrayViewD<'_, f32>,
+        scales: &Scales,
+        noise: Option<&ArrayD<f32>>,
+        store: impl Fn(f32) -> T + Copy,
+    ) -> ArrayD<T> {
+        match (noise, self.operand, self.target) {
+            (None, Format::F32, Target::Integer) => {
+                // The usual case, with all that can be known when this is compiled.
+                let usual = Self { operand: Format::F32, format: Format::F32, target: Target::Integer, ..self };
+                map_scaled(x, &scales.scale, move |x, scale| store(usual.finish(usual.scale(x, scale))))
+            }
+            (None, ..) => map_scaled(x, &scales.scale, move |x, scale| store(self.finish(self.scale(x, scale)))),
+            (Some(noise), ..) => {
+                let mut scaled = map_scaled(x, &scales.scale, move |x, scale| self.scale(x, scale));
+                update_scaled(&mut scaled, noise, move |scaled, noise| self.format.add(scaled, noise));
+                scaled.mapv(|noisy| store(self.finish(noisy)))
+            }
         }
     }
-}
 
-/// Maps every element with its scale and its noise; the result is in row-major order.
-fn map<T: Default + Clone>(
-    x: &ArrayViewD<'_, f32>,
-    scales: &Scales,
-    noise: Option<&ArrayD<f32>>,
-    f: impl Fn(f32, f32, Option<f32>) -> T,
-) -> ArrayD<T> {
-    let mut out = ArrayD::from_elem(IxDyn(x.shape()), T::default());
-    let Some(scale) = scales.scale.broadcast(x.raw_dim()) else { return out };
-    match noise {
-        None => Zip::from(&mut out).and(x).and(&scale).for_each(|out, &x, &scale| *out = f(x, scale, None)),
-        Some(noise) => Zip::from(&mut out)
-            .and(x)
-            .and(&scale)
-            .and(noise)
-            .for_each(|out, &x, &scale, &noise| *out = f(x, scale, Some(noise))),
+    #[inline(always)]
+    fn scale(self, x: f32, scale: f32) -> f32 {
+        self.format.mul(x, self.kind.factor(scale, self.operand))
     }
-    out
+
+    /// Clips and rounds. Comparisons leave NaN as it is.
+    #[inline(always)]
+    fn finish(self, value: f32) -> f32 {
+        let value = if value > self.limit { self.limit } else { value };
+        let value = if value < -self.limit { -self.limit } else { value };
+        match self.target {
+            Target::Nothing => value,
+            Target::Integer => round_to_integer(value),
+            Target::HalfInteger => self.format.add(value.floor(), 0.5),
+        }
+    }
 }

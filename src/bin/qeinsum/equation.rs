@@ -41,7 +41,7 @@ impl EquationArg {
         };
         let text = text(equation)?;
         if is_flag(text) {
-            return Err(Failure::Request(format!("unexpected argument `{}`; see `--help`", printable_text(text, 60))));
+            return Err(unexpected_flag(text));
         }
         parse(text, self.syntax())
     }
@@ -73,8 +73,13 @@ fn text(argument: &OsStr) -> Result<&str, Failure> {
     })
 }
 
+/// A flag that no command has.
+pub(crate) fn unexpected_flag(flag: &str) -> Failure {
+    Failure::Request(format!("unexpected argument `{}`; see `--help`", printable_text(flag, 60)))
+}
+
 /// Whether this reads as a flag, `-x` or `--long[=value]`. No equation does: its only `-` is that of `->`.
-fn is_flag(text: &str) -> bool {
+pub(crate) fn is_flag(text: &str) -> bool {
     let long = |name: &str| {
         let name = name.split('=').next().unwrap_or_default();
         name.starts_with(|c: char| c.is_ascii_alphabetic())

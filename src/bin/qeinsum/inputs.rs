@@ -33,12 +33,12 @@ pub(crate) enum Nonfinite {
 impl Inputs {
     /// Reads the headers.
     pub(crate) fn open(arguments: &[OsString]) -> Result<Self, Failure> {
+        if arguments.iter().filter(|argument| *argument == "-").nth(1).is_some() {
+            return Err(Failure::Request("`-` is standard input, which can be one operand only".to_owned()));
+        }
         let mut inputs: Vec<Input> = Vec::with_capacity(arguments.len());
         for argument in arguments {
             let source = Source::parse(argument)?;
-            if source == Source::Stdin && inputs.iter().any(|input| input.source == Source::Stdin) {
-                return Err(Failure::Request("`-` is standard input, which can be one operand only".to_owned()));
-            }
             let opened = source.open()?;
             let header = opened.header().clone();
             let stream = (source == Source::Stdin).then_some(opened);

@@ -25,7 +25,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag::register_conditional_shutdown;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
             Command::Plan(plan) => plan.run(),
             Command::Run(run) => run.run(),
         },
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
         Err(error) if error.use_stderr() => Err(Failure::usage(&error)),
         Err(help) => destination::print(&help.render().to_string()),
     };
@@ -78,4 +80,18 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Names the flag that no command has. An equation may begin with a hyphen, so that such a flag is taken for one, and
+/// the true equation is what clap then finds to be too much.
+fn unexpected(error: &clap::Error) -> Failure {
+    let command = Cli::command();
+    let known = |flag: &str| {
+        let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        arguments.filter_map(clap::Arg::get_long).chain(["help", "version", "h", "V"]).any(|long| long == name)
+    };
+    let arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    let mut flags = arguments.filter_map(|argument| argument.into_string().ok()).filter(|text| equation::is_flag(text));
+    flags.find(|flag| !known(flag)).map_or_else(|| Failure::usage(error), |flag| equation::unexpected_flag(&flag))
 }

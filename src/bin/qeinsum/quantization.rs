@@ -34,8 +34,8 @@ impl QuantArgs {
     /// The configuration, for any equation.
     pub(crate) fn parsed(&self) -> Result<Option<QuantConfig>, Failure> {
         if let Some(bits) = self.bits {
-            let config = DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build()?;
-            return Ok(Some(config.into()));
+            let config = DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build();
+            return config.map(|config| Some(config.into())).map_err(|error| Failure::from(error).within("--bits"));
         }
         let Some(file) = &self.config else { return Ok(None) };
         let text = text_file::read(file)?;

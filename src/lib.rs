@@ -91,7 +91,7 @@ pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, SideRecord, Sums, interpret};
+pub use exec::{CallRecord, Factor, QuantizationError, SideRecord, Sums, interpret};
 pub use graph::ContractionGraph;
 pub use kernel::Element;
 pub use lower::{
@@ -103,4 +103,4 @@ pub use qeinsum::{Compiled, QEinsum};
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;
 pub use sizes::{Shape, Sizes};
-pub use span::Span;
+pub use span::{Span, printable_text};

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, CallRecord};
+use crate::exec::{self, CallRecord, QuantizationError};
 use crate::graph::ContractionGraph;
 use crate::kernel::Element;
 use crate::lower::{Plan, SymbolicPlan, lower};
@@ -169,11 +169,31 @@ impl QEinsum {
 
     /// The plan for labels of these sizes, a size for every label by its name.
     pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
+        let (equation, sizes) = self.bind_by_sizes(sizes)?;
+        make_plan(&equation, &sizes, &self.planning, self.planning.dtype.unwrap_or(Dtype::F32))
+    }
+
+    /// The equation for operands of these shapes, and what its labels measure there: where every later stage starts.
+    ///
+    /// An error points at the place in the equation that a shape does not fit.
+    ///
+    /// ```
+    /// let (equation, sizes) = qeinsum::QEinsum::new("...i,i")?.bind(&[&[7, 3], &[3]])?;
+    /// assert_eq!(equation.to_string(), "ai,i->a");
+    /// assert_eq!(sizes.shape_of(equation.output()).as_slice(), [7]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn bind(&self, shapes: &[&[usize]]) -> Result<(Equation, Sizes)> {
+        parse::bind(&self.ast, shapes)
+    }
+
+    /// The same for labels of these sizes, a size for every label by its name; a `...` covers no axis.
+    pub fn bind_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<(Equation, Sizes)> {
         let ranks: Vec<usize> = self.ast.operands().iter().map(|term| term.labels().count()).collect();
         let equation = parse::resolve(&self.ast, &ranks)?;
         let sizes = Sizes::by_name(&equation, sizes)
             .map_err(|error| error.at(self.ast.text(), |place| self.ast.locate(place, &ranks)))?;
-        make_plan(&equation, &sizes, &self.planning, self.planning.dtype.unwrap_or(Dtype::F32))
+        Ok((equation, sizes))
     }
 
     /// A handle for operands of these shapes: planned once, run often.
@@ -243,10 +263,6 @@ impl QEinsum {
         run_plan(&plan, self.config.as_deref(), operands, key, observe)
     }
 
-    fn bind(&self, shapes: &[&[usize]]) -> Result<(Equation, Sizes)> {
-        parse::bind(&self.ast, shapes)
-    }
-
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {
         let key: PlanKey = (dtype, shapes.iter().map(|&shape| shape.into()).collect());
         if let Some(plan) = self.cache.get(&key) {
@@ -293,8 +309,21 @@ impl Compiled {
 }
 
 impl Plan {
-    /// Plans an equation whose labels are names, such as a network from a file; every label needs a size.
-    pub(crate) fn for_equation(
+    /// Plans an equation that was bound to sizes, by [`QEinsum::bind`] or from names such as those of a tensor network.
+    ///
+    /// With a `path` none is searched; an error where it has another number of operands. Memory is counted in
+    /// elements of `dtype`.
+    ///
+    /// ```
+    /// use qeinsum::path::SearchOptions;
+    /// use qeinsum::{Dtype, Equation, Plan, Sizes, Syntax};
+    /// let equation = Equation::new(Syntax::Named, &[vec!["left", "bond 1"], vec!["bond 1", "right"]], &["left", "right"])?;
+    /// let sizes = Sizes::new(&equation, &[[2, 3], [3, 4]])?;
+    /// let plan = Plan::for_equation(&equation, &sizes, &SearchOptions::new(), None, Dtype::F32)?;
+    /// assert_eq!(plan.multiplications().to_string(), "24");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn for_equation(
         equation: &Equation,
         sizes: &Sizes,
         options: &SearchOptions,
@@ -316,6 +345,33 @@ impl Plan {
     /// ```
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
         run_plan(self, None, operands.into_views(), None, |_, _| {})
+    }
+
+    /// Runs the plan quantized and shows `observe` each call's number and how far quantization took its result from
+    /// the unquantized product of the same operands.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let (a, b) = (array![[1.0_f32, 0.3], [0.7, -2.0]], array![[0.1_f32, 1.0], [0.5, -0.25]]);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 2], &[2, 2]])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// let mut worst = 0.0;
+    /// plan.run_measured((&a, &b), &config, None, |_, error| worst = error.largest())?;
+    /// assert!(worst > 0.0 && worst < 0.05);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_measured<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: &QuantConfig,
+        key: Option<Key>,
+        observe: impl FnMut(usize, QuantizationError),
+    ) -> Result<ArrayD<T>> {
+        let mut ignore = |_: usize, _: CallRecord| {};
+        let quantized = exec::QuantizedCalls::new::<T>(self, config, key, &mut ignore)?;
+        let mut calls = exec::MeasuredCalls::new(quantized, observe);
+        exec::run(self, operands.into_views(), &mut calls)
     }
 
     /// Runs the plan quantized, with a key where the configuration adds noise, and shows `observe` each call.

@@ -118,7 +118,20 @@ impl Sizes {
         Ok(sizes)
     }
 
-    /// Binds one size per label name. Every label needs one, and every name must be a label.
+    /// One size per label, by its name: every label needs one, and every name must be a label.
+    ///
+    /// ```
+    /// use qeinsum::{Equation, Sizes, Syntax};
+    /// let equation = Equation::new(Syntax::Compact, &[vec!["i", "j"], vec!["j"]], &["i"])?;
+    /// let sizes = Sizes::from_names(&equation, &[("i".to_owned(), 2), ("j".to_owned(), 3)].into())?;
+    /// assert_eq!(sizes.shapes()[0].as_slice(), [2, 3]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn from_names(equation: &Equation, sizes: &BTreeMap<String, usize>) -> crate::Result<Self> {
+        Ok(Self::by_name(equation, sizes)?)
+    }
+
+    /// The same, with the places that an error speaks of.
     pub(crate) fn by_name(equation: &Equation, sizes: &BTreeMap<String, usize>) -> Result<Self, SizeError> {
         for name in sizes.keys() {
             if equation.label(name).is_none() {

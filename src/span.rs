@@ -70,8 +70,16 @@ pub(crate) fn printable(c: char) -> String {
     }
 }
 
-/// `text` in the printable form of each of its characters, cut after `limit` columns.
-pub(crate) fn printable_text(text: &str, limit: usize) -> String {
+/// `text` as it may be shown on any terminal, cut after `limit` columns.
+///
+/// Characters that a terminal would not show as themselves (controls, bidi marks, zero-width characters) are escaped.
+///
+/// ```
+/// use qeinsum::printable_text;
+/// assert_eq!(printable_text("a\u{1b}[31mb", 40), "a\\u{1b}[31mb");
+/// assert_eq!(printable_text("abcdef", 4), "abcd…");
+/// ```
+pub fn printable_text(text: &str, limit: usize) -> String {
     let mut out = String::new();
     let mut width = 0;
     for c in text.chars() {

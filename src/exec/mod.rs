@@ -5,6 +5,7 @@
 //! interpreter, which knows nothing else.
 
 mod call;
+mod measure;
 mod naive;
 mod quantized;
 mod rescale;
@@ -12,7 +13,9 @@ mod run;
 mod value;
 
 pub use call::{CallRecord, Factor, SideRecord, Sums};
+pub use measure::QuantizationError;
 pub use naive::interpret;
 
+pub(crate) use measure::MeasuredCalls;
 pub(crate) use quantized::{QuantizedCalls, check_call, run_call};
 pub(crate) use run::{Unquantized, run};

@@ -56,8 +56,8 @@ impl ContractionGraph {
     }
 }
 
-/// A quoted string of the language. Its only escapes that matter are those of the quote and the backslash.
-fn quoted(text: &str) -> String {
+/// A quoted string of Graphviz's language. Its only escapes that matter are those of the quote and the backslash.
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -8,6 +8,7 @@ mod dot;
 mod summary;
 
 pub use contraction::{ContractionGraph, FreeReduction};
+pub(crate) use dot::quoted;
 pub use summary::{ComponentSummary, GraphSummary, LabelSummary, ReductionSummary};
 
 #[cfg(test)]

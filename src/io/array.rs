@@ -138,6 +138,18 @@ macro_rules! from_array {
                 Self::$variant(array)
             }
         }
+
+        /// The array itself where it has this element type; else it comes back as it was.
+        impl TryFrom<AnyArray> for ArrayD<$element> {
+            type Error = AnyArray;
+
+            fn try_from(array: AnyArray) -> Result<Self, AnyArray> {
+                match array {
+                    AnyArray::$variant(array) => Ok(array),
+                    other => Err(other),
+                }
+            }
+        }
     )*};
 }
 from_array!(f32 => F32, f64 => F64, f16 => F16, bf16 => Bf16);

@@ -72,7 +72,7 @@ pub(super) fn write_totals<W: Write>(f: &mut W, plan: &Plan, cost: &str) -> fmt:
 }
 
 /// `[b,i,j]`; an axis that measures 1 where its label measures more reads `b:1`.
-fn binder(plan: &Plan, value: &Value) -> String {
+pub(super) fn binder(plan: &Plan, value: &Value) -> String {
     let axis = |(label, &extent): (&Label, &usize)| {
         let name = plan.equation.joined(&[*label], "");
         if extent == plan.sizes.extent(*label) { name } else { format!("{name}:{extent}") }

@@ -5,6 +5,7 @@
 
 mod dims;
 mod display;
+mod dot;
 #[expect(clippy::module_inception, reason = "the pass is called what its room is called")]
 mod lower;
 mod orient;

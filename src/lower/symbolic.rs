@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::ser::{self, Serialize, Serializer};
+use serde_json::Value as Json;
+
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::Result;
@@ -65,6 +68,23 @@ impl SymbolicPlan {
         self.0.path()
     }
 
+    /// The plan as JSON: what a bound plan has, but for sizes and all that depends on them; its multiplications are the
+    /// polynomial.
+    ///
+    /// ```
+    /// let text = qeinsum::QEinsum::new("ij,jk->ik")?.symbolic()?.to_json();
+    /// assert!(text.contains(r#""multiplications": "i·j·k""#) && !text.contains("sizes"));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The steps as a graph in Graphviz's language; see [`Plan::to_dot`].
+    pub fn to_dot(&self) -> String {
+        self.0.to_dot()
+    }
+
     /// The number of scalar multiplications as a polynomial: `i·j·k + i·k·l`.
     pub fn polynomial(&self) -> String {
         let mut terms: BTreeMap<Vec<Label>, usize> = BTreeMap::new();
@@ -90,6 +110,29 @@ impl SymbolicPlan {
         };
         let terms: Vec<String> = terms.iter().map(term).collect();
         if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") }
+    }
+}
+
+/// What [`to_json`](SymbolicPlan::to_json) writes.
+impl Serialize for SymbolicPlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut document = serde_json::to_value(&self.0).map_err(ser::Error::custom)?;
+        let mut remove = |pointer: &str, keys: &[&str]| {
+            let parts = match document.pointer_mut(pointer) {
+                Some(Json::Array(parts)) => parts.as_mut_slice(),
+                Some(part) => std::slice::from_mut(part),
+                None => &mut [],
+            };
+            for part in parts.iter_mut().filter_map(Json::as_object_mut) {
+                part.retain(|key, _| !keys.contains(&key.as_str()));
+            }
+        };
+        remove("", &["sizes", "shapes", "dtype", "objective", "optimal", "certificate", "slices"]);
+        remove("/values", &["shape", "dtype"]);
+        remove("/steps", &["multiplications", "elements"]);
+        document["symbolic"] = true.into();
+        document["cost"] = serde_json::json!({ "multiplications": self.polynomial() });
+        document.serialize(serializer)
     }
 }
 

@@ -124,7 +124,7 @@ impl Cost {
 
 /// The natural logarithm of a number in [1, 10] by the series of the inverse hyperbolic tangent, with IEEE
 /// operations only: a platform's `ln` differs between platforms.
-fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     let mut halvings = 0.0;
     let mut x = x;
     while x > std::f64::consts::SQRT_2 {

@@ -28,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use certificate::Certificate;
 pub use cost::Cost;
+pub(crate) use cost::ln;
 pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
 pub use search::{Found, Optimizer, SearchOptions, given, search};

@@ -1,0 +1,99 @@
+//! `qeinsum run --batch`: many cases in one process, none of which stops the others.
+//!
+//! A line's fields are kept as they were written until they are needed, so that an answer carries the line's `id`
+//! whatever the id is and whatever else is wrong with the line.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead as _, BufReader};
+
+use qeinsum::{Syntax, printable_text};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::case::Case;
+use crate::destination::print;
+use crate::equation;
+use crate::failure::Failure;
+use crate::memory::Work;
+use crate::settings::{Settings, SettingsArgs};
+use crate::text_file;
+
+/// A line's fields, each as it was written.
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// What is printed for a line.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: Option<&'a RawValue>,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Runs the cases of a file; fails only where the file cannot be read or answers cannot be written.
+pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure> {
+    let settings = arguments.read()?;
+    let name = text_file::shown(file);
+    let mut lines = BufReader::new(text_file::open(file)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(|error| Failure::of_file(&name, "read", &error))? == 0 {
+            return Ok(());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        // What is not UTF-8 is refused below, but not without an answer that tells which line it was.
+        let fields: serde_json::Result<Fields> = serde_json::from_str(&String::from_utf8_lossy(&line));
+        let id = fields.as_ref().ok().and_then(|fields| fields.get("id")).map(Box::as_ref);
+        let done = utf8(&line).and_then(|()| match &fields {
+            Ok(fields) => case(fields, &settings),
+            Err(error) => Err(wrong("the line is no JSON object", error)),
+        });
+        let (code, error) = match done {
+            Ok(()) => (None, None),
+            Err(failure) => (Some(failure.code()), Some(failure.diagnostic())),
+        };
+        let answer = Answer { id, ok: code.is_none(), code, error };
+        let text = serde_json::to_string(&answer)
+            .map_err(|error| Failure::Machine(format!("the answer is no JSON: {error}")))?;
+        print(&(text + "\n"))?;
+    }
+}
+
+fn utf8(line: &[u8]) -> Result<(), Failure> {
+    str::from_utf8(line).map(drop).map_err(|error| {
+        let at = error.valid_up_to();
+        Failure::Request(format!("the line is not UTF-8: byte \\x{:02x} at position {at}", line[at]))
+    })
+}
+
+fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
+    let text: String = field(fields, "eq")?;
+    let named = if fields.contains_key("named") { field(fields, "named")? } else { false };
+    let inputs: Vec<OsString> = field::<Vec<String>>(fields, "inputs")?.into_iter().map(OsString::from).collect();
+    let out = OsString::from(field::<String>(fields, "out")?);
+    if out == "-" {
+        let message = "`-` as `out` would mix with the answers: name a file";
+        return Err(Failure::Request(message.to_owned()));
+    }
+    let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
+    let work = if settings.config.is_some() { Work::Quantized } else { Work::Float };
+    Case { equation, inputs: &inputs, out: &out, work }.run(settings).map(drop)
+}
+
+fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<T, Failure> {
+    let Some(value) = fields.get(name) else {
+        return Err(Failure::Request(format!("the line has no `{name}`")));
+    };
+    serde_json::from_str(value.get()).map_err(|error| wrong(&format!("`{name}` is not what it should be"), &error))
+}
+
+fn wrong(what: &str, error: &serde_json::Error) -> Failure {
+    Failure::Request(format!("{what}: {}", printable_text(&error.to_string(), 200)))
+}

@@ -1,0 +1,115 @@
+//! `qeinsum path`: the order of contraction alone, before it is lowered.
+
+use clap::{Args, ValueEnum};
+use qeinsum::ContractionGraph;
+use qeinsum::path::{Certificate, Found, Objective, PathCost, given, search};
+use serde::Serialize;
+
+use crate::destination::Destination;
+use crate::failure::Failure;
+use crate::problem::{Problem, ProblemArgs};
+use crate::progress::Progress;
+use crate::search::SearchArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64
+  qeinsum path ab,bc,cd,de->ae
+  qeinsum path --network network.json --optimize greedy --format json";
+
+/// Print the best contraction path, its exact cost, and how good it is known to be
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Path {
+    #[command(flatten)]
+    problem: ProblemArgs,
+
+    #[command(flatten)]
+    search: SearchArgs,
+
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    destination: Destination,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The result as data.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    equation: String,
+    path: Vec<Vec<usize>>,
+    ssa_path: Vec<Vec<usize>>,
+    cost: &'a PathCost,
+    objective: Objective,
+    optimal: bool,
+    certificate: &'a Certificate,
+}
+
+impl Path {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let progress = Progress::start("searching a path");
+        let text = match self.problem.read()? {
+            Problem::Bound(bound) => {
+                let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
+                let found = match self.search.path() {
+                    Some(path) => given(&graph, path.clone())?,
+                    None => search(&graph, &self.search.options()),
+                };
+                match self.format {
+                    Format::Text => text(&found),
+                    Format::Json => super::json(&document(&found, &graph, bound.name.as_deref()))?,
+                }
+            }
+            Problem::Symbolic(qe) => {
+                let plan = self.search.apply(qe).symbolic()?;
+                match self.format {
+                    Format::Text => format!("path {}\nmultiplications {}\n", plan.path(), plan.polynomial()),
+                    Format::Json => super::json(&serde_json::json!({
+                        "path": positions(plan.path().steps()),
+                        "ssa_path": positions(&plan.path().ssa()),
+                        "cost": { "multiplications": plan.polynomial() },
+                    }))?,
+                }
+            }
+        };
+        drop(progress);
+        self.destination.write(&text)
+    }
+}
+
+fn text(found: &Found) -> String {
+    let PathCost { multiplications, write, largest, .. } = &found.cost;
+    format!(
+        "path {}\nmultiplications {multiplications}\nlargest result {largest}\nall results {write}\n{}: {}\n",
+        found.path, found.objective, found.certificate
+    )
+}
+
+fn document<'a>(found: &'a Found, graph: &ContractionGraph, name: Option<&'a str>) -> Document<'a> {
+    Document {
+        name,
+        equation: graph.equation().to_string(),
+        path: positions(found.path.steps()),
+        ssa_path: positions(&found.path.ssa()),
+        cost: &found.cost,
+        objective: found.objective,
+        optimal: found.certificate.is_optimal(),
+        certificate: &found.certificate,
+    }
+}
+
+/// Steps as JSON has them; the path of one operand is `[[0]]`, as plans have it.
+fn positions(steps: &[[usize; 2]]) -> Vec<Vec<usize>> {
+    if steps.is_empty() { vec![vec![0]] } else { steps.iter().map(|pair| pair.to_vec()).collect() }
+}

@@ -1,0 +1,159 @@
+//! `qeinsum plan`: the lowered program, without running it.
+
+use std::ffi::OsString;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
+use serde::Serialize;
+
+use crate::destination::Destination;
+use crate::dtype::DtypeArg;
+use crate::failure::{Failure, complain};
+use crate::problem::{Bound, Problem, ProblemArgs};
+use crate::progress::Progress;
+use crate::quantization::QuantArgs;
+use crate::saved;
+use crate::search::SearchArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8
+  qeinsum plan bij,bjk->bik --sizes b=16,i=64,j=32,k=8 --bits 8 --explain
+  qeinsum plan bij,bjk->bik
+  qeinsum plan --network network.json --format json --out plan.json
+  qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt";
+
+/// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    problem: ProblemArgs,
+
+    #[command(flatten)]
+    search: SearchArgs,
+
+    /// The element type that memory is counted in
+    #[arg(long, value_enum, default_value_t)]
+    dtype: DtypeArg,
+
+    #[command(flatten)]
+    quantization: QuantArgs,
+
+    /// Say under each step what it does to the values, quantization included
+    #[arg(long)]
+    explain: bool,
+
+    /// Fail with the difference where the order is not that of this saved plan, text or JSON
+    #[arg(long, value_name = "FILE")]
+    check: Option<OsString>,
+
+    /// Say how long the search took: `search_seconds` in JSON, else on standard error
+    #[arg(long)]
+    timing: bool,
+
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    destination: Destination,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+    Dot,
+}
+
+/// A plan with what only the command knows of it.
+#[derive(Serialize)]
+struct Document<'a, P> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(flatten)]
+    plan: &'a P,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_seconds: Option<f64>,
+}
+
+impl Plan {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        if self.explain && self.format != Format::Text {
+            return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
+        }
+        let text = match self.problem.read()? {
+            Problem::Bound(bound) => self.bound(&bound)?,
+            Problem::Symbolic(qe) => self.symbolic(qe)?,
+        };
+        self.destination.write(&text)
+    }
+
+    fn bound(&self, bound: &Bound) -> Result<String, Failure> {
+        let config = self.quantization.read(bound.equation.operands().len())?;
+        let progress = Progress::start("searching a path");
+        let start = Instant::now();
+        let path = self.search.path().cloned();
+        let options = self.search.options();
+        let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())?;
+        let seconds = start.elapsed().as_secs_f64();
+        drop(progress);
+        if let Some(file) = &self.check {
+            saved::check(file, plan.path(), &plan.to_string())?;
+        }
+        self.tell_time(seconds);
+        Ok(match self.format {
+            Format::Text if self.explain => plan.explain(&config.unwrap_or_default()),
+            Format::Text => plan.to_string(),
+            Format::Dot => plan.to_dot(),
+            Format::Json => self.json(&plan, bound.name.as_deref(), config.as_ref(), seconds)?,
+        })
+    }
+
+    fn symbolic(&self, qe: QEinsum) -> Result<String, Failure> {
+        let config = self.quantization.read(qe.ast().operands().len())?;
+        if self.explain {
+            let message = "`--explain` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let progress = Progress::start("searching a path");
+        let start = Instant::now();
+        let plan: SymbolicPlan = self.search.apply(qe).symbolic()?;
+        let seconds = start.elapsed().as_secs_f64();
+        drop(progress);
+        if let Some(file) = &self.check {
+            saved::check(file, plan.path(), &plan.to_string())?;
+        }
+        self.tell_time(seconds);
+        Ok(match self.format {
+            Format::Text => plan.to_string(),
+            Format::Dot => plan.to_dot(),
+            Format::Json => self.json(&plan, None, config.as_ref(), seconds)?,
+        })
+    }
+
+    fn json<P: Serialize>(
+        &self,
+        plan: &P,
+        name: Option<&str>,
+        config: Option<&QuantConfig>,
+        seconds: f64,
+    ) -> Result<String, Failure> {
+        let config = match config {
+            Some(config) => serde_json::from_str(&config.to_json()?).ok(),
+            None => None,
+        };
+        super::json(&Document { name, plan, config, search_seconds: self.timing.then_some(seconds) })
+    }
+
+    fn tell_time(&self, seconds: f64) {
+        if self.timing && self.format != Format::Json {
+            complain(&format!("search {seconds:.6} s"));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Element types as flags name them.
+
+use clap::ValueEnum;
+use qeinsum::Dtype;
+
+/// An element type.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum DtypeArg {
+    #[default]
+    F32,
+    F64,
+    F16,
+    Bf16,
+}
+
+impl From<DtypeArg> for Dtype {
+    fn from(dtype: DtypeArg) -> Self {
+        match dtype {
+            DtypeArg::F32 => Self::F32,
+            DtypeArg::F64 => Self::F64,
+            DtypeArg::F16 => Self::F16,
+            DtypeArg::Bf16 => Self::Bf16,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Why a command did not do what was asked: the diagnostic and the exit code.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use qeinsum::{Error, ErrorKind, parse::Note, printable_text};
+
+/// Lines of a diagnostic: what a terminal shows at once.
+const MOST_LINES: usize = 24;
+/// Columns of one of them.
+const MOST_COLUMNS: usize = 400;
+
+/// A command that failed. The texts are diagnostics without `error: `.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// What was asked is wrong.
+    Request(String),
+    /// The machine failed.
+    Machine(String),
+    /// Nobody reads standard output any more, as in `qeinsum plan … | head`: nothing to tell anybody.
+    Closed,
+}
+
+impl Failure {
+    /// Arguments that are not those of a command.
+    pub(crate) fn usage(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let lines: Vec<String> = text.lines().map(|line| printable_text(line, MOST_COLUMNS)).collect();
+        Self::Request(lines.join("\n").trim_start_matches("error: ").trim_end().to_owned())
+    }
+
+    /// What reading or writing `name` met.
+    pub(crate) fn of_file(name: &str, doing: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Request(format!("`{name}`: no such file")),
+            _ => Self::Machine(format!("`{name}`: cannot {doing}: {error}")),
+        }
+    }
+
+    /// The same failure with the file that it was found in.
+    pub(crate) fn within(self, name: &str) -> Self {
+        match self {
+            Self::Request(text) => Self::Request(format!("`{name}`: {text}")),
+            Self::Machine(text) => Self::Machine(format!("`{name}`: {text}")),
+            Self::Closed => Self::Closed,
+        }
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Request(_) => 2,
+            Self::Machine(_) => 1,
+            Self::Closed => 0,
+        }
+    }
+
+    /// The text for standard error, without its last line break; empty where there is nothing to say.
+    pub(crate) fn diagnostic(&self) -> String {
+        match self {
+            Self::Request(text) | Self::Machine(text) => {
+                let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
+                format!("error: {}", lines.join("\n"))
+            }
+            Self::Closed => String::new(),
+        }
+    }
+
+    /// Prints the diagnostic and gives the code to exit with.
+    pub(crate) fn report(&self) -> ExitCode {
+        let diagnostic = self.diagnostic();
+        if !diagnostic.is_empty() {
+            complain(&diagnostic);
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Machine => Self::Machine(error.to_string()),
+            _ => Self::Request(error.to_string()),
+        }
+    }
+}
+
+/// Prints what is allowed but may surprise.
+pub(crate) fn note(notes: &[Note]) {
+    for note in notes {
+        complain(&format!("note: {note}"));
+    }
+}
+
+/// Writes to standard error. That this fails cannot be told to anybody.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

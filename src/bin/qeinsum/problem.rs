@@ -1,0 +1,70 @@
+//! What a command is about: an equation with sizes, an equation without, or a network.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use qeinsum::{Equation, QEinsum, Sizes};
+
+use crate::equation::EquationArg;
+use crate::failure::{self, Failure};
+use crate::network;
+use crate::sizes::{Given, SizeArgs};
+
+/// The arguments that name it.
+#[derive(Args)]
+pub(crate) struct ProblemArgs {
+    #[command(flatten)]
+    equation: EquationArg,
+
+    #[command(flatten)]
+    sizes: SizeArgs,
+
+    /// A tensor network in place of EQ: JSON with `inputs`, `output` and `sizes`
+    #[arg(long, value_name = "FILE")]
+    network: Option<OsString>,
+}
+
+/// The problem itself.
+pub(crate) enum Problem {
+    /// With sizes.
+    Bound(Bound),
+    /// Without.
+    Symbolic(QEinsum),
+}
+
+/// An equation and what its labels measure.
+pub(crate) struct Bound {
+    /// What a network's file calls it.
+    pub(crate) name: Option<String>,
+    /// The equation.
+    pub(crate) equation: Equation,
+    /// Its sizes.
+    pub(crate) sizes: Sizes,
+}
+
+impl ProblemArgs {
+    /// Parses and binds; notes go to standard error.
+    pub(crate) fn read(&self) -> Result<Problem, Failure> {
+        if let Some(file) = &self.network {
+            if self.equation.is_given() || self.sizes.is_given() {
+                let message = "`--network` has an equation and sizes of its own: give no other";
+                return Err(Failure::Request(message.to_owned()));
+            }
+            let network = network::read(file)?;
+            return Ok(Problem::Bound(Bound { name: network.name, equation: network.equation, sizes: network.sizes }));
+        }
+        let qe = self.equation.read()?;
+        let (equation, sizes) = match self.sizes.read()? {
+            Given::Shapes(shapes) => {
+                let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+                let bound = qe.bind(&shapes)?;
+                let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
+                failure::note(&qe.notes(&ranks)?);
+                bound
+            }
+            Given::Labels(sizes) => qe.bind_by_sizes(&sizes)?,
+            Given::Nothing => return Ok(Problem::Symbolic(qe)),
+        };
+        Ok(Problem::Bound(Bound { name: None, equation, sizes }))
+    }
+}

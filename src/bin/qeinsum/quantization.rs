@@ -1,0 +1,46 @@
+//! `--config` and `--bits`: how calls are quantized.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Args;
+use qeinsum::{DotGeneralConfig, QuantConfig};
+
+use crate::failure::Failure;
+use crate::text_file;
+
+/// A configuration, in one of the two ways to give it, or none.
+#[derive(Args)]
+pub(crate) struct QuantArgs {
+    /// Quantize as this TOML file says; JSON where its name ends in `.json`
+    #[arg(long, value_name = "FILE", conflicts_with = "bits")]
+    config: Option<OsString>,
+
+    /// Quantize to N bits, forward and for the gradient of the earlier operand
+    #[arg(long, value_name = "N")]
+    bits: Option<u8>,
+}
+
+impl QuantArgs {
+    /// The configuration for an equation of so many operands.
+    pub(crate) fn read(&self, operands: usize) -> Result<Option<QuantConfig>, Failure> {
+        let config = self.parsed()?;
+        if let Some(config) = &config {
+            config.check_fits(operands)?;
+        }
+        Ok(config)
+    }
+
+    /// The configuration, for any equation.
+    pub(crate) fn parsed(&self) -> Result<Option<QuantConfig>, Failure> {
+        if let Some(bits) = self.bits {
+            let config = DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build();
+            return config.map(|config| Some(config.into())).map_err(|error| Failure::from(error).within("--bits"));
+        }
+        let Some(file) = &self.config else { return Ok(None) };
+        let text = text_file::read(file)?;
+        let json = Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let config = if json { QuantConfig::from_json(&text) } else { QuantConfig::from_toml(&text) };
+        config.map(Some).map_err(|error| Failure::from(error).within(&text_file::shown(file)))
+    }
+}

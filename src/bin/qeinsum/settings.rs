@@ -1,0 +1,125 @@
+//! What all cases of `qeinsum run` have in common.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+use qeinsum::rng::Layout;
+use qeinsum::{Dtype, Equation, Key, Plan, QuantConfig, Sizes};
+
+use crate::dtype::DtypeArg;
+use crate::failure::Failure;
+use crate::inputs::Nonfinite;
+use crate::memory::{self, Bytes};
+use crate::quantization::QuantArgs;
+use crate::search::SearchArgs;
+use crate::text_file;
+
+/// The flags.
+#[derive(Args)]
+pub(crate) struct SettingsArgs {
+    #[command(flatten)]
+    search: SearchArgs,
+
+    /// Run this plan, saved by `qeinsum plan --format json`; it is verified, and has to be one of EQ
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["optimize", "minimize", "effort", "path"])]
+    plan: Option<OsString>,
+
+    #[command(flatten)]
+    quantization: QuantArgs,
+
+    /// Convert every input to this type; without it all have to be of one type
+    #[arg(long, value_enum, value_name = "DTYPE")]
+    cast: Option<DtypeArg>,
+
+    /// The seed of the noise that a configuration adds: the key is JAX's `PRNGKey(N)`
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// How random numbers are drawn from a key
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    rng: Rng,
+
+    /// Refuse to take more memory than this, such as 4GiB [default: 80 % of what there is, at most 64GiB]
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<Bytes>,
+
+    /// Quantize NaN and infinity too instead of refusing inputs that have them
+    #[arg(long)]
+    allow_nonfinite: bool,
+}
+
+/// How JAX draws random numbers.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Rng {
+    /// As JAX did by default before version 0.5
+    #[default]
+    Jax,
+    /// As JAX does by default since version 0.5
+    JaxPartitionable,
+}
+
+/// The flags with their files read.
+pub(crate) struct Settings<'a> {
+    search: &'a SearchArgs,
+    plan: Option<Plan>,
+    /// How calls are quantized, if they are.
+    pub(crate) config: Option<QuantConfig>,
+    /// What inputs are converted to.
+    pub(crate) cast: Option<Dtype>,
+    /// Where noise comes from.
+    pub(crate) key: Option<Key>,
+    /// The most bytes that a run may take.
+    pub(crate) limit: u64,
+    /// What becomes of inputs that are not finite.
+    pub(crate) nonfinite: Nonfinite,
+}
+
+impl SettingsArgs {
+    /// Reads the files.
+    pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
+        let plan = match &self.plan {
+            Some(file) => {
+                let text = text_file::read(file)?;
+                Some(Plan::from_json(&text).map_err(|error| Failure::from(error).within(&text_file::shown(file)))?)
+            }
+            None => None,
+        };
+        let layout = match self.rng {
+            Rng::Jax => Layout::Original,
+            Rng::JaxPartitionable => Layout::Partitionable,
+        };
+        let config = self.quantization.parsed()?;
+        let nonfinite = if config.is_none() || self.allow_nonfinite { Nonfinite::Allowed } else { Nonfinite::Refused };
+        Ok(Settings {
+            search: &self.search,
+            plan,
+            config,
+            cast: self.cast.map(Dtype::from),
+            key: self.seed.map(|seed| Key::new(seed).with_layout(layout)),
+            limit: self.max_memory.map_or_else(memory::default_limit, |bytes| bytes.0),
+            nonfinite,
+        })
+    }
+}
+
+impl Settings<'_> {
+    /// The plan of an equation: the one that was given, or one found for it.
+    pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
+        let Some(plan) = &self.plan else {
+            let path = self.search.path().cloned();
+            return Ok(Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)?);
+        };
+        if plan.equation() != equation {
+            let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());
+            return Err(Failure::Request(message));
+        }
+        let bound = plan.sizes().shapes().iter().zip(sizes.shapes()).enumerate();
+        for (operand, (planned, found)) in bound {
+            if planned != found {
+                let message = format!("operand {operand} has shape {found:?}, but the plan is bound to {planned:?}");
+                return Err(Failure::Request(message));
+            }
+        }
+        Ok(plan.clone())
+    }
+}

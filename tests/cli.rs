@@ -1,0 +1,15 @@
+//! The command line, as a process: its texts, its files, its exit codes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+#[path = "cli/batches.rs"]
+mod batches;
+#[path = "cli/harness.rs"]
+mod harness;
+#[path = "cli/plans.rs"]
+mod plans;
+#[path = "cli/refusals.rs"]
+mod refusals;
+#[path = "cli/runs.rs"]
+mod runs;
+mod snapshot;

@@ -1,0 +1,120 @@
+//! `parse`, `graph`, `path` and `plan`.
+
+use serde_json::json;
+
+use crate::harness::Folder;
+use crate::snapshot;
+
+const NETWORK: &str = r#"{"name": "ring", "inputs": [["bond 1", "x"], ["x", "é"], ["é", "bond 1"]], "output": [],
+    "sizes": {"bond 1": 2, "x": 3, "é": 4}}"#;
+
+#[test]
+fn every_stage_has_a_text() {
+    let folder = Folder::new("stages");
+    folder.write("network.json", NETWORK);
+    let stages = folder.session(&[
+        "parse ...ij,jk->...ik",
+        "parse ,ij",
+        "parse ij,jk --format json",
+        "graph iij,jk,x->k --sizes i=2,j=3,k=4,x=5",
+        "graph ij,jk --shapes 2x3,3x1 --format dot",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --minimize size --format json",
+        "path ab,bc,cd",
+        "path ab,bc,cd --format json",
+        "path --network network.json",
+    ]);
+    snapshot::assert("cli__stages", "the earlier stages on the command line", &stages);
+}
+
+#[test]
+fn a_plan_has_texts() {
+    let folder = Folder::new("plans");
+    folder.write("network.json", NETWORK);
+    let plans = folder.session(&[
+        "plan bij,bjk->bik --shapes 16x64x32,16x32x8",
+        "plan bij,bjk->bik --sizes b=16,i=64,j=32,k=8 --bits 8 --explain",
+        "plan bij,bjk->bik",
+        "plan , --shapes scalar,scalar --explain",
+        "plan ij,jk->ki --sizes i=0,j=3,k=4 --dtype bf16 --format json",
+        "plan ij,jk->ki --format json",
+        "plan iij,jk->ki --shapes 2x2x3,3x4 --format dot",
+        "plan ab,bc,cd --sizes a=2,b=3,c=4,d=5 --path (0,2),(0,1)",
+        "plan ab,bc,cd --sizes a=2,b=3,c=4,d=5 --optimize none",
+        "plan --network network.json --optimize greedy",
+        "plan i...->i --shapes 2x3",
+    ]);
+    snapshot::assert("cli__plans", "plans on the command line", &plans);
+}
+
+#[test]
+fn json_has_what_programs_read() {
+    let folder = Folder::new("json");
+    let plan = folder
+        .run(&["plan", "ab,bc,cd->ad", "--shapes", "2x3,3x4,4x5", "--format", "json", "--timing", "--bits", "4"])
+        .json();
+    for key in ["format", "planner", "equation", "sizes", "path", "ssa_path", "steps", "cost", "certificate", "slices"]
+    {
+        assert!(plan.get(key).is_some(), "{key}");
+    }
+    assert_eq!(plan["path"], json!([[0, 1], [0, 1]]));
+    assert_eq!(plan["cost"]["multiplications"], json!("64"));
+    assert_eq!(plan["optimal"], json!(true));
+    assert!(plan["search_seconds"].as_f64().unwrap() < 10.0);
+    assert!(plan["config"].is_object());
+    assert_eq!(plan["steps"][0]["op"], json!("dot_general"));
+    folder.write("network.json", NETWORK);
+    let network = folder.run(&["plan", "--network", "network.json", "--format", "json"]).json();
+    assert_eq!((&network["name"], &network["sizes"]["é"]), (&json!("ring"), &json!(4)));
+    assert!(network.get("search_seconds").is_none());
+}
+
+#[test]
+fn the_same_request_prints_the_same_bytes_and_files() {
+    let folder = Folder::new("bytes");
+    for format in ["text", "json", "dot"] {
+        let arguments = ["plan", "ab,bc,cd->ad", "--shapes", "2x3,3x4,4x5", "--format", format];
+        let printed = folder.run(&arguments).done().stdout.clone();
+        assert_eq!(folder.run(&arguments).stdout, printed);
+        let name = format!("plan.{format}");
+        assert!(folder.run(&[&arguments[..], &["--out", &name]].concat()).done().stdout.is_empty());
+        assert_eq!(folder.read(&name), printed);
+        assert_eq!(folder.run(&[&arguments[..], &["--out", "-"]].concat()).stdout, printed);
+    }
+    assert_eq!(folder.names(), ["plan.dot", "plan.json", "plan.text"]);
+    folder.run(&["plan", "ij", "--out", "none/plan.txt"]).refused(1, "`none/plan.txt`: cannot find its directory");
+}
+
+#[test]
+fn an_order_is_compared_with_a_saved_one() {
+    let folder = Folder::new("check");
+    let small = ["plan", "ab,bc,cd->ad", "--sizes", "a=2,b=3,c=4,d=5"];
+    let large = ["plan", "ab,bc,cd->ad", "--sizes", "a=20,b=3,c=40,d=1"];
+    folder.run(&[&small[..], &["--out", "saved.txt"]].concat()).done();
+    folder.run(&[&small[..], &["--out", "saved.json", "--format", "json"]].concat()).done();
+    folder.write("other.txt", "no plan\n");
+    for saved in ["saved.txt", "saved.json"] {
+        folder.run(&[&small[..], &["--check", saved]].concat()).done();
+        let differs = folder.run(&[&large[..], &["--check", saved]].concat());
+        differs.refused(2, "step 0 was (0,1) and is (1,2)\n- sizes a=2 b=3 c=4 d=5\n");
+        assert!(differs.stderr.contains("\n- path (0,1) (0,1)\n") && differs.stderr.contains("\n+ path (1,2) (0,1)\n"));
+    }
+    // Symbolic plans have an order too.
+    folder.run(&["plan", "ab,bc,cd->ad", "--check", "saved.json"]).done();
+    folder.run(&[&small[..], &["--check", "other.txt"]].concat()).refused(2, "`other.txt`: this is no plan");
+    folder.run(&[&small[..], &["--check", "none"]].concat()).refused(2, "`none`: no such file");
+}
+
+#[test]
+fn thousands_of_operands_are_planned_at_once() {
+    let folder = Folder::new("chain");
+    let length = 3400;
+    let inputs: Vec<[String; 2]> = (0..length).map(|i| [format!("x{i}"), format!("x{}", i + 1)]).collect();
+    let sizes: serde_json::Map<_, _> = (0..=length).map(|i| (format!("x{i}"), json!(2))).collect();
+    let network = json!({"inputs": inputs, "output": ["x0", format!("x{length}")], "sizes": sizes});
+    folder.write("chain.json", network.to_string());
+    let start = std::time::Instant::now();
+    let plan = folder.run(&["plan", "--network", "chain.json", "--optimize", "greedy", "--format", "json"]).json();
+    assert_eq!(plan["path"].as_array().unwrap().len(), length - 1);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}

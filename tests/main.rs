@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod ebnf;
+mod errors;
 mod fixture;
 mod grammar;
 mod manifest;
 mod paths;
 mod plans;
 mod properties;
+mod quantized;
 mod snapshot;

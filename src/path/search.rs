@@ -72,9 +72,9 @@ impl std::str::FromStr for Optimizer {
     }
 }
 
-/// Work that `auto` may do per unit of effort. Any 12 operands are proved within it; it takes up to about 0.3 s.
-const AUTO_WORK: u64 = 1 << 26;
-/// Work that `optimal` may do per unit of effort, which takes up to about half a minute and 2 GB.
+/// Work that `auto` may do per unit of effort: a tenth of a second or two. Any 12 operands are proved within it.
+const AUTO_WORK: u64 = 1 << 24;
+/// Work that `optimal` may do per unit of effort, which takes up to about a minute and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
 
 /// Up to this many operands all trees are looked at without looking at the connected ones first.

@@ -42,6 +42,7 @@ impl ScaleKind {
     }
 
     /// A scale of this kind as it enters a product with values in `format`.
+    #[inline]
     pub(crate) fn factor(self, scale: f32, format: Format) -> f32 {
         match (self, format) {
             (Self::Weak, Format::F16) => Format::F16.round(scale),

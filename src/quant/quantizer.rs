@@ -104,9 +104,11 @@ impl Step {
     ) -> ArrayD<T> {
         match (noise, self.operand, self.target) {
             (None, Format::F32, Target::Integer) => {
-                // The usual case, with all that can be known when this is compiled.
-                let usual = Self { operand: Format::F32, format: Format::F32, target: Target::Integer, ..self };
-                map_scaled(x, &scales.scale, move |x, scale| store(usual.finish(usual.scale(x, scale))))
+                // The usual case, with all that is known of it known to the compiler: binary32 makes all scales one kind.
+                let limit = self.limit;
+                map_scaled(x, &scales.scale, move |x, scale| {
+                    store(round_to_integer(clip(Format::F32.mul(x, scale), limit)))
+                })
             }
             (None, ..) => map_scaled(x, &scales.scale, move |x, scale| store(self.finish(self.scale(x, scale)))),
             (Some(noise), ..) => {
@@ -117,20 +119,24 @@ impl Step {
         }
     }
 
-    #[inline(always)]
     fn scale(self, x: f32, scale: f32) -> f32 {
         self.format.mul(x, self.kind.factor(scale, self.operand))
     }
 
-    /// Clips and rounds. Comparisons leave NaN as it is.
-    #[inline(always)]
+    /// Clips and rounds.
     fn finish(self, value: f32) -> f32 {
-        let value = if value > self.limit { self.limit } else { value };
-        let value = if value < -self.limit { -self.limit } else { value };
+        let value = clip(value, self.limit);
         match self.target {
             Target::Nothing => value,
             Target::Integer => round_to_integer(value),
             Target::HalfInteger => self.format.add(value.floor(), 0.5),
         }
     }
+}
+
+/// `value` within ±`limit`; comparisons leave NaN as it is.
+#[inline(always)]
+fn clip(value: f32, limit: f32) -> f32 {
+    let value = if value > limit { limit } else { value };
+    if value < -limit { -limit } else { value }
 }

@@ -179,7 +179,7 @@ impl QEinsum {
     ///
     /// ```
     /// let (equation, sizes) = qeinsum::QEinsum::new("...i,i")?.bind(&[&[7, 3], &[3]])?;
-    /// assert_eq!(equation.to_string(), "ai,i->a");
+    /// assert_eq!(equation.to_string(), "bi,i->b");
     /// assert_eq!(sizes.shape_of(equation.output()).as_slice(), [7]);
     /// # Ok::<(), qeinsum::Error>(())
     /// ```

@@ -6,8 +6,7 @@ use std::fmt;
 use ndarray::{ArrayD, ArrayViewD};
 use qeinsum::io::{self, AnyArray};
 use qeinsum::parse::Note;
-use qeinsum::quant::Source;
-use qeinsum::{Dtype, Element, Plan, QEinsum, QuantConfig, QuantizationError};
+use qeinsum::{Dtype, Element, Plan, QEinsum, QuantizationError};
 use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
@@ -21,7 +20,7 @@ pub(crate) struct Case<'a> {
     pub(crate) equation: QEinsum,
     pub(crate) inputs: &'a [OsString],
     pub(crate) out: &'a OsStr,
-    pub(crate) work: Work,
+    pub(crate) work: Work<'a>,
 }
 
 /// What there is to say of a run that was done.
@@ -48,7 +47,7 @@ impl Case<'_> {
         let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
         let notes = self.equation.notes(&ranks)?;
         let dtype = inputs.dtype(settings.cast)?;
-        if let Some(config) = &settings.config {
+        if let Some(config) = self.work.config() {
             config.check_fits(shapes.len())?;
             if dtype == Dtype::F64 {
                 let message =
@@ -58,7 +57,8 @@ impl Case<'_> {
         }
         io::check_output(self.out, dtype)?;
         let plan = settings.plan(&equation, &sizes, dtype)?;
-        if settings.key.is_none() && settings.config.as_ref().is_some_and(|config| adds_noise(&plan, config)) {
+        let adds_noise = |config| memory::call_configs(&plan, config).any(|(_, call)| call.needs_key());
+        if settings.key.is_none() && self.work.config().is_some_and(adds_noise) {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
         }
         memory::check(&plan, dtype, self.work, inputs.converted_bytes(dtype), settings.limit)?;
@@ -75,19 +75,11 @@ impl Case<'_> {
     }
 }
 
-/// Whether a call of the plan adds noise to a side.
-fn adds_noise(plan: &Plan, config: &QuantConfig) -> bool {
-    let operands = plan.equation().operands().len();
-    let source = |id: usize| if id < operands { Source::Operand(id) } else { Source::Intermediate };
-    let mut steps = plan.path().ssa().into_iter().enumerate();
-    steps.any(|(step, [earlier, later])| config.for_step(step, source(earlier), source(later)).forward.needs_key())
-}
-
 fn compute<T: Element>(
     plan: &Plan,
     arrays: Vec<AnyArray>,
     settings: &Settings<'_>,
-    work: Work,
+    work: Work<'_>,
 ) -> Result<(AnyArray, Option<Report>), Failure>
 where
     AnyArray: From<ArrayD<T>>,
@@ -96,17 +88,18 @@ where
     // All were read as this type; were one not, the run would refuse the shorter list.
     let arrays: Vec<ArrayD<T>> = arrays.into_iter().filter_map(|array| array.try_into().ok()).collect();
     let views: Vec<ArrayViewD<'_, T>> = arrays.iter().map(|array| array.view()).collect();
-    let Some(config) = &settings.config else {
-        return Ok((plan.run(&views)?.into(), None));
-    };
-    if work != Work::Measured {
-        return Ok((plan.run_quantized(&views, config, settings.key, |_, _| {})?.into(), None));
+    let key = settings.key;
+    match work {
+        Work::Float => Ok((plan.run(&views)?.into(), None)),
+        Work::Quantized(config) => Ok((plan.run_quantized(&views, config, key, |_, _| {})?.into(), None)),
+        Work::Measured(config) => {
+            let exact = plan.run(&views)?;
+            let mut calls = Vec::new();
+            let result = plan.run_measured(&views, config, key, |_, error| calls.push(error))?;
+            let report = Report { calls, result: QuantizationError::between(&exact, &result) };
+            Ok((result.into(), Some(report)))
+        }
     }
-    let exact = plan.run(&views)?;
-    let mut calls = Vec::new();
-    let result = plan.run_measured(&views, config, settings.key, |_, error| calls.push(error))?;
-    let report = Report { calls, result: QuantizationError::between(&exact, &result) };
-    Ok((result.into(), Some(report)))
 }
 
 /// A line for each call, and one for the result.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use qeinsum::{Dtype, Op, Plan};
+use qeinsum::quant::{CallConfig, Source};
+use qeinsum::{Dtype, Op, Plan, QuantConfig, Step};
 
 use crate::failure::Failure;
 
@@ -84,14 +85,41 @@ fn limit_of(line: &str, root: &Path) -> Option<u64> {
 }
 
 /// What a run does beside its float arrays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Work {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work<'a> {
     /// Nothing: calls are float products.
     Float,
     /// It quantizes its calls.
-    Quantized,
+    Quantized(&'a QuantConfig),
     /// It quantizes its calls and compares each with its float product.
-    Measured,
+    Measured(&'a QuantConfig),
+}
+
+impl<'a> Work<'a> {
+    /// The configuration of its calls.
+    pub(crate) fn config(self) -> Option<&'a QuantConfig> {
+        match self {
+            Self::Float => None,
+            Self::Quantized(config) | Self::Measured(config) => Some(config),
+        }
+    }
+}
+
+/// The configuration of each call of a plan, in terms of the sides as executed.
+pub(crate) fn call_configs<'a>(
+    plan: &'a Plan,
+    config: &'a QuantConfig,
+) -> impl Iterator<Item = (&'a Step, CallConfig)> {
+    let operands = plan.equation().operands().len();
+    let source = move |id: usize| if id < operands { Source::Operand(id) } else { Source::Intermediate };
+    plan.calls().zip(plan.path().ssa()).enumerate().map(move |(number, (step, [earlier, later]))| {
+        let config = config.for_step(number, source(earlier), source(later));
+        let config = match step.op() {
+            Op::DotGeneral { orientation, .. } => config.oriented(*orientation),
+            _ => config,
+        };
+        (step, config.forward)
+    })
 }
 
 /// Refuses a run that needs more than `limit`, before anything is read.
@@ -110,30 +138,41 @@ pub(crate) fn check(plan: &Plan, dtype: Dtype, work: Work, file_bytes: u64, limi
 }
 
 /// The bytes that a run takes at most: those of the plan, what its largest call adds, and what it is compared with.
-fn needed(plan: &Plan, dtype: Dtype, work: Work) -> Option<u64> {
+fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
     let unit = dtype.bytes() as u64;
     let peak = (plan.peak_bytes()? / plan.dtype().bytes() as u64).checked_mul(unit)?;
-    if work == Work::Float {
-        return Some(peak);
-    }
+    let Some(config) = work.config() else { return Some(peak) };
     let elements = |id| -> Option<u64> {
         plan.value(id).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))
     };
+    // A float product to compare with, in each call and of the whole.
+    let exact = if matches!(work, Work::Measured(_)) { unit } else { 0 };
     let mut largest = 0_u64;
-    for step in plan.calls() {
-        if let Op::DotGeneral { lhs, rhs, .. } = step.op() {
-            // Of a side: its floats, its noise, its integers, which may be floats too. Of the result: sums and
-            // floats, and the float product that it is compared with.
-            let sides = elements(*lhs)?.checked_add(elements(*rhs)?)?.checked_mul(12)?;
-            largest = largest.max(elements(step.result())?.checked_mul(16)?.checked_add(sides)?);
+    for (step, call) in call_configs(plan, config) {
+        let Op::DotGeneral { lhs, rhs, .. } = step.op() else { continue };
+        // The sums, and the floats that they become before they are narrowed.
+        let mut added = elements(step.result())?.checked_mul(8 + exact)?;
+        for (id, side) in [(*lhs, &call.lhs), (*rhs, &call.rhs)] {
+            let widened = if dtype == Dtype::F32 { 0 } else { 4 };
+            let factor = match side.int() {
+                None => 0,
+                Some(_) if call.is_int8() => 1,
+                // Integers that are multiplied as floats are floats too.
+                Some(_) if side.is_int8() => 5,
+                Some(_) => 4,
+            };
+            let noise = if side.noise().is_some() { 4 } else { 0 };
+            added = added.checked_add(elements(id)?.checked_mul(widened + factor + noise)?)?;
         }
+        largest = largest.max(added);
     }
-    let compared = if work == Work::Measured { elements(plan.output())?.checked_mul(unit)? } else { 0 };
-    peak.checked_add(largest)?.checked_add(compared)
+    peak.checked_add(largest)?.checked_add(elements(plan.output())?.checked_mul(exact)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use qeinsum::DotGeneralConfig;
+
     use super::*;
 
     #[test]
@@ -174,5 +213,23 @@ mod tests {
         assert_eq!(check(&plan, Dtype::F32, Work::Float, 0, 5_000_000), Ok(()));
         let failure = check(&plan, Dtype::F64, Work::Float, 0, 5_000_000).unwrap_err();
         assert!(failure.diagnostic().contains("(8016000 bytes), over the memory limit of 4.7 MiB (5000000 bytes)"));
+    }
+
+    #[test]
+    fn quantized_calls_take_more_by_what_they_keep() {
+        let plan = qeinsum::QEinsum::new("ij,jk->ik").unwrap().plan(&[&[10, 20], &[20, 30]]).unwrap();
+        let (sides, result) = (200 + 600, 300);
+        let config = |bits| QuantConfig::from(DotGeneralConfig::v4().fwd_bits(Some(bits)).build().unwrap());
+        let (int8, float) = (config(8), config(12));
+        let cases = [
+            (Dtype::F32, Work::Float, 4 * (sides + result)),
+            (Dtype::F32, Work::Quantized(&int8), 4 * (sides + result) + sides + 8 * result),
+            (Dtype::F32, Work::Quantized(&float), 4 * (sides + result) + 4 * sides + 8 * result),
+            (Dtype::F16, Work::Quantized(&int8), 2 * (sides + result) + 5 * sides + 8 * result),
+            (Dtype::F32, Work::Measured(&int8), 4 * (sides + result) + sides + 16 * result),
+        ];
+        for (dtype, work, expected) in cases {
+            assert_eq!(needed(&plan, dtype, work), Some(expected), "{dtype} {work:?}");
+        }
     }
 }

@@ -58,7 +58,7 @@ mod tests {
             "sizes": {"a b": 2, "": 3, "é\n": 0}, "source": [1, {}]}"#;
         let network = parse(text).unwrap();
         assert_eq!(network.name.as_deref(), Some("n"));
-        assert_eq!(network.sizes.shapes().iter().map(|shape| shape.len()).collect::<Vec<_>>(), [3, 0, 1]);
+        assert_eq!(network.sizes.shapes(), [&[2, 3, 2][..], &[], &[0]].map(qeinsum::Shape::from_slice));
         let compact = parse(r#"{"inputs": [["i", "j"], ["j"]], "output": ["i"], "sizes": {"i": 2, "j": 3}}"#).unwrap();
         assert_eq!(compact.equation.to_string(), "ij,j->i");
     }

@@ -83,7 +83,7 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
         return Err(Failure::Request(message.to_owned()));
     }
     let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
-    let work = if settings.config.is_some() { Work::Quantized } else { Work::Float };
+    let work = settings.config.as_ref().map_or(Work::Float, Work::Quantized);
     Case { equation, inputs: &inputs, out: &out, work }.run(settings).map(drop)
 }
 

@@ -82,8 +82,8 @@ impl Run {
                 return Err(Failure::Request(message.to_owned()));
             }
             (None, false) => Work::Float,
-            (Some(_), false) => Work::Quantized,
-            (Some(_), true) => Work::Measured,
+            (Some(config), false) => Work::Quantized(config),
+            (Some(config), true) => Work::Measured(config),
         };
         if (self.explain || self.report) && out == "-" {
             let message = "`--out -` would mix with `--explain` and `--report` on standard output";

@@ -68,6 +68,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod compiled;
 mod dot;
 mod dtype;
 mod equation;
@@ -81,12 +82,14 @@ mod lower;
 mod operands;
 pub mod parse;
 pub mod path;
+mod planning;
 mod qeinsum;
 pub mod quant;
 pub mod rng;
 mod sizes;
 mod span;
 
+pub use compiled::Compiled;
 pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
@@ -99,7 +102,7 @@ pub use lower::{
     SymbolicPlan, Value, ValueId,
 };
 pub use operands::{Operand, Operands};
-pub use qeinsum::{Compiled, QEinsum};
+pub use qeinsum::QEinsum;
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;
 pub use sizes::{Shape, Sizes};

@@ -1,26 +1,25 @@
 //! `QEinsum`: parse once, then plan and run for any shapes.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 
+use crate::compiled::{Compiled, run_plan, write_into};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, CallRecord, QuantizationError};
+use crate::exec::CallRecord;
 use crate::graph::ContractionGraph;
 use crate::kernel::Element;
-use crate::lower::{Plan, SymbolicPlan, lower};
+use crate::lower::{Plan, SymbolicPlan};
 use crate::operands::Operands;
 use crate::parse::{self, Ast, Note, SublistItem};
-use crate::path::{Path, SearchOptions, given, search};
+use crate::path::{Path, SearchOptions};
+use crate::planning::{PlanCache, PlanKey, Planning};
 use crate::quant::QuantConfig;
 use crate::rng::Key;
-use crate::sizes::{Shape, Sizes};
-
-/// How many plans a [`QEinsum`] keeps.
-const CACHED_PLANS: usize = 32;
+use crate::sizes::Sizes;
 
 /// An einsum, quantized or not: parsed once, planned for each set of shapes, run as often as wanted.
 ///
@@ -47,13 +46,6 @@ pub struct QEinsum {
     config: Option<Arc<QuantConfig>>,
     planning: Planning,
     cache: Arc<PlanCache>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Planning {
-    options: SearchOptions,
-    path: Option<Path>,
-    dtype: Option<Dtype>,
 }
 
 impl QEinsum {
@@ -153,7 +145,7 @@ impl QEinsum {
     /// ```
     pub fn symbolic(&self) -> Result<SymbolicPlan> {
         let equation = parse::resolve_symbolic(&self.ast)?;
-        SymbolicPlan::new(&equation, &self.planning.options, self.planning.path.clone())
+        SymbolicPlan::new(&equation, |graph| self.planning.find(graph))
     }
 
     /// The contraction graph for operands of these shapes.
@@ -170,7 +162,7 @@ impl QEinsum {
     /// The plan for labels of these sizes, a size for every label by its name.
     pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
         let (equation, sizes) = self.bind_by_sizes(sizes)?;
-        make_plan(&equation, &sizes, &self.planning, self.planning.dtype.unwrap_or(Dtype::F32))
+        self.planning.plan(&equation, &sizes, self.planning.dtype.unwrap_or(Dtype::F32))
     }
 
     /// The equation for operands of these shapes, and what its labels measure there: where every later stage starts.
@@ -207,10 +199,7 @@ impl QEinsum {
     /// ```
     pub fn compile(&self, shapes: &[&[usize]]) -> Result<Compiled> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
-        if let Some(config) = &self.config {
-            config.check_fits(plan.equation().operands().len())?;
-        }
-        Ok(Compiled { plan, config: self.config.clone() })
+        Compiled::new(plan, self.config.clone())
     }
 
     /// Runs the equation on operands of one element type.
@@ -269,176 +258,8 @@ impl QEinsum {
             return Ok(plan);
         }
         let (equation, sizes) = self.bind(shapes)?;
-        let plan = Arc::new(make_plan(&equation, &sizes, &self.planning, dtype)?);
+        let plan = Arc::new(self.planning.plan(&equation, &sizes, dtype)?);
         self.cache.put(key, Arc::clone(&plan));
         Ok(plan)
-    }
-}
-
-/// A [`QEinsum`] bound to shapes.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    plan: Arc<Plan>,
-    config: Option<Arc<QuantConfig>>,
-}
-
-impl Compiled {
-    /// The plan that runs.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Runs on operands of the shapes that this was compiled for.
-    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None, |_, _| {})
-    }
-
-    /// The same with a key for the noise of stochastic rounding.
-    pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key), |_, _| {})
-    }
-
-    /// Runs into an array that is there already.
-    pub fn run_into<'a, T: Element>(
-        &self,
-        operands: impl Operands<'a, T>,
-        out: &mut ArrayViewMutD<'_, T>,
-    ) -> Result<()> {
-        write_into(out, &self.run(operands)?)
-    }
-}
-
-impl Plan {
-    /// Plans an equation that was bound to sizes, by [`QEinsum::bind`] or from names such as those of a tensor network.
-    ///
-    /// With a `path` none is searched; an error where it has another number of operands. Memory is counted in
-    /// elements of `dtype`.
-    ///
-    /// ```
-    /// use qeinsum::path::SearchOptions;
-    /// use qeinsum::{Dtype, Equation, Plan, Sizes, Syntax};
-    /// let equation = Equation::new(Syntax::Named, &[vec!["left", "bond 1"], vec!["bond 1", "right"]], &["left", "right"])?;
-    /// let sizes = Sizes::new(&equation, &[[2, 3], [3, 4]])?;
-    /// let plan = Plan::for_equation(&equation, &sizes, &SearchOptions::new(), None, Dtype::F32)?;
-    /// assert_eq!(plan.multiplications().to_string(), "24");
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn for_equation(
-        equation: &Equation,
-        sizes: &Sizes,
-        options: &SearchOptions,
-        path: Option<Path>,
-        dtype: Dtype,
-    ) -> Result<Self> {
-        make_plan(equation, sizes, &Planning { options: options.clone(), path, dtype: None }, dtype)
-    }
-
-    /// Runs the plan unquantized on operands of the shapes that it is bound to.
-    ///
-    /// ```
-    /// use ndarray::array;
-    /// use qeinsum::{Plan, QEinsum};
-    /// let text = QEinsum::new("ij->ji")?.plan(&[&[1, 2]])?.to_json();
-    /// let plan = Plan::from_json(&text)?;
-    /// assert_eq!(plan.run((&array![[1.0, 2.0]],))?, array![[1.0], [2.0]].into_dyn());
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(self, None, operands.into_views(), None, |_, _| {})
-    }
-
-    /// Runs the plan quantized and shows `observe` each call's number and how far quantization took its result from
-    /// the unquantized product of the same operands.
-    ///
-    /// ```
-    /// use ndarray::array;
-    /// use qeinsum::{DotGeneralConfig, QEinsum};
-    /// let (a, b) = (array![[1.0_f32, 0.3], [0.7, -2.0]], array![[0.1_f32, 1.0], [0.5, -0.25]]);
-    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 2], &[2, 2]])?;
-    /// let config = DotGeneralConfig::v4().build()?.into();
-    /// let mut worst = 0.0;
-    /// plan.run_measured((&a, &b), &config, None, |_, error| worst = error.largest())?;
-    /// assert!(worst > 0.0 && worst < 0.05);
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn run_measured<'a, T: Element>(
-        &self,
-        operands: impl Operands<'a, T>,
-        config: &QuantConfig,
-        key: Option<Key>,
-        observe: impl FnMut(usize, QuantizationError),
-    ) -> Result<ArrayD<T>> {
-        let mut ignore = |_: usize, _: CallRecord| {};
-        let quantized = exec::QuantizedCalls::new::<T>(self, config, key, &mut ignore)?;
-        let mut calls = exec::MeasuredCalls::new(quantized, observe);
-        exec::run(self, operands.into_views(), &mut calls)
-    }
-
-    /// Runs the plan quantized, with a key where the configuration adds noise, and shows `observe` each call.
-    pub fn run_quantized<'a, T: Element>(
-        &self,
-        operands: impl Operands<'a, T>,
-        config: &QuantConfig,
-        key: Option<Key>,
-        observe: impl FnMut(usize, CallRecord),
-    ) -> Result<ArrayD<T>> {
-        run_plan(self, Some(config), operands.into_views(), key, observe)
-    }
-}
-
-fn make_plan(equation: &Equation, sizes: &Sizes, planning: &Planning, dtype: Dtype) -> Result<Plan> {
-    let graph = ContractionGraph::new(equation, sizes);
-    let found = match &planning.path {
-        Some(path) => given(&graph, path.clone())?,
-        None => search(&graph, &planning.options),
-    };
-    Ok(lower(equation, sizes, found, dtype))
-}
-
-fn run_plan<T: Element>(
-    plan: &Plan,
-    config: Option<&QuantConfig>,
-    operands: Vec<ArrayViewD<'_, T>>,
-    key: Option<Key>,
-    mut observe: impl FnMut(usize, CallRecord),
-) -> Result<ArrayD<T>> {
-    match config {
-        None => exec::run(plan, operands, &mut exec::Unquantized),
-        Some(config) => {
-            let mut calls = exec::QuantizedCalls::new::<T>(plan, config, key, &mut observe)?;
-            exec::run(plan, operands, &mut calls)
-        }
-    }
-}
-
-fn write_into<T: Element>(out: &mut ArrayViewMutD<'_, T>, result: &ArrayD<T>) -> Result<()> {
-    if out.shape() != result.shape() {
-        let message = format!("the output has shape {:?}, but the array given has {:?}", result.shape(), out.shape());
-        return Err(Error::new(ErrorKind::Shape, message));
-    }
-    out.assign(result);
-    Ok(())
-}
-
-type PlanKey = (Dtype, Vec<Shape>);
-
-/// The plans made last, the newest first.
-#[derive(Debug, Default)]
-struct PlanCache(Mutex<VecDeque<(PlanKey, Arc<Plan>)>>);
-
-impl PlanCache {
-    fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = plans.iter().position(|(each, _)| each == key)?;
-        let entry = plans.remove(found)?;
-        let plan = Arc::clone(&entry.1);
-        plans.push_front(entry);
-        Some(plan)
-    }
-
-    fn put(&self, key: PlanKey, plan: Arc<Plan>) {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.truncate(CACHED_PLANS - 1);
-        plans.push_front((key, plan));
     }
 }

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use super::lanes::Accumulator;
 use crate::Dtype;
 
-/// An element type: `f32`, `f64`, [`f16`] or [`bf16`].
+/// An element type: `f32`, `f64`, [`half::f16`] or [`half::bf16`].
 ///
 /// The half-precision types are widened to `f32`, which is exact, summed there, and rounded once at the end.
 ///

@@ -13,7 +13,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::Result;
 use crate::graph::ContractionGraph;
-use crate::path::{Path, SearchOptions, given, search};
+use crate::path::{Found, Path};
 use crate::sizes::Sizes;
 
 use super::display::{write_body, write_totals};
@@ -47,14 +47,10 @@ const STAND_IN: usize = 1024;
 pub struct SymbolicPlan(Plan);
 
 impl SymbolicPlan {
-    /// Searches when no path is given.
-    pub(crate) fn new(equation: &Equation, options: &SearchOptions, path: Option<Path>) -> Result<Self> {
+    /// Lowers the path that `find` chooses when all sizes are equal.
+    pub(crate) fn new(equation: &Equation, find: impl FnOnce(&ContractionGraph) -> Result<Found>) -> Result<Self> {
         let sizes = Sizes::uniform(equation, STAND_IN);
-        let graph = ContractionGraph::new(equation, &sizes);
-        let found = match path {
-            Some(path) => given(&graph, path)?,
-            None => search(&graph, options),
-        };
+        let found = find(&ContractionGraph::new(equation, &sizes))?;
         Ok(Self(lower(equation, &sizes, found, Dtype::F32)))
     }
 

@@ -1,0 +1,135 @@
+//! Running plans: a plan on its own, and one bound to a configuration.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{self, CallRecord, QuantizationError};
+use crate::kernel::Element;
+use crate::lower::Plan;
+use crate::operands::Operands;
+use crate::quant::QuantConfig;
+use crate::rng::Key;
+
+/// A [`QEinsum`](crate::QEinsum) bound to shapes.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    plan: Arc<Plan>,
+    config: Option<Arc<QuantConfig>>,
+}
+
+impl Compiled {
+    /// The plan with a configuration that fits it; an error names the field where it does not.
+    pub(crate) fn new(plan: Arc<Plan>, config: Option<Arc<QuantConfig>>) -> Result<Self> {
+        if let Some(config) = &config {
+            config.check_fits(plan.equation().operands().len())?;
+        }
+        Ok(Self { plan, config })
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs on operands of the shapes that this was compiled for.
+    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None, |_, _| {})
+    }
+
+    /// The same with a key for the noise of stochastic rounding.
+    pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key), |_, _| {})
+    }
+
+    /// Runs into an array that is there already.
+    pub fn run_into<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        out: &mut ArrayViewMutD<'_, T>,
+    ) -> Result<()> {
+        write_into(out, &self.run(operands)?)
+    }
+}
+
+impl Plan {
+    /// Runs the plan unquantized on operands of the shapes that it is bound to.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Plan, QEinsum};
+    /// let text = QEinsum::new("ij->ji")?.plan(&[&[1, 2]])?.to_json();
+    /// let plan = Plan::from_json(&text)?;
+    /// assert_eq!(plan.run((&array![[1.0, 2.0]],))?, array![[1.0], [2.0]].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
+        run_plan(self, None, operands.into_views(), None, |_, _| {})
+    }
+
+    /// Runs the plan quantized and shows `observe` each call's number and how far quantization took its result from
+    /// the unquantized product of the same operands.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let (a, b) = (array![[1.0_f32, 0.3], [0.7, -2.0]], array![[0.1_f32, 1.0], [0.5, -0.25]]);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 2], &[2, 2]])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// let mut worst = 0.0;
+    /// plan.run_measured((&a, &b), &config, None, |_, error| worst = error.largest())?;
+    /// assert!(worst > 0.0 && worst < 0.05);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_measured<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: &QuantConfig,
+        key: Option<Key>,
+        observe: impl FnMut(usize, QuantizationError),
+    ) -> Result<ArrayD<T>> {
+        let mut ignore = |_: usize, _: CallRecord| {};
+        let quantized = exec::QuantizedCalls::new::<T>(self, config, key, &mut ignore)?;
+        let mut calls = exec::MeasuredCalls::new(quantized, observe);
+        exec::run(self, operands.into_views(), &mut calls)
+    }
+
+    /// Runs the plan quantized, with a key where the configuration adds noise, and shows `observe` each call.
+    pub fn run_quantized<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: &QuantConfig,
+        key: Option<Key>,
+        observe: impl FnMut(usize, CallRecord),
+    ) -> Result<ArrayD<T>> {
+        run_plan(self, Some(config), operands.into_views(), key, observe)
+    }
+}
+
+/// Runs a plan, quantized where there is a configuration.
+pub(crate) fn run_plan<T: Element>(
+    plan: &Plan,
+    config: Option<&QuantConfig>,
+    operands: Vec<ArrayViewD<'_, T>>,
+    key: Option<Key>,
+    mut observe: impl FnMut(usize, CallRecord),
+) -> Result<ArrayD<T>> {
+    match config {
+        None => exec::run(plan, operands, &mut exec::Unquantized),
+        Some(config) => {
+            let mut calls = exec::QuantizedCalls::new::<T>(plan, config, key, &mut observe)?;
+            exec::run(plan, operands, &mut calls)
+        }
+    }
+}
+
+/// Copies a result into an array of its shape.
+pub(crate) fn write_into<T: Element>(out: &mut ArrayViewMutD<'_, T>, result: &ArrayD<T>) -> Result<()> {
+    if out.shape() != result.shape() {
+        let message = format!("the output has shape {:?}, but the array given has {:?}", result.shape(), out.shape());
+        return Err(Error::new(ErrorKind::Shape, message));
+    }
+    out.assign(result);
+    Ok(())
+}

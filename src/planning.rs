@@ -1,0 +1,89 @@
+//! Planning: what is asked of the search, and the plans kept from before.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::dtype::Dtype;
+use crate::equation::Equation;
+use crate::error::Result;
+use crate::graph::ContractionGraph;
+use crate::lower::{Plan, lower};
+use crate::path::{Found, Path, SearchOptions, given, search};
+use crate::sizes::{Shape, Sizes};
+
+/// How many plans a cache keeps.
+const CACHED_PLANS: usize = 32;
+
+/// How a path comes about, and what memory is counted in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Planning {
+    pub(crate) options: SearchOptions,
+    /// Taken instead of searching one.
+    pub(crate) path: Option<Path>,
+    /// Where none is asked for, f32, and in runs that of the operands.
+    pub(crate) dtype: Option<Dtype>,
+}
+
+impl Planning {
+    /// The path given, or the best that the search finds.
+    pub(crate) fn find(&self, graph: &ContractionGraph) -> Result<Found> {
+        match &self.path {
+            Some(path) => given(graph, path.clone()),
+            None => Ok(search(graph, &self.options)),
+        }
+    }
+
+    pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan> {
+        Ok(lower(equation, sizes, self.find(&ContractionGraph::new(equation, sizes))?, dtype))
+    }
+}
+
+impl Plan {
+    /// Plans an equation that was bound to sizes, by [`QEinsum::bind`](crate::QEinsum::bind) or from names such as those of a tensor network.
+    ///
+    /// With a `path` none is searched; an error where it has another number of operands. Memory is counted in
+    /// elements of `dtype`.
+    ///
+    /// ```
+    /// use qeinsum::path::SearchOptions;
+    /// use qeinsum::{Dtype, Equation, Plan, Sizes, Syntax};
+    /// let equation = Equation::new(Syntax::Named, &[vec!["left", "bond 1"], vec!["bond 1", "right"]], &["left", "right"])?;
+    /// let sizes = Sizes::new(&equation, &[[2, 3], [3, 4]])?;
+    /// let plan = Plan::for_equation(&equation, &sizes, &SearchOptions::new(), None, Dtype::F32)?;
+    /// assert_eq!(plan.multiplications().to_string(), "24");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn for_equation(
+        equation: &Equation,
+        sizes: &Sizes,
+        options: &SearchOptions,
+        path: Option<Path>,
+        dtype: Dtype,
+    ) -> Result<Self> {
+        Planning { options: options.clone(), path, dtype: None }.plan(equation, sizes, dtype)
+    }
+}
+
+/// What a plan depends on, the equation and the search being those of its cache.
+pub(crate) type PlanKey = (Dtype, Vec<Shape>);
+
+/// The plans made last, the newest first.
+#[derive(Debug, Default)]
+pub(crate) struct PlanCache(Mutex<VecDeque<(PlanKey, Arc<Plan>)>>);
+
+impl PlanCache {
+    pub(crate) fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = plans.iter().position(|(each, _)| each == key)?;
+        let entry = plans.remove(found)?;
+        let plan = Arc::clone(&entry.1);
+        plans.push_front(entry);
+        Some(plan)
+    }
+
+    pub(crate) fn put(&self, key: PlanKey, plan: Arc<Plan>) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.truncate(CACHED_PLANS - 1);
+        plans.push_front((key, plan));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, CallRecord, QuantizationError};
@@ -35,19 +35,19 @@ impl Compiled {
 
     /// Runs on operands of the shapes that this was compiled for.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None, |_, _| {})
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None)
     }
 
     /// The same with a key for the noise of stochastic rounding.
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key), |_, _| {})
+        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key))
     }
 
     /// Runs into an array that is there already.
-    pub fn run_into<'a, T: Element>(
+    pub fn run_into<'a, T: Element, S: DataMut<Elem = T>, D: Dimension>(
         &self,
         operands: impl Operands<'a, T>,
-        out: &mut ArrayViewMutD<'_, T>,
+        out: &mut ArrayBase<S, D>,
     ) -> Result<()> {
         write_into(out, &self.run(operands)?)
     }
@@ -65,7 +65,7 @@ impl Plan {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(self, None, operands.into_views(), None, |_, _| {})
+        run_plan(self, None, operands.into_views(), None)
     }
 
     /// Runs the plan quantized and shows `observe` each call's number and how far quantization took its result from
@@ -89,21 +89,30 @@ impl Plan {
         key: Option<Key>,
         observe: impl FnMut(usize, QuantizationError),
     ) -> Result<ArrayD<T>> {
-        let mut ignore = |_: usize, _: CallRecord| {};
-        let quantized = exec::QuantizedCalls::new::<T>(self, config, key, &mut ignore)?;
-        let mut calls = exec::MeasuredCalls::new(quantized, observe);
-        exec::run(self, operands.into_views(), &mut calls)
+        let quantized = exec::QuantizedCalls::new::<T>(self, config, key)?;
+        exec::run(self, operands.into_views(), &mut exec::MeasuredCalls::new(quantized, observe))
     }
 
-    /// Runs the plan quantized, with a key where the configuration adds noise, and shows `observe` each call.
+    /// Runs the plan quantized, with a key where the configuration adds noise.
     pub fn run_quantized<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: &QuantConfig,
+        key: Option<Key>,
+    ) -> Result<ArrayD<T>> {
+        run_plan(self, Some(config), operands.into_views(), key)
+    }
+
+    /// Runs the plan quantized and shows `observe` each call's number with everything that it computed on its way.
+    pub fn run_recorded<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,
         config: &QuantConfig,
         key: Option<Key>,
         observe: impl FnMut(usize, CallRecord),
     ) -> Result<ArrayD<T>> {
-        run_plan(self, Some(config), operands.into_views(), key, observe)
+        let quantized = exec::QuantizedCalls::new::<T>(self, config, key)?;
+        exec::run(self, operands.into_views(), &mut exec::RecordedCalls::new(quantized, observe))
     }
 }
 
@@ -113,19 +122,19 @@ pub(crate) fn run_plan<T: Element>(
     config: Option<&QuantConfig>,
     operands: Vec<ArrayViewD<'_, T>>,
     key: Option<Key>,
-    mut observe: impl FnMut(usize, CallRecord),
 ) -> Result<ArrayD<T>> {
     match config {
         None => exec::run(plan, operands, &mut exec::Unquantized),
-        Some(config) => {
-            let mut calls = exec::QuantizedCalls::new::<T>(plan, config, key, &mut observe)?;
-            exec::run(plan, operands, &mut calls)
-        }
+        Some(config) => exec::run(plan, operands, &mut exec::QuantizedCalls::new::<T>(plan, config, key)?),
     }
 }
 
 /// Copies a result into an array of its shape.
-pub(crate) fn write_into<T: Element>(out: &mut ArrayViewMutD<'_, T>, result: &ArrayD<T>) -> Result<()> {
+pub(crate) fn write_into<T: Element, S: DataMut<Elem = T>, D: Dimension>(
+    out: &mut ArrayBase<S, D>,
+    result: &ArrayD<T>,
+) -> Result<()> {
+    let mut out = out.view_mut().into_dyn();
     if out.shape() != result.shape() {
         let message = format!("the output has shape {:?}, but the array given has {:?}", result.shape(), out.shape());
         return Err(Error::new(ErrorKind::Shape, message));

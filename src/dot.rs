@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::exec::{CallRecord, check_call, run_call};
+use crate::exec::{CallRecord, Computed, check_call, run_call};
 use crate::kernel::Element;
 use crate::lower::DimensionNumbers;
 use crate::operands::Operand;
@@ -41,7 +41,7 @@ impl QDotGeneral {
     ///
     /// An error where axes do not fit, the configuration contradicts itself or the operands, or it adds noise.
     pub fn run<'a, T: Element>(&self, lhs: impl Operand<'a, T>, rhs: impl Operand<'a, T>) -> Result<ArrayD<T>> {
-        Ok(T::from_floats(&self.record(lhs, rhs, None)?.output))
+        self.execute(lhs, rhs, None, |computed| T::from_floats(computed.output))
     }
 
     /// The same with a key for the noise of stochastic rounding.
@@ -51,20 +51,31 @@ impl QDotGeneral {
         rhs: impl Operand<'a, T>,
         key: Key,
     ) -> Result<ArrayD<T>> {
-        Ok(T::from_floats(&self.record(lhs, rhs, Some(key))?.output))
+        self.execute(lhs, rhs, Some(key), |computed| T::from_floats(computed.output))
     }
 
     /// Computes the call and keeps everything on the way: scales, noise, integers, sums.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     pub fn record<'a, T: Element>(
         &self,
         lhs: impl Operand<'a, T>,
         rhs: impl Operand<'a, T>,
         key: Option<Key>,
     ) -> Result<CallRecord> {
+        self.execute(lhs, rhs, key, |computed| computed.into_record())
+    }
+
+    fn execute<'a, T: Element, R>(
+        &self,
+        lhs: impl Operand<'a, T>,
+        rhs: impl Operand<'a, T>,
+        key: Option<Key>,
+        finish: impl FnOnce(Computed<'_>) -> R,
+    ) -> Result<R> {
         let (lhs, rhs) = (lhs.into_view(), rhs.into_view());
-        check_call::<T>(&self.config, key)?;
+        check_call(&self.config, T::DTYPE, key)?;
         let shape = self.dims.output_shape(lhs.shape(), rhs.shape())?;
         crate::sizes::check_elements(&shape, "the output")?;
-        run_call(lhs, rhs, &self.dims, &self.config, key)
+        run_call(&lhs, &rhs, &self.dims, &self.config, key, finish)
     }
 }

@@ -154,6 +154,10 @@ impl Equation {
     }
 
     /// The name of a label of this equation.
+    ///
+    /// # Panics
+    ///
+    /// Where the label is of a larger equation: a label means something only in the equation that it came from.
     pub fn name(&self, label: Label) -> &str {
         &self.names[label.index()]
     }

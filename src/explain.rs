@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::equation::Label;
 use crate::lower::{Op, Plan, Value, ValueId, write_plan};
-use crate::quant::{DotGeneralConfig, QuantConfig, Source, explain};
+use crate::quant::{DotGeneralConfig, QuantConfig, explain};
 
 impl Plan {
     /// The text of the plan with what a configuration does at each step, and what is known of its path.
@@ -34,7 +34,7 @@ impl Plan {
     /// ```
     pub fn explain(&self, config: &QuantConfig) -> String {
         let mut text = String::new();
-        let steps = self.step_configs(config);
+        let steps = self.call_configs(config);
         let mut calls = steps.iter();
         // Writing to a String cannot fail.
         let _ = write_plan(&mut text, self, |text, number| {
@@ -52,14 +52,6 @@ impl Plan {
         text
     }
 
-    /// Each call's configuration, in terms of the operands as written.
-    fn step_configs(&self, config: &QuantConfig) -> Vec<DotGeneralConfig> {
-        let operands = self.equation().operands().len();
-        let source = |id: usize| if id < operands { Source::Operand(id) } else { Source::Intermediate };
-        let pairs = self.path().ssa().into_iter().enumerate();
-        pairs.map(|(step, [earlier, later])| config.for_step(step, source(earlier), source(later))).collect()
-    }
-
     fn explain_step<'a>(&self, number: usize, calls: &mut impl Iterator<Item = &'a DotGeneralConfig>) -> Vec<String> {
         match self.steps()[number].op() {
             Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
@@ -67,14 +59,15 @@ impl Plan {
             Op::Diagonal { .. } | Op::Transpose { .. } => Vec::new(),
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let Some(config) = calls.next() else { return Vec::new() };
+                let (value, axes) = (self.value(*lhs), dims.lhs_contracting());
+                let terms = axes.iter().map(|&axis| value.shape()[axis]).product();
                 let names = |value: &Value, axes: &[usize]| {
                     let labels: Vec<Label> = axes.iter().map(|&axis| value.labels()[axis]).collect();
                     self.equation().joined(&labels, ",")
                 };
-                let lhs = names(self.value(*lhs), &dims.lhs_contracting());
-                let rhs = names(self.value(*rhs), &dims.rhs_contracting());
+                let (lhs, rhs) = (names(value, &axes), names(self.value(*rhs), &dims.rhs_contracting()));
                 let forward = config.oriented(*orientation).forward;
-                explain::call(&forward, &lhs, &rhs, self.dtype()).into()
+                explain::call(&forward, &lhs, &rhs, self.dtype(), terms).into()
             }
         }
     }

@@ -47,8 +47,9 @@
 //!   └─────────┘
 //! ```
 //!
-//! - `parse` never sees a size, `path` never sees an axis, `lower` never sees a configuration, `exec` never sees a
-//!   label, `quant`, `kernel` and `rng` never see an equation.
+//! - `parse` decides nothing by a size, `path` never sees an axis, `lower` never sees a configuration, runs never see a
+//!   label (only the naive interpreter reads the equation itself), `quant`, `kernel` and `rng` never see an equation. The
+//!   few words that a lower room shares with a higher one ([`DimensionNumbers`], [`Orientation`]) are plain data.
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.

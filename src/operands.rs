@@ -1,10 +1,11 @@
 //! What a run takes as its operands: tuples of arrays of any ranks, or a slice of views.
 
-use ndarray::{ArrayBase, ArrayView, ArrayViewD, Data, Dimension, IxDyn};
+use ndarray::{ArrayBase, ArrayView, ArrayViewD, Data, Dimension};
 
 /// One operand: a reference to an array, or a view.
 ///
 /// Implemented for `&Array`, `&ArrayView`, `ArrayView` and every other kind of `ndarray` array that can be read.
+#[diagnostic::on_unimplemented(note = "an operand is a reference to an ndarray array, or a view of one")]
 pub trait Operand<'a, T> {
     /// The operand as a view of dynamic rank.
     fn into_view(self) -> ArrayViewD<'a, T>;
@@ -22,7 +23,8 @@ impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
     }
 }
 
-/// The operands of a run: a tuple of up to twelve [`Operand`]s, or a slice of views for any number.
+/// The operands of a run: a tuple of up to twelve [`Operand`]s of any ranks, or an array, `Vec` or slice for any number
+/// of one rank (`ArrayD` or `ArrayViewD` where ranks differ).
 ///
 /// ```
 /// use ndarray::{arr0, array, ArrayD};
@@ -32,6 +34,7 @@ impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
 /// assert_eq!(y, array![24.0, 68.0].into_dyn());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(note = "pass references or views in a tuple: `run((&a, &b))`")]
 pub trait Operands<'a, T> {
     /// The operands in order, as views of dynamic rank.
     fn into_views(self) -> Vec<ArrayViewD<'a, T>>;
@@ -62,20 +65,64 @@ tuples!(A B C D E F G H I J);
 tuples!(A B C D E F G H I J K);
 tuples!(A B C D E F G H I J K L);
 
-impl<'a, T> Operands<'a, T> for &[ArrayView<'a, T, IxDyn>] {
+impl<'a, T, O: Operand<'a, T>, const N: usize> Operands<'a, T> for [O; N] {
     fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.to_vec()
+        self.into_iter().map(Operand::into_view).collect()
     }
 }
 
-impl<'a, T> Operands<'a, T> for &Vec<ArrayView<'a, T, IxDyn>> {
+impl<'a, T, O: Operand<'a, T>> Operands<'a, T> for Vec<O> {
     fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.clone()
+        self.into_iter().map(Operand::into_view).collect()
     }
 }
 
-impl<'a, T> Operands<'a, T> for Vec<ArrayView<'a, T, IxDyn>> {
+impl<'a, T, S: Data<Elem = T>, D: Dimension> Operands<'a, T> for &'a [ArrayBase<S, D>] {
     fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self
+        self.iter().map(Operand::into_view).collect()
+    }
+}
+
+impl<'a, T, S: Data<Elem = T>, D: Dimension> Operands<'a, T> for &'a Vec<ArrayBase<S, D>> {
+    fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
+        self.as_slice().into_views()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, ArrayD, ArrayView1};
+
+    use crate::QEinsum;
+
+    #[test]
+    fn operands_come_in_many_shapes() {
+        let qe = QEinsum::new("i,i->").unwrap();
+        let (a, b) = (Array1::from_vec(vec![1.0, 2.0]), Array1::from_vec(vec![3.0, 4.0]));
+        let (dynamic, views): (Vec<ArrayD<f64>>, Vec<ArrayView1<'_, f64>>) =
+            (vec![a.clone().into_dyn(), b.clone().into_dyn()], vec![a.view(), b.view()]);
+        let eleven = |out: crate::Result<ArrayD<f64>>| assert_eq!(out.unwrap().first(), Some(&11.0));
+        eleven(qe.run((&a, &b)));
+        eleven(qe.run((a.view(), &b)));
+        eleven(qe.run([&a, &b]));
+        eleven(qe.run([a.view(), b.view()]));
+        eleven(qe.run(&dynamic));
+        eleven(qe.run(dynamic.as_slice()));
+        eleven(qe.run(&views));
+        eleven(qe.run(views.as_slice()));
+        eleven(qe.run(views));
+    }
+
+    #[test]
+    fn the_output_is_any_array_of_its_shape() {
+        let qe = QEinsum::new("ij->ji").unwrap();
+        let a = Array2::from_shape_fn((2, 3), |(i, j)| (10 * i + j) as f32);
+        let mut out = Array2::zeros((3, 2));
+        qe.run_into((&a,), &mut out).unwrap();
+        assert_eq!(out, a.t());
+        let mut wide = Array2::zeros((3, 4));
+        qe.run_into([&a], &mut wide.slice_mut(ndarray::s![.., ..;2])).unwrap();
+        assert_eq!(wide.slice(ndarray::s![.., ..;2]), a.t());
+        assert!(qe.run_into((&a,), &mut Array2::zeros((2, 3))).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dtype::Dtype;
 use crate::equation::Equation;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, lower};
 use crate::path::{Found, Path, SearchOptions, given, search};
@@ -60,6 +60,9 @@ impl Plan {
         path: Option<Path>,
         dtype: Dtype,
     ) -> Result<Self> {
+        if Sizes::bind(equation, sizes.shapes()).as_ref() != Ok(sizes) {
+            return Err(Error::new(ErrorKind::Shape, "the sizes are those of another equation"));
+        }
         Planning { options: options.clone(), path, dtype: None }.plan(equation, sizes, dtype)
     }
 }

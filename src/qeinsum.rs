@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
 
 use crate::compiled::{Compiled, run_plan, write_into};
 use crate::dtype::Dtype;
@@ -188,6 +188,12 @@ impl QEinsum {
         Ok((equation, sizes))
     }
 
+    /// The plan with what the configuration does at each call; see [`Plan::explain`].
+    pub fn explain(&self, shapes: &[&[usize]]) -> Result<String> {
+        let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
+        Ok(plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default())))
+    }
+
     /// A handle for operands of these shapes: planned once, run often.
     ///
     /// ```
@@ -207,21 +213,21 @@ impl QEinsum {
     /// The result is in row-major order. An error where shapes do not fit or the configuration does not, or where it
     /// adds noise, which needs a key.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        self.execute(operands.into_views(), None, |_, _| {})
+        self.execute(operands.into_views(), None)
     }
 
     /// The same with a key for the noise of stochastic rounding: the same key gives the same bits.
     ///
     /// Step s of the plan folds the key as a layer named `QDotGeneral_s` would.
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        self.execute(operands.into_views(), Some(key), |_, _| {})
+        self.execute(operands.into_views(), Some(key))
     }
 
     /// Runs the equation into an array that is there already; it has to have the output's shape.
-    pub fn run_into<'a, T: Element>(
+    pub fn run_into<'a, T: Element, S: DataMut<Elem = T>, D: Dimension>(
         &self,
         operands: impl Operands<'a, T>,
-        out: &mut ArrayViewMutD<'_, T>,
+        out: &mut ArrayBase<S, D>,
     ) -> Result<()> {
         write_into(out, &self.run(operands)?)
     }
@@ -235,21 +241,20 @@ impl QEinsum {
         key: Option<Key>,
         observe: impl FnMut(usize, CallRecord),
     ) -> Result<ArrayD<T>> {
-        if self.config.is_none() {
+        let Some(config) = &self.config else {
             return Err(Error::new(ErrorKind::Config, "calls are recorded only in a quantized run"));
-        }
-        self.execute(operands.into_views(), key, observe)
+        };
+        let operands = operands.into_views();
+        self.plan_of(&operands)?.run_recorded(operands, config, key, observe)
     }
 
-    fn execute<T: Element>(
-        &self,
-        operands: Vec<ArrayViewD<'_, T>>,
-        key: Option<Key>,
-        observe: impl FnMut(usize, CallRecord),
-    ) -> Result<ArrayD<T>> {
+    fn execute<T: Element>(&self, operands: Vec<ArrayViewD<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
+        run_plan(self.plan_of(&operands)?.as_ref(), self.config.as_deref(), operands, key)
+    }
+
+    fn plan_of<T: Element>(&self, operands: &[ArrayViewD<'_, T>]) -> Result<Arc<Plan>> {
         let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
-        let plan = self.planned(&shapes, T::DTYPE)?;
-        run_plan(&plan, self.config.as_deref(), operands, key, observe)
+        self.planned(&shapes, T::DTYPE)
     }
 
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {

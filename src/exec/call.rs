@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::kernel::{self, IntSums};
 use crate::lower::DimensionNumbers;
 use crate::quant::{
-    CallConfig, Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize, update_scaled,
+    Accumulator, CallConfig, Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize,
+    update_scaled,
 };
 use crate::rng::{Key, SideKeys};
 
@@ -64,6 +65,21 @@ pub enum Sums {
     Float(ArrayD<f32>),
 }
 
+/// A call that has run: its output, and the rest of it for whoever wants a record.
+pub(crate) struct Computed<'a> {
+    lhs: Side<'a>,
+    rhs: Side<'a>,
+    sums: Sums,
+    pub(crate) output: ArrayD<f32>,
+}
+
+impl Computed<'_> {
+    pub(crate) fn into_record(self) -> CallRecord {
+        let Self { lhs, rhs, sums, output } = self;
+        CallRecord { lhs: lhs.into_record(), rhs: rhs.into_record(), sums, output }
+    }
+}
+
 /// What a side is multiplied as, and what its products are rescaled by.
 struct Side<'a> {
     factor: SideFactor<'a>,
@@ -77,18 +93,19 @@ enum SideFactor<'a> {
 }
 
 /// Runs one call on operands whose values are of `format`.
-pub(crate) fn dot_general(
-    lhs: ArrayViewD<'_, f32>,
-    rhs: ArrayViewD<'_, f32>,
+pub(crate) fn dot_general<'a>(
+    lhs: ArrayViewD<'a, f32>,
+    rhs: ArrayViewD<'a, f32>,
     dims: &DimensionNumbers,
     format: Format,
     config: &CallConfig,
     keys: Option<SideKeys>,
-) -> Result<CallRecord> {
+) -> Result<Computed<'a>> {
     let ranks = (lhs.ndim(), rhs.ndim());
     let left = side(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, keys.map(|keys| keys.lhs))?;
     let right = side(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, keys.map(|keys| keys.rhs))?;
-    let sums = multiply(&left.factor, &right.factor, dims, format);
+    let sum_format = sum_format(&left.factor, &right.factor, config.accumulator, format);
+    let sums = multiply(&left.factor, &right.factor, dims, sum_format);
     let mut output = match &sums {
         // Each conversion is to nearest even: to binary32 first, then to the format.
         Sums::I32(sums) if format == Format::F32 => sums.mapv(|sum| sum as f32),
@@ -108,7 +125,7 @@ pub(crate) fn dot_general(
             rescale(&mut output, &inverse, scales.kind, working);
         }
     }
-    Ok(CallRecord { lhs: left.into_record(), rhs: right.into_record(), sums, output })
+    Ok(Computed { lhs: left, rhs: right, sums, output })
 }
 
 impl Side<'_> {
@@ -148,7 +165,7 @@ fn side<'a>(
     Ok(Side { factor, scales: Some(scales), noise })
 }
 
-fn multiply<'a>(lhs: &SideFactor<'a>, rhs: &SideFactor<'a>, dims: &DimensionNumbers, operand: Format) -> Sums {
+fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers, format: Format) -> Sums {
     if let (SideFactor::Int8(left), SideFactor::Int8(right)) = (lhs, rhs) {
         return match kernel::dot_general_int8(left.view(), right.view(), dims) {
             IntSums::I32(sums) => Sums::I32(sums),
@@ -157,11 +174,20 @@ fn multiply<'a>(lhs: &SideFactor<'a>, rhs: &SideFactor<'a>, dims: &DimensionNumb
     }
     let (left, right) = (lhs.as_floats(), rhs.as_floats());
     let mut sums = kernel::dot_general(left.view(), right.view(), dims);
-    // Eight-bit integers take the other side's format; a binary32 side widens the sums.
-    let widens = |side: &SideFactor<'_>| matches!(side, SideFactor::Float(_, Format::F32));
-    let format = if widens(lhs) || widens(rhs) { Format::F32 } else { operand };
     sums.mapv_inplace(|sum| format.round(sum));
     Sums::Float(sums)
+}
+
+/// The format that float sums are rounded to: the accumulator's, where one is set. Else eight-bit integers take the other
+/// side's format, and a binary32 side widens the sums.
+fn sum_format(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, accumulator: Accumulator, operand: Format) -> Format {
+    let wide = |side: &SideFactor<'_>| matches!(side, SideFactor::Float(_, Format::F32));
+    match accumulator {
+        Accumulator::F32 => Format::F32,
+        Accumulator::Auto if wide(lhs) || wide(rhs) => Format::F32,
+        // I32 is for integers only.
+        Accumulator::Auto | Accumulator::I32 | Accumulator::Bf16 | Accumulator::F16 => operand,
+    }
 }
 
 impl SideFactor<'_> {

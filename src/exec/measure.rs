@@ -11,7 +11,6 @@ use crate::error::Result;
 use crate::kernel::{self, Element};
 use crate::path::ln;
 
-use super::call::CallRecord;
 use super::quantized::QuantizedCalls;
 use super::run::{Call, Calls};
 
@@ -91,18 +90,18 @@ fn log10(x: f64) -> f64 {
 }
 
 /// Quantized calls with an observer of their errors.
-pub(crate) struct MeasuredCalls<'a, Q, F> {
-    quantized: QuantizedCalls<'a, Q>,
+pub(crate) struct MeasuredCalls<F> {
+    quantized: QuantizedCalls,
     observe: F,
 }
 
-impl<'a, Q, F: FnMut(usize, QuantizationError)> MeasuredCalls<'a, Q, F> {
-    pub(crate) fn new(quantized: QuantizedCalls<'a, Q>, observe: F) -> Self {
+impl<F: FnMut(usize, QuantizationError)> MeasuredCalls<F> {
+    pub(crate) fn new(quantized: QuantizedCalls, observe: F) -> Self {
         Self { quantized, observe }
     }
 }
 
-impl<T: Element, Q: FnMut(usize, CallRecord), F: FnMut(usize, QuantizationError)> Calls<T> for MeasuredCalls<'_, Q, F> {
+impl<T: Element, F: FnMut(usize, QuantizationError)> Calls<T> for MeasuredCalls<F> {
     fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
         let exact = kernel::dot_general(call.lhs.view(), call.rhs.view(), call.dims);
         let output = self.quantized.call(step, call)?;

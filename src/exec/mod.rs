@@ -16,6 +16,7 @@ pub use call::{CallRecord, Factor, SideRecord, Sums};
 pub use measure::QuantizationError;
 pub use naive::interpret;
 
+pub(crate) use call::Computed;
 pub(crate) use measure::MeasuredCalls;
-pub(crate) use quantized::{QuantizedCalls, check_call, run_call};
+pub(crate) use quantized::{QuantizedCalls, RecordedCalls, check_call, run_call};
 pub(crate) use run::{Unquantized, run};

@@ -3,7 +3,7 @@
 //! Squeezes, diagonals and transposes are views; sums and calls make arrays; a value is dropped as soon as its one
 //! reader has read it. What a call does, quantized or not, is decided by the [`Calls`] that the caller brings.
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{self, Element};
@@ -67,8 +67,7 @@ struct Values<'a, T>(Vec<Option<Value<'a, T>>>);
 
 impl<'a, T: Element> Values<'a, T> {
     fn take(&mut self, id: ValueId) -> Value<'a, T> {
-        // A plan is verified when it is made or loaded: every value is made before it is read, and read once.
-        self.0[id.index()].take().unwrap_or_else(|| Value::Owned(ArrayD::from_elem(IxDyn(&[]), T::ZERO)))
+        self.0[id.index()].take().expect("a verified plan makes every value before it reads it, and reads it once")
     }
 }
 

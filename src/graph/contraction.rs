@@ -56,6 +56,10 @@ pub struct FreeReduction {
 
 impl ContractionGraph {
     /// The graph of an equation whose labels and operands measure `sizes`.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes were bound to another equation.
     pub fn new(equation: &Equation, sizes: &Sizes) -> Self {
         let mut nodes = UnGraph::default();
         let mut output = vec![false; equation.labels().len()];

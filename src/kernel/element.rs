@@ -38,7 +38,7 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
     fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
 
     /// The nearest values of this type.
-    fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self>;
+    fn from_floats(array: ArrayD<f32>) -> ArrayD<Self>;
 }
 
 /// A type in which float sums are kept: `f32` or `f64`.
@@ -84,7 +84,7 @@ macro_rules! wide {
                 $floats(array)
             }
 
-            fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self> {
+            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
                 $from_floats(array)
             }
         }
@@ -126,15 +126,15 @@ macro_rules! half {
                 array.mapv($type::to_f32).into()
             }
 
-            fn from_floats(array: &ArrayD<f32>) -> ArrayD<Self> {
+            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
                 array.mapv($type::from_f32)
             }
         }
     };
 }
 
-wide!(f32, F32, CowArray::from, ArrayD::clone);
-wide!(f64, F64, |array: ArrayViewD<'_, f64>| array.mapv(|x| x as f32).into(), |array: &ArrayD<f32>| array
+wide!(f32, F32, CowArray::from, |array| array);
+wide!(f64, F64, |array: ArrayViewD<'_, f64>| array.mapv(|x| x as f32).into(), |array: ArrayD<f32>| array
     .mapv(f64::from));
 half!(f16, F16);
 half!(bf16, Bf16);

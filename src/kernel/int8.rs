@@ -20,8 +20,8 @@ pub(crate) enum IntSums {
     I64(ArrayD<i64>),
 }
 
-/// Products of -128 with itself that fit in an `i32` together.
-const LONGEST: usize = i32::MAX as usize / (128 * 128);
+/// Products of -128 with itself that fit in an `i32` together: the longest sum that is kept in one.
+pub(crate) const INT32_TERMS: usize = i32::MAX as usize / (128 * 128);
 
 /// The exact product.
 pub(super) fn dot_general(
@@ -35,14 +35,14 @@ pub(super) fn dot_general(
     }
     let product = Product::new(lhs, rhs, dims);
     let terms = product.terms();
-    if terms <= LONGEST {
+    if terms <= INT32_TERMS {
         let mut sums = vec![0; product.outputs()];
         multiply(isa, &product, 0..terms, i16::from, |out, sum: i32| *out = sum, &mut sums);
         return IntSums::I32(shaped(&product, sums));
     }
     let mut sums = vec![0; product.outputs()];
     // Whole blocks, so that only the last piece has a short one.
-    let piece = LONGEST / BLOCK * BLOCK;
+    let piece = INT32_TERMS / BLOCK * BLOCK;
     for start in (0..terms).step_by(piece) {
         let terms = start..terms.min(start + piece);
         multiply(isa, &product, terms, i16::from, |out, sum: i32| *out += i64::from(sum), &mut sums);

@@ -47,7 +47,7 @@ mod walk;
 mod x86;
 
 pub use element::Element;
-pub(crate) use int8::IntSums;
+pub(crate) use int8::{INT32_TERMS, IntSums};
 use tile::Isa;
 
 /// Terms of a sum in one chain; the chains are added as a tree.

@@ -40,9 +40,16 @@ pub(crate) fn write_plan<W: Write>(
         write!(f, " (naive {naive})")?;
     }
     f.write_char('\n')?;
+    write_certificate(f, plan)
+}
+
+/// A line that says so where the path is not proved optimal; of one or two operands there is only one.
+pub(super) fn write_certificate<W: Write>(f: &mut W, plan: &Plan) -> fmt::Result {
     match plan.certificate() {
-        Certificate::Optimal | Certificate::Given => Ok(()),
-        certificate => writeln!(f, "; {certificate}"),
+        Certificate::Optimal => Ok(()),
+        Certificate::Given if plan.equation.operands().len() < 3 => Ok(()),
+        Certificate::Given => writeln!(f, "; path given, not searched"),
+        certificate => writeln!(f, "; path {certificate}"),
     }
 }
 

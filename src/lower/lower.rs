@@ -224,7 +224,7 @@ impl Lowering {
                 let value = &self.values[value.index()];
                 value.labels.iter().position(|each| each == label).map(|axis| value.shape[axis])
             };
-            size(lhs).or_else(|| size(rhs)).unwrap_or(1)
+            size(lhs).or_else(|| size(rhs)).expect("a label of a result is on one of the sides")
         };
         let shape: Shape = labels.iter().map(extent).collect();
         let layout = Layout::row_major(labels.len());

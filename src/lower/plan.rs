@@ -277,6 +277,10 @@ impl Plan {
     }
 
     /// The value named by `id`.
+    ///
+    /// # Panics
+    ///
+    /// Where `id` is of a larger plan: an id means something only in the plan that it came from.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.index()]
     }
@@ -324,7 +328,9 @@ impl Plan {
         let mut owner: Vec<usize> = (0..self.values.len()).collect();
         for step in &self.steps {
             let result = step.result.index();
-            if self.values[result].layout == Layout::View {
+            // A diagonal is a view only where the strides of its operand allow it, so it counts as memory of its own.
+            let is_view = self.values[result].layout == Layout::View && !matches!(step.op, Op::Diagonal { .. });
+            if is_view {
                 owner[result] = step.op.inputs().next().map_or(result, |input| owner[input.index()]);
                 continue;
             }
@@ -337,8 +343,8 @@ impl Plan {
                 }
             }
         }
-        if self.values[self.output.index()].layout == Layout::View {
-            // The result is handed out in row-major order, so a view of it is copied at the end.
+        if !matches!(self.values[self.output.index()].layout, Layout::Dense(_)) {
+            // The result is an array of its own in row-major order, so a view or an operand is copied at the end.
             peak = peak.max(live.checked_add(bytes(&self.values[self.output.index()])?)?);
         }
         Some(peak)

@@ -16,7 +16,7 @@ use crate::graph::ContractionGraph;
 use crate::path::{Found, Path};
 use crate::sizes::Sizes;
 
-use super::display::{write_body, write_totals};
+use super::display::{write_body, write_certificate, write_totals};
 use super::lower::lower;
 use super::plan::{Op, Plan};
 
@@ -72,8 +72,9 @@ impl SymbolicPlan {
     /// assert!(text.contains(r#""multiplications": "i·j·k""#) && !text.contains("sizes"));
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: nothing in a plan fails to serialize")]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        serde_json::to_string_pretty(self).expect("keys of a plan are strings")
     }
 
     /// The steps as a graph in Graphviz's language; see [`Plan::to_dot`].
@@ -137,6 +138,7 @@ impl fmt::Display for SymbolicPlan {
         writeln!(f, "einsum {}", self.0.equation())?;
         write_body(f, &self.0, |_, _| Ok(()))?;
         write_totals(f, &self.0, &format!("{} mul", self.polynomial()))?;
-        writeln!(f)
+        writeln!(f)?;
+        write_certificate(f, &self.0)
     }
 }

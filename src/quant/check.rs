@@ -50,7 +50,8 @@ impl CallConfig {
 
     /// Checks what depends on the type of the operands.
     ///
-    /// Quantized sides are f32, f16 or bf16. Integers are added in i32 or f32; floats in f32 or their own type.
+    /// Quantized sides are f32, f16 or bf16. Integers are added exactly, and may be converted to f32; floats are added in
+    /// f32, and rounded to their own type where nothing else is set.
     pub(crate) fn check_dtype(&self, dtype: Dtype, field: &str) -> Result<()> {
         if dtype == Dtype::F64 && (self.lhs.is_quantized() || self.rhs.is_quantized()) {
             return Err(Problem::Dtype { dtype }.in_field(field).into());

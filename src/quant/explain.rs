@@ -10,16 +10,17 @@ use super::config::{
     ScaleRounding, Storage, TensorConfig, Zero,
 };
 use crate::dtype::Dtype;
+use crate::kernel::INT32_TERMS;
 
 /// The lines below a call: its lhs, its rhs, its accumulator.
 ///
 /// `lhs_labels` and `rhs_labels` name the axes that each side shares scales over, such as `j` or `j,k`; none of them
-/// means a scale per element.
-pub(crate) fn call(call: &CallConfig, lhs_labels: &str, rhs_labels: &str, dtype: Dtype) -> [String; 3] {
+/// means a scale per element. `terms` is the number of products in a sum.
+pub(crate) fn call(call: &CallConfig, lhs_labels: &str, rhs_labels: &str, dtype: Dtype, terms: usize) -> [String; 3] {
     [
         format!("lhs {}", side(&call.lhs, lhs_labels, call.dequantize)),
         format!("rhs {}", side(&call.rhs, rhs_labels, call.dequantize)),
-        format!("acc {}", accumulator(call, dtype)),
+        format!("acc {}", accumulator(call, dtype, terms)),
     ]
 }
 
@@ -81,13 +82,14 @@ fn format(int: IntNumerics) -> String {
     }
 }
 
-fn accumulator(call: &CallConfig, dtype: Dtype) -> String {
-    match call.resolved_accumulator() {
-        Accumulator::I32 => "i32".to_owned(),
-        Accumulator::F32 => "f32".to_owned(),
-        Accumulator::Bf16 => "bf16".to_owned(),
-        Accumulator::F16 => "f16".to_owned(),
-        Accumulator::Auto => dtype.to_string(),
+/// What the sums are kept in, as the kernels keep them.
+fn accumulator(call: &CallConfig, dtype: Dtype, terms: usize) -> String {
+    match (call.is_int8(), dtype) {
+        (true, _) if terms <= INT32_TERMS => "i32".to_owned(),
+        (true, _) => "i64".to_owned(),
+        (false, Dtype::F32 | Dtype::F64) => dtype.to_string(),
+        (false, Dtype::F16 | Dtype::Bf16) if call.accumulator == Accumulator::F32 => "f32".to_owned(),
+        (false, Dtype::F16 | Dtype::Bf16) => format!("f32, rounded to {dtype}"),
     }
 }
 
@@ -155,7 +157,7 @@ mod tests {
     fn calls_in_lines() {
         let config = DotGeneralConfig::v4().build().unwrap();
         assert_eq!(
-            call(&config.forward, "j", "j", Dtype::F32),
+            call(&config.forward, "j", "j", Dtype::F32, 16),
             [
                 "lhs int8 absmax over j, nearest-even, dequant output",
                 "rhs int8 absmax over j, nearest-even, dequant output",
@@ -163,28 +165,28 @@ mod tests {
             ]
         );
         assert_eq!(
-            call(&config.dlhs.call, "k", "k", Dtype::F32)[0],
+            call(&config.dlhs.call, "k", "k", Dtype::F32, 16)[0],
             "lhs int8 absmax over k, nearest-even, noise jax.uniform, dequant output"
         );
         let float = DotGeneralConfig::fully_quantized().bwd_bits(None).build().unwrap();
         assert_eq!(
-            call(&float.drhs.call, "i", "i", Dtype::Bf16),
-            ["lhs none: passes through", "rhs none: passes through", "acc bf16"]
+            call(&float.drhs.call, "i", "i", Dtype::Bf16, 16),
+            ["lhs none: passes through", "rhs none: passes through", "acc f32, rounded to bf16"]
         );
     }
 
     #[test]
-    fn accumulators_that_are_chosen_are_named() {
-        let words = [
-            (Accumulator::I32, "i32"),
-            (Accumulator::F32, "f32"),
-            (Accumulator::Bf16, "bf16"),
-            (Accumulator::F16, "f16"),
-            (Accumulator::Auto, "f16"),
+    fn sums_are_kept_in_what_holds_them() {
+        let int8 = CallConfig::from_bits(Some(8), Some(8)).unwrap();
+        let one_sided = CallConfig::from_bits(Some(8), None).unwrap();
+        let cases = [
+            (int8, Dtype::F16, 131_071, "i32"),
+            (int8, Dtype::F16, 131_072, "i64"),
+            (one_sided, Dtype::F32, 200_000, "f32"),
+            (one_sided, Dtype::F16, 8, "f32, rounded to f16"),
         ];
-        for (chosen, expected) in words {
-            let call = CallConfig { accumulator: chosen, ..CallConfig::UNQUANTIZED };
-            assert_eq!(accumulator(&call, Dtype::F16), expected, "{chosen:?}");
+        for (call, dtype, terms, expected) in cases {
+            assert_eq!(accumulator(&call, dtype, terms), expected);
         }
     }
 }

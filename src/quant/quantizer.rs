@@ -45,8 +45,7 @@ pub(crate) fn quantize(
     let noise = match (int.noise, key) {
         (Some(noise), Some(key)) => {
             let drawn = noise.values(key, x.len());
-            // The shape has as many elements as were drawn.
-            Some(ArrayD::from_shape_vec(IxDyn(x.shape()), drawn).unwrap_or_default())
+            Some(ArrayD::from_shape_vec(IxDyn(x.shape()), drawn).expect("one is drawn per element"))
         }
         _ => None,
     };
@@ -137,6 +136,7 @@ impl Step {
 /// `value` within ±`limit`; comparisons leave NaN as it is.
 #[inline(always)]
 fn clip(value: f32, limit: f32) -> f32 {
-    let value = if value > limit { limit } else { value };
-    if value < -limit { -limit } else { value }
+    // From below first, and ties take the limit: where the limit is 0, everything becomes +0.
+    let value = if value < -limit { -limit } else { value };
+    if value >= limit { limit } else { value }
 }

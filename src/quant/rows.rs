@@ -11,7 +11,7 @@ pub(crate) fn map_scaled<T: Copy, U: Clone + Default>(
     f: impl Fn(T, f32) -> U + Copy,
 ) -> ArrayD<U> {
     let mut out = ArrayD::from_elem(IxDyn(x.shape()), U::default());
-    let Some(scale) = scale.broadcast(x.raw_dim()) else { return out };
+    let scale = scale.broadcast(x.raw_dim()).expect("a scale has extent 1 or that of what it scales");
     if x.ndim() == 0 {
         Zip::from(&mut out).and(x).and(&scale).for_each(|out, &x, &scale| *out = f(x, scale));
         return out;
@@ -36,7 +36,7 @@ pub(crate) fn map_scaled<T: Copy, U: Clone + Default>(
 
 /// `f` of every element and its scale, in place.
 pub(crate) fn update_scaled(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, f: impl Fn(f32, f32) -> f32 + Copy) {
-    let Some(scale) = scale.broadcast(values.raw_dim()) else { return };
+    let scale = scale.broadcast(values.raw_dim()).expect("a scale has extent 1 or that of what it scales");
     if values.ndim() == 0 {
         Zip::from(values).and(&scale).for_each(|x, &scale| *x = f(*x, scale));
         return;

@@ -62,7 +62,7 @@ fn key(value: &Value) -> Option<Key> {
 
 fn floats<T: Element>(set: &mut Set, name: &Value) -> ArrayD<T> {
     match set.input(text(name)) {
-        Golden::Float(array) => T::from_floats(&array),
+        Golden::Float(array) => T::from_floats(array),
         Golden::Int(_) => panic!("{name} is no float array"),
     }
 }
@@ -71,7 +71,7 @@ fn check_case<T: Element>(set: &mut Set, case: &Value) {
     let name = text(&case["name"]).to_owned();
     let arrays = &case["arrays"];
     let (lhs, rhs) = (floats::<T>(set, &arrays["lhs"]), floats::<T>(set, &arrays["rhs"]));
-    let config = config_from_golden(&case["config"]);
+    let config = config_from_golden(&case["config"], case["swapped"] == Value::Bool(true));
     let stage = &list(&case["stages"])[0];
     if case["direct_dims"].is_object() {
         let dims = dimension_numbers(&case["direct_dims"]);
@@ -119,14 +119,18 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
     let views: Vec<ArrayViewD<'_, T>> = operands.iter().map(|operand| operand.view()).collect();
     let path = multi_path(case);
     let steps = path.steps().len();
-    let configs: Vec<DotGeneralConfig> = match list(&case["configs"]) {
-        [] => vec![config_from_golden(&case["config"])],
-        configs => configs.iter().map(config_from_golden).collect(),
-    };
-    let config = (0..steps).fold(QuantConfig::default(), |config, step| {
-        let index = case["steps"][step]["config_index"].as_u64().unwrap_or(0) as usize;
-        config.with_step(step, configs[index].clone())
-    });
+    let configs: Vec<DotGeneralConfig> = (0..steps)
+        .map(|step| {
+            let golden = &case["steps"][step];
+            let index = golden["config_index"].as_u64().unwrap_or(0) as usize;
+            let config = list(&case["configs"]).get(index).unwrap_or(&case["config"]);
+            config_from_golden(config, golden["swapped"] == Value::Bool(true))
+        })
+        .collect();
+    let config = configs
+        .iter()
+        .enumerate()
+        .fold(QuantConfig::default(), |all, (step, config)| all.with_step(step, config.clone()));
     let qe = QEinsum::new(text(&case["equation"])).expect("golden equations parse").with_path(path);
     let qe = qe.with_config(config.clone());
     let shapes: Vec<&[usize]> = operands.iter().map(ndarray::ArrayBase::shape).collect();
@@ -151,7 +155,7 @@ fn check_multi<T: Element>(set: &mut Set, case: &Value) {
         if (orientation == Orientation::Swapped) != (golden["swapped"] == Value::Bool(true)) {
             set.differ(format!("{name} step {step}: swapped is {}, ours is {orientation:?}", golden["swapped"]));
         }
-        let oriented = configs[golden["config_index"].as_u64().unwrap_or(0) as usize].oriented(orientation);
+        let oriented = configs[step].oriented(orientation);
         let call_key = user_key.map(|key| key.fold_path(&format!("QDotGeneral_{step}"), 1));
         agreement = check_stage(set, &list(&golden["stages"])[0], &dims, record, &oriented, call_key);
         let made = transposed(&plan, step, narrowed::<T>(&record.output));
@@ -202,7 +206,7 @@ fn widened<T: Element>(array: &ArrayD<T>) -> ArrayD<f32> {
 
 /// Rounded to the operands' type, as what a call returns is.
 fn narrowed<T: Element>(output: &ArrayD<f32>) -> ArrayD<f32> {
-    widened(&T::from_floats(output))
+    widened(&T::from_floats(output.clone()))
 }
 
 fn check_stage(

@@ -47,17 +47,12 @@ impl Case<'_> {
         let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
         let notes = self.equation.notes(&ranks)?;
         let dtype = inputs.dtype(settings.cast)?;
-        if let Some(config) = self.work.config() {
-            config.check_fits(shapes.len())?;
-            if dtype == Dtype::F64 {
-                let message =
-                    "quantized runs take f32, f16 and bf16 operands, but these are f64; `--cast f32` converts";
-                return Err(Failure::Request(message.to_owned()));
-            }
-        }
         io::check_output(self.out, dtype)?;
         let plan = settings.plan(&equation, &sizes, dtype)?;
-        let adds_noise = |config| memory::call_configs(&plan, config).any(|(_, call)| call.needs_key());
+        if let Some(config) = self.work.config() {
+            plan.check_config(config)?;
+        }
+        let adds_noise = |config| plan.call_configs(config).iter().any(|call| call.forward.needs_key());
         if settings.key.is_none() && self.work.config().is_some_and(adds_noise) {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
         }
@@ -91,7 +86,7 @@ where
     let key = settings.key;
     match work {
         Work::Float => Ok((plan.run(&views)?.into(), None)),
-        Work::Quantized(config) => Ok((plan.run_quantized(&views, config, key, |_, _| {})?.into(), None)),
+        Work::Quantized(config) => Ok((plan.run_quantized(&views, config, key)?.into(), None)),
         Work::Measured(config) => {
             let exact = plan.run(&views)?;
             let mut calls = Vec::new();

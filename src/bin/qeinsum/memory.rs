@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use qeinsum::quant::{CallConfig, Source};
+use qeinsum::quant::CallConfig;
 use qeinsum::{Dtype, Op, Plan, QuantConfig, Step};
 
 use crate::failure::Failure;
@@ -105,20 +105,11 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The configuration of each call of a plan, in terms of the sides as executed.
-pub(crate) fn call_configs<'a>(
-    plan: &'a Plan,
-    config: &'a QuantConfig,
-) -> impl Iterator<Item = (&'a Step, CallConfig)> {
-    let operands = plan.equation().operands().len();
-    let source = move |id: usize| if id < operands { Source::Operand(id) } else { Source::Intermediate };
-    plan.calls().zip(plan.path().ssa()).enumerate().map(move |(number, (step, [earlier, later]))| {
-        let config = config.for_step(number, source(earlier), source(later));
-        let config = match step.op() {
-            Op::DotGeneral { orientation, .. } => config.oriented(*orientation),
-            _ => config,
-        };
-        (step, config.forward)
+/// Each call of a plan with its configuration, in terms of the sides as executed.
+fn executed_calls<'a>(plan: &'a Plan, config: &QuantConfig) -> impl Iterator<Item = (&'a Step, CallConfig)> {
+    plan.calls().zip(plan.call_configs(config)).map(|(step, config)| match step.op() {
+        Op::DotGeneral { orientation, .. } => (step, config.oriented(*orientation).forward),
+        _ => (step, config.forward),
     })
 }
 
@@ -148,7 +139,7 @@ fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
     // A float product to compare with, in each call and of the whole.
     let exact = if matches!(work, Work::Measured(_)) { unit } else { 0 };
     let mut largest = 0_u64;
-    for (step, call) in call_configs(plan, config) {
+    for (step, call) in executed_calls(plan, config) {
         let Op::DotGeneral { lhs, rhs, .. } = step.op() else { continue };
         // The sums, and the floats that they become before they are narrowed.
         let mut added = elements(step.result())?.checked_mul(8 + exact)?;

@@ -31,9 +31,9 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_enum, value_name = "DTYPE")]
     cast: Option<DtypeArg>,
 
-    /// The seed of the noise that a configuration adds: the key is JAX's `PRNGKey(N)`
+    /// The seed of the noise that a configuration adds, below 2^32: the key is JAX's `PRNGKey(N)`
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    seed: Option<u32>,
 
     /// How random numbers are drawn from a key
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
@@ -95,7 +95,7 @@ impl SettingsArgs {
             plan,
             config,
             cast: self.cast.map(Dtype::from),
-            key: self.seed.map(|seed| Key::new(seed).with_layout(layout)),
+            key: self.seed.map(|seed| Key::new(seed.into()).with_layout(layout)),
             limit: self.max_memory.map_or_else(memory::default_limit, |bytes| bytes.0),
             nonfinite,
         })

@@ -74,7 +74,7 @@ impl Path {
             Problem::Symbolic(qe) => {
                 let plan = self.search.apply(qe).symbolic()?;
                 match self.format {
-                    Format::Text => format!("path {}\nmultiplications {}\n", plan.path(), plan.polynomial()),
+                    Format::Text => format!("path {}\n{} mul\n", plan.path(), plan.polynomial()),
                     Format::Json => super::json(&serde_json::json!({
                         "path": positions(plan.path().steps()),
                         "ssa_path": positions(&plan.path().ssa()),
@@ -91,7 +91,7 @@ impl Path {
 fn text(found: &Found) -> String {
     let PathCost { multiplications, write, largest, .. } = &found.cost;
     format!(
-        "path {}\nmultiplications {multiplications}\nlargest result {largest}\nall results {write}\n{}: {}\n",
+        "path {}\n{multiplications} mul, largest result {largest}, all results {write}\n{} {}\n",
         found.path, found.objective, found.certificate
     )
 }

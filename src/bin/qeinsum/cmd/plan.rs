@@ -103,6 +103,9 @@ impl Plan {
         let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);
+        if let Some(config) = &config {
+            plan.check_config(config)?;
+        }
         if let Some(file) = &self.check {
             saved::check(file, plan.path(), &plan.to_string())?;
         }

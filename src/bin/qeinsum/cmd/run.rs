@@ -56,7 +56,7 @@ pub(crate) struct Run {
     report: bool,
 
     /// The form of the report
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, requires = "report")]
     format: Format,
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use qeinsum::{Equation, QEinsum, Sizes};
 
 use crate::equation::EquationArg;
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, complain};
 use crate::network;
 use crate::sizes::{Given, SizeArgs};
 
@@ -62,7 +62,12 @@ impl ProblemArgs {
                 failure::note(&qe.notes(&ranks)?);
                 bound
             }
-            Given::Labels(sizes) => qe.bind_by_sizes(&sizes)?,
+            Given::Labels(sizes) => {
+                if qe.ast().operands().iter().any(|term| term.ellipsis().is_some()) {
+                    complain("note: with `--sizes` an ellipsis covers no axis; `--shapes` gives it some");
+                }
+                qe.bind_by_sizes(&sizes)?
+            }
             Given::Nothing => return Ok(Problem::Symbolic(qe)),
         };
         Ok(Problem::Bound(Bound { name: None, equation, sizes }))

@@ -105,6 +105,11 @@ impl Plan {
         drop(progress);
         if let Some(config) = &config {
             plan.check_config(config)?;
+            if matches!(self.format, Format::Text) && !self.explain {
+                complain(
+                    "note: the order and the swaps are the same quantized; `--explain` shows what is quantized how",
+                );
+            }
         }
         if let Some(file) = &self.check {
             saved::check(file, plan.path(), &plan.to_string())?;

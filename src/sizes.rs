@@ -11,6 +11,10 @@ use crate::span::{Span, printable_text};
 /// The extents of an array's axes.
 pub type Shape = SmallVec<[usize; 8]>;
 
+/// The most axes of an operand or of the output; every file format ends far below. Labels are looked up along a
+/// subscript, which takes time and memory quadratic in this.
+const MOST_AXES: usize = 1024;
+
 /// What every label of an equation measures, and the shape of every operand.
 ///
 /// A label measures the same in every operand that has it, but for operands in which it measures 1: there it
@@ -76,6 +80,7 @@ impl Sizes {
         let mut seen: Vec<Option<(usize, usize, usize)>> = vec![None; equation.labels().len()];
         // Per label: the last operand that has it, and its first axis there.
         let mut within: Vec<Option<(usize, usize)>> = vec![None; equation.labels().len()];
+        check_axes(equation)?;
         for (operand, (labels, shape)) in operands.iter().zip(shapes).enumerate() {
             let shape = shape.as_ref();
             if labels.len() != shape.len() {
@@ -155,11 +160,12 @@ impl Sizes {
     }
 
     /// The same size for every label.
-    pub(crate) fn uniform(equation: &Equation, size: usize) -> Self {
-        Self {
+    pub(crate) fn uniform(equation: &Equation, size: usize) -> Result<Self, SizeError> {
+        check_axes(equation)?;
+        Ok(Self {
             extents: vec![size; equation.labels().len()],
             shapes: equation.operands().iter().map(|labels| labels.iter().map(|_| size).collect()).collect(),
-        }
+        })
     }
 
     /// The extent of a label: the largest it has in any operand (0 where it is 0 in one).
@@ -176,6 +182,20 @@ impl Sizes {
     pub fn shape_of(&self, labels: &[Label]) -> Shape {
         labels.iter().map(|&label| self.extent(label)).collect()
     }
+}
+
+fn check_axes(equation: &Equation) -> Result<(), SizeError> {
+    let operands = equation.operands().iter().enumerate();
+    let places =
+        operands.map(|(operand, labels)| (labels.len(), format!("operand {operand}"), Place::Operand(operand)));
+    let output = (equation.output().len(), "the output".to_owned(), Place::Output);
+    for (axes, what, place) in places.chain([output]) {
+        if axes > MOST_AXES {
+            let message = format!("{what} has {axes} axes, over the limit of {MOST_AXES}");
+            return Err(SizeError::new(message, [place]));
+        }
+    }
+    Ok(())
 }
 
 /// The number of elements of an array of this shape, if its bytes can be addressed at all (16 bytes an element).

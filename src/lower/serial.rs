@@ -309,7 +309,15 @@ fn rebuild(document: Document) -> Result<Plan> {
         values.push(Value { labels, shape: value.shape, dtype: value.dtype, layout: value.layout });
     }
     let mut steps = Vec::with_capacity(document.steps.len());
+    let mut per_step = cost.per_step.iter();
     for step in document.steps {
+        if let DocumentOp::DotGeneral { multiplications, elements, .. } = &step.op
+            && per_step
+                .next()
+                .is_none_or(|known| (multiplications, elements) != (&known.multiplications, &known.elements))
+        {
+            return Err(wrong("states costs of a step that it does not have"));
+        }
         steps.push(Step { op: operation(step.op)?, result: step.result, group: step.group });
     }
     let found = Found { path, cost, objective: document.objective, certificate: document.certificate };
@@ -320,6 +328,9 @@ fn rebuild(document: Document) -> Result<Plan> {
     let slices: Vec<Slice> = Vec::new();
     let plan = Plan { equation, sizes, found, dtype: document.dtype, values, steps, output, slices };
     verify(&plan)?;
+    if document.cost.peak_bytes != plan.peak_bytes() || document.optimal != plan.certificate().is_optimal() {
+        return Err(wrong("states a peak or a proof that it does not have"));
+    }
     Ok(plan)
 }
 

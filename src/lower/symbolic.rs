@@ -49,7 +49,7 @@ pub struct SymbolicPlan(Plan);
 impl SymbolicPlan {
     /// Lowers the path that `find` chooses when all sizes are equal.
     pub(crate) fn new(equation: &Equation, find: impl FnOnce(&ContractionGraph) -> Result<Found>) -> Result<Self> {
-        let sizes = Sizes::uniform(equation, STAND_IN);
+        let sizes = Sizes::uniform(equation, STAND_IN)?;
         let found = find(&ContractionGraph::new(equation, &sizes))?;
         Ok(Self(lower(equation, &sizes, found, Dtype::F32)))
     }

@@ -255,8 +255,8 @@ impl<N: Number> Search<N> {
 
     /// Scores the join of two final sets and enters their union where it can matter.
     fn consider(&mut self, a: u32, b: u32) {
-        self.work += SCORE;
         let words = self.problem.words();
+        self.work += SCORE * words as u64;
         let (left, right) = (&self.nodes[a as usize], &self.nodes[b as usize]);
         let (set, objective) = (left.set | right.set, self.objective);
         let legs = &self.legs[a as usize * words..][..words];

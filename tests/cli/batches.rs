@@ -80,6 +80,21 @@ fn flags_hold_for_every_case() {
 }
 
 #[test]
+fn a_line_without_end_is_refused_and_skipped() {
+    let folder = Folder::with_arrays("batch-long");
+    let mut lines = vec![b'x'; (1 << 24) + 10];
+    lines.extend_from_slice(b"\n{\"id\": 1, \"eq\": \"ij\", \"inputs\": [\"a.npy\"], \"out\": \"o.npy\"}\n");
+    lines.extend_from_slice(b"{\"id\": 2, \"eq\": \"i\", \"inputs\": [\"a\\u0000.npy\"], \"out\": \"o.npy\"}");
+    folder.write("cases.jsonl", lines);
+    let ran = folder.run(&["run", "--batch", "cases.jsonl"]);
+    let answers: Vec<Value> = ran.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers[0]["error"], json!("error: the line is over the limit of 16777216 bytes"));
+    assert_eq!(answers[1], json!({"id": 1, "ok": true}));
+    assert_eq!((&answers[2]["id"], &answers[2]["code"]), (&json!(2), &json!(2)));
+    assert_eq!(answers.len(), 3);
+}
+
+#[test]
 fn cases_may_come_from_standard_input() {
     let folder = Folder::with_arrays("batch-stdin");
     let line = br#"{"id": 1, "eq": "ij->j", "inputs": ["a.npy"], "out": "o.npy"}"#;

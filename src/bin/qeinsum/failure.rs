@@ -7,6 +7,8 @@ use qeinsum::{Error, ErrorKind, parse::Note, printable_text};
 
 /// Lines of a diagnostic: what a terminal shows at once.
 const MOST_LINES: usize = 24;
+/// Characters of a diagnostic in all.
+const MOST_CHARACTERS: usize = 3600;
 /// Columns of one of them.
 const MOST_COLUMNS: usize = 400;
 
@@ -55,12 +57,16 @@ impl Failure {
         }
     }
 
-    /// The text for standard error, without its last line break; empty where there is nothing to say.
+    /// The text for standard error, cut to what a screen shows, without its last line break; empty where there is nothing to say.
     pub(crate) fn diagnostic(&self) -> String {
         match self {
             Self::Request(text) | Self::Machine(text) => {
                 let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
-                format!("error: {}", lines.join("\n"))
+                let text = format!("error: {}", lines.join("\n"));
+                match text.char_indices().nth(MOST_CHARACTERS) {
+                    Some((end, _)) => format!("{}…", &text[..end]),
+                    None => text,
+                }
             }
             Self::Closed => String::new(),
         }

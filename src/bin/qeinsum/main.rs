@@ -64,6 +64,9 @@ const INTERRUPTED: i32 = 130;
 fn main() -> ExitCode {
     // Where this cannot be set, an interrupt ends the process by its signal, as it does every other.
     let _ = register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::new(AtomicBool::new(true)));
+    // A file that may not grow further is then an error of writing, with a message, and not the end of the process.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let done = match Cli::try_parse() {
         Ok(cli) => match cli.command {
             Command::Parse(parse) => parse.run(),

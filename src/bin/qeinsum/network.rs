@@ -30,7 +30,7 @@ pub(crate) struct Network {
 
 /// Reads a file.
 pub(crate) fn read(path: &OsStr) -> Result<Network, Failure> {
-    let text = text_file::read(path)?;
+    let text = text_file::read(path, text_file::PLAN_LIMIT)?;
     parse(&text).map_err(|failure| failure.within(&text_file::shown(path)))
 }
 

@@ -38,7 +38,7 @@ impl QuantArgs {
             return config.map(|config| Some(config.into())).map_err(|error| Failure::from(error).within("--bits"));
         }
         let Some(file) = &self.config else { return Ok(None) };
-        let text = text_file::read(file)?;
+        let text = text_file::read(file, text_file::CONFIG_LIMIT)?;
         let json = Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let config = if json { QuantConfig::from_json(&text) } else { QuantConfig::from_toml(&text) };
         config.map(Some).map_err(|error| Failure::from(error).within(&text_file::shown(file)))

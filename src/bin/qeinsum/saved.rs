@@ -23,7 +23,7 @@ struct Document {
 /// Fails with what differs where the order of `text`, a plan, is not that of the plan saved in `file`.
 pub(crate) fn check(file: &OsStr, path: &Path, text: &str) -> Result<(), Failure> {
     let name = text_file::shown(file);
-    let content = text_file::read(file)?;
+    let content = text_file::read(file, text_file::PLAN_LIMIT)?;
     let (saved, saved_text) = parse(&content).map_err(|failure| failure.within(&name))?;
     if saved == *path {
         return Ok(());

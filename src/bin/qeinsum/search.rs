@@ -4,6 +4,8 @@ use clap::Args;
 use qeinsum::QEinsum;
 use qeinsum::path::{Objective, Optimizer, Path, SearchOptions};
 
+use crate::failure::Failure;
+
 /// How to find a path, or the path.
 #[derive(Args)]
 pub(crate) struct SearchArgs {
@@ -37,6 +39,13 @@ impl SearchArgs {
             Some(path) => qe.with_path(path.clone()),
             None => qe,
         }
+    }
+
+    /// An error of planning; where a path was given, it is what is wrong.
+    pub(crate) fn at_fault(&self, error: qeinsum::Error) -> Failure {
+        let given = self.path.is_some() && *error.kind() == qeinsum::ErrorKind::Path;
+        let failure = Failure::from(error);
+        if given { failure.within("--path") } else { failure }
     }
 
     /// The path that was given.

@@ -79,7 +79,7 @@ impl SettingsArgs {
     pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
         let plan = match &self.plan {
             Some(file) => {
-                let text = text_file::read(file)?;
+                let text = text_file::read(file, text_file::PLAN_LIMIT)?;
                 Some(Plan::from_json(&text).map_err(|error| Failure::from(error).within(&text_file::shown(file)))?)
             }
             None => None,
@@ -107,7 +107,8 @@ impl Settings<'_> {
     pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
         let Some(plan) = &self.plan else {
             let path = self.search.path().cloned();
-            return Ok(Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)?);
+            return Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)
+                .map_err(|error| self.search.at_fault(error));
         };
         if plan.equation() != equation {
             let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());

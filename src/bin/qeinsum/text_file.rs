@@ -8,8 +8,10 @@ use qeinsum::printable_text;
 
 use crate::failure::Failure;
 
-/// The most bytes that such a file may have: far more than any of them needs.
-const LIMIT: u64 = 1 << 28;
+/// The most bytes of a plan or a network: of a hundred thousand operands and more.
+pub(crate) const PLAN_LIMIT: u64 = 1 << 28;
+/// The most bytes of a configuration, far more than one needs.
+pub(crate) const CONFIG_LIMIT: u64 = 1 << 20;
 
 /// A file's name as messages show it.
 pub(crate) fn shown(path: &OsStr) -> String {
@@ -30,14 +32,19 @@ pub(crate) fn open(path: &OsStr) -> Result<Box<dyn Read>, Failure> {
     Ok(Box::new(File::open(path).map_err(failed)?))
 }
 
-/// The whole of a file as text.
-pub(crate) fn read(path: &OsStr) -> Result<String, Failure> {
+/// The whole of a file of at most `limit` bytes as text.
+pub(crate) fn read(path: &OsStr, limit: u64) -> Result<String, Failure> {
     let name = shown(path);
+    let too_large = || Failure::Request(format!("`{name}`: the file is over the limit of {limit} bytes"));
+    let file = open(path)?;
+    // Refused before it is read where that is known; a stream tells only when it has come.
+    if path != "-" && fs::metadata(path).is_ok_and(|file| file.len() > limit) {
+        return Err(too_large());
+    }
     let mut bytes = Vec::new();
-    let mut file = open(path)?.take(LIMIT + 1);
-    file.read_to_end(&mut bytes).map_err(|error| Failure::of_file(&name, "read", &error))?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(Failure::Request(format!("`{name}`: the file is over the limit of {LIMIT} bytes")));
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of_file(&name, "read", &error))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large());
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

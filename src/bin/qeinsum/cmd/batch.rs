@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
 
 use qeinsum::{Syntax, printable_text};
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::failure::Failure;
 use crate::memory::Work;
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file;
+
+/// The most bytes of a line: far more than a case needs.
+const LINE_LIMIT: u64 = 1 << 24;
 
 /// A line's fields, each as it was written.
 type Fields = BTreeMap<String, Box<RawValue>>;
@@ -41,9 +44,16 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
     let mut lines = BufReader::new(text_file::open(file)?);
     let mut line = Vec::new();
     loop {
+        let failed = |error| Failure::of_file(&name, "read", &error);
         line.clear();
-        if lines.read_until(b'\n', &mut line).map_err(|error| Failure::of_file(&name, "read", &error))? == 0 {
+        if (&mut lines).take(LINE_LIMIT + 1).read_until(b'\n', &mut line).map_err(failed)? == 0 {
             return Ok(());
+        }
+        if line.len() as u64 > LINE_LIMIT {
+            skip_line(&mut lines).map_err(failed)?;
+            let message = format!("the line is over the limit of {LINE_LIMIT} bytes");
+            answer(None, Err(Failure::Request(message)))?;
+            continue;
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -55,14 +65,31 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
             Ok(fields) => case(fields, &settings),
             Err(error) => Err(wrong("the line is no JSON object", error)),
         });
-        let (code, error) = match done {
-            Ok(()) => (None, None),
-            Err(failure) => (Some(failure.code()), Some(failure.diagnostic())),
-        };
-        let answer = Answer { id, ok: code.is_none(), code, error };
-        let text = serde_json::to_string(&answer)
-            .map_err(|error| Failure::Machine(format!("the answer is no JSON: {error}")))?;
-        print(&(text + "\n"))?;
+        answer(id, done)?;
+    }
+}
+
+fn answer(id: Option<&RawValue>, done: Result<(), Failure>) -> Result<(), Failure> {
+    let (code, error) = match done {
+        Ok(()) => (None, None),
+        Err(failure) => (Some(failure.code()), Some(failure.diagnostic())),
+    };
+    let answer = Answer { id, ok: code.is_none(), code, error };
+    let text =
+        serde_json::to_string(&answer).map_err(|error| Failure::Machine(format!("the answer is no JSON: {error}")))?;
+    print(&(text + "\n"))
+}
+
+/// Reads on to the end of a line without keeping it.
+fn skip_line(lines: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let part = lines.fill_buf()?;
+        let end = part.iter().position(|&byte| byte == b'\n');
+        let read = end.map_or(part.len(), |at| at + 1);
+        lines.consume(read);
+        if end.is_some() || read == 0 {
+            return Ok(());
+        }
     }
 }
 
@@ -81,6 +108,10 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
     if out == "-" {
         let message = "`-` as `out` would mix with the answers: name a file";
         return Err(Failure::Request(message.to_owned()));
+    }
+    // The system takes no such name, and says so in other words.
+    if inputs.iter().chain([&out]).any(|path| path.as_encoded_bytes().contains(&0)) {
+        return Err(Failure::Request("a path has a U+0000 in it".to_owned()));
     }
     let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
     let work = settings.config.as_ref().map_or(Work::Float, Work::Quantized);

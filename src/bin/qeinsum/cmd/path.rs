@@ -63,7 +63,7 @@ impl Path {
             Problem::Bound(bound) => {
                 let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
                 let found = match self.search.path() {
-                    Some(path) => given(&graph, path.clone())?,
+                    Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
                     None => search(&graph, &self.search.options()),
                 };
                 match self.format {

@@ -100,7 +100,8 @@ impl Plan {
         let start = Instant::now();
         let path = self.search.path().cloned();
         let options = self.search.options();
-        let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())?;
+        let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())
+            .map_err(|error| self.search.at_fault(error))?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);
         if let Some(config) = &config {

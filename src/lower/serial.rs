@@ -217,8 +217,8 @@ fn document(plan: &Plan) -> Document {
             .collect(),
         shapes: plan.sizes.shapes().to_vec(),
         dtype: plan.dtype,
-        path: positions(plan.found.path.steps()),
-        ssa_path: positions(&plan.found.path.ssa()),
+        path: plan.found.path.to_lists(),
+        ssa_path: plan.found.path.to_ssa_lists(),
         values: plan
             .values
             .iter()
@@ -246,11 +246,6 @@ fn document(plan: &Plan) -> Document {
             .map(|slice| DocumentSlice { label: plan.equation.name(slice.label).to_owned(), size: slice.size })
             .collect(),
     }
-}
-
-/// Lists of positions as JSON has them; the path of one operand is `[[0]]`, as `opt_einsum` writes it.
-fn positions(steps: &[[usize; 2]]) -> Vec<Vec<usize>> {
-    if steps.is_empty() { vec![vec![0]] } else { steps.iter().map(|pair| pair.to_vec()).collect() }
 }
 
 /// The logarithm of 0 is no JSON number.
@@ -287,7 +282,7 @@ fn rebuild(document: Document) -> Result<Plan> {
             .map_err(|_| wrong("has a path that is not made of pairs"))?,
     };
     let path = Path::new(pairs)?;
-    if positions(path.steps()) != document.path || positions(&path.ssa()) != document.ssa_path {
+    if path.to_lists() != document.path || path.to_ssa_lists() != document.ssa_path {
         return Err(wrong("has an ssa_path other than its path"));
     }
     if path.operands() != equation.operands().len() {

@@ -99,6 +99,16 @@ impl Path {
         &self.steps
     }
 
+    /// The positions as `opt_einsum` lists them; the path of one operand is `[[0]]`.
+    pub fn to_lists(&self) -> Vec<Vec<usize>> {
+        lists(&self.steps)
+    }
+
+    /// The ids of [`ssa`](Self::ssa) in the same form.
+    pub fn to_ssa_lists(&self) -> Vec<Vec<usize>> {
+        lists(&self.ssa())
+    }
+
     /// The same path with ids that are never reused: inputs `0..n`, then results `n, n + 1, …`.
     ///
     /// The operand at the lower position comes first.
@@ -112,6 +122,10 @@ impl Path {
         }
         ssa
     }
+}
+
+fn lists(steps: &[[usize; 2]]) -> Vec<Vec<usize>> {
+    if steps.is_empty() { vec![vec![0]] } else { steps.iter().map(|pair| pair.to_vec()).collect() }
 }
 
 /// `(0,1) (0,1)`; the path of one operand is `(0)`.

@@ -76,8 +76,8 @@ impl Path {
                 match self.format {
                     Format::Text => format!("path {}\n{} mul\n", plan.path(), plan.polynomial()),
                     Format::Json => super::json(&serde_json::json!({
-                        "path": positions(plan.path().steps()),
-                        "ssa_path": positions(&plan.path().ssa()),
+                        "path": plan.path().to_lists(),
+                        "ssa_path": plan.path().to_ssa_lists(),
                         "cost": { "multiplications": plan.polynomial() },
                     }))?,
                 }
@@ -100,16 +100,11 @@ fn document<'a>(found: &'a Found, graph: &ContractionGraph, name: Option<&'a str
     Document {
         name,
         equation: graph.equation().to_string(),
-        path: positions(found.path.steps()),
-        ssa_path: positions(&found.path.ssa()),
+        path: found.path.to_lists(),
+        ssa_path: found.path.to_ssa_lists(),
         cost: &found.cost,
         objective: found.objective,
         optimal: found.certificate.is_optimal(),
         certificate: &found.certificate,
     }
-}
-
-/// Steps as JSON has them; the path of one operand is `[[0]]`, as plans have it.
-fn positions(steps: &[[usize; 2]]) -> Vec<Vec<usize>> {
-    if steps.is_empty() { vec![vec![0]] } else { steps.iter().map(|pair| pair.to_vec()).collect() }
 }

@@ -89,9 +89,10 @@ fn check(folder: &Path) -> Result<(), String> {
     }
     let (read, compared, inputs, left) = set.tally();
     println!(
-        "{}: {read} arrays read, {compared} compared, {inputs} used as inputs, {} left alone; {lowered} lowerings, {} \
+        "{}: {read} arrays read, {compared} compared ({} sums equal only by a rule), {inputs} used as inputs, {} left alone; {lowered} lowerings, {} \
          configurations compared, {} left alone",
         set.name,
+        set.by_rule,
         left.len(),
         configs.compared,
         configs.left_alone

@@ -32,6 +32,8 @@ pub(crate) struct Set {
     arrays: BTreeMap<String, (Golden, Dtype, Use)>,
     documents: BTreeMap<&'static str, Value>,
     pub differences: Vec<String>,
+    /// Sums that agree only by a rule under which a decision lets them differ.
+    pub(crate) by_rule: usize,
 }
 
 impl Set {
@@ -63,7 +65,7 @@ impl Set {
                 documents.insert(document, value);
             }
         }
-        Ok(Self { name, bytes, arrays, documents, differences: Vec::new() })
+        Ok(Self { name, bytes, arrays, documents, differences: Vec::new(), by_rule: 0 })
     }
 
     /// The arrays as they are stored.

@@ -67,6 +67,7 @@ pub(crate) fn check_integers(
             if golden.iter().zip(ours).any(|(&golden, &ours)| golden != i64::from(ours as i8)) {
                 set.differ(format!("{name}: wrapped sums are not ours modulo 256"));
             }
+            set.by_rule += 1;
             Agreement::Wrapped
         }
         (Golden::Int(golden), _) if golden == *ours => Agreement::Equal,
@@ -74,6 +75,7 @@ pub(crate) fn check_integers(
             if golden.iter().zip(ours).any(|(&golden, &ours)| golden != i64::from(ours as i32)) {
                 set.differ(format!("{name}: golden {golden:?}, ours {ours:?}"));
             }
+            set.by_rule += 1;
             Agreement::Wrapped
         }
         (Golden::Float(golden), dtype) => {
@@ -150,6 +152,7 @@ fn compare(
     if !within {
         set.differ(format!("{name}{place:?}: golden {wanted:e}, ours {got:e}"));
     }
+    set.by_rule += 1;
     Agreement::Within(worst)
 }
 

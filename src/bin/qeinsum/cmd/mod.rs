@@ -7,9 +7,18 @@ pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod run;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::Failure;
+
+/// The form of a result that is no graph.
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+}
 
 /// A result as JSON, ending its last line.
 fn json(result: &impl Serialize) -> Result<String, Failure> {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use qeinsum::Syntax;
 use qeinsum::parse::{Ast, Item, Term};
 
+use super::Format;
 use crate::destination::Destination;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
@@ -28,13 +29,6 @@ pub(crate) struct Parse {
 
     #[command(flatten)]
     destination: Destination,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 impl Parse {

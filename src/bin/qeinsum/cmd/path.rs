@@ -1,10 +1,11 @@
 //! `qeinsum path`: the order of contraction alone, before it is lowered.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use qeinsum::ContractionGraph;
 use qeinsum::path::{Certificate, Found, Objective, PathCost, given, search};
 use serde::Serialize;
 
+use super::Format;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::problem::{Problem, ProblemArgs};
@@ -33,13 +34,6 @@ pub(crate) struct Path {
 
     #[command(flatten)]
     destination: Destination,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 /// The result as data.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::case::Case;
 use crate::destination::print;
@@ -12,7 +12,7 @@ use crate::memory::Work;
 use crate::progress::Progress;
 use crate::settings::SettingsArgs;
 
-use super::batch;
+use super::{Format, batch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,13 +58,6 @@ pub(crate) struct Run {
     /// The form of the report
     #[arg(long, value_enum, default_value_t, requires = "report")]
     format: Format,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 impl Run {

@@ -2,30 +2,34 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
+use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, CallRecord, QuantizationError};
+use crate::frozen::{self, Frozen, Served};
+use crate::gradients::Pullback;
 use crate::kernel::Element;
 use crate::lower::Plan;
-use crate::operands::Operands;
+use crate::operands::{Operand, OperandView, Operands};
+use crate::parse::Ast;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
 
 /// A [`QEinsum`](crate::QEinsum) bound to shapes.
 #[derive(Clone, Debug)]
 pub struct Compiled {
+    ast: Arc<Ast>,
     plan: Arc<Plan>,
     config: Option<Arc<QuantConfig>>,
 }
 
 impl Compiled {
     /// The plan with a configuration that fits it; an error names the field where it does not.
-    pub(crate) fn new(plan: Arc<Plan>, config: Option<Arc<QuantConfig>>) -> Result<Self> {
+    pub(crate) fn new(ast: Arc<Ast>, plan: Arc<Plan>, config: Option<Arc<QuantConfig>>) -> Result<Self> {
         if let Some(config) = &config {
             config.check_fits(plan.equation().operands().len())?;
         }
-        Ok(Self { plan, config })
+        Ok(Self { ast, plan, config })
     }
 
     /// The plan that runs.
@@ -35,12 +39,12 @@ impl Compiled {
 
     /// Runs on operands of the shapes that this was compiled for.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), None)
+        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands.into_operands(), None)
     }
 
     /// The same with a key for the noise of stochastic rounding.
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, self.config.as_deref(), operands.into_views(), Some(key))
+        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands.into_operands(), Some(key))
     }
 
     /// Runs into an array that is there already.
@@ -50,6 +54,29 @@ impl Compiled {
         out: &mut ArrayBase<S, D>,
     ) -> Result<()> {
         write_into(out, &self.run(operands)?)
+    }
+
+    /// Runs and keeps what gradients need; see [`QEinsum::vjp`](crate::QEinsum::vjp).
+    pub fn vjp<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
+        Pullback::run(Arc::clone(&self.plan), operands, self.config.as_deref(), key.into())
+    }
+
+    /// Quantizes an operand once, to stand in its place from then on; see [`QEinsum::freeze`](crate::QEinsum::freeze).
+    pub fn freeze<'a, T: Element>(
+        &self,
+        operand: usize,
+        array: impl Operand<'a, T>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<Frozen> {
+        let Some(config) = &self.config else {
+            return Err(Error::new(ErrorKind::Config, "freezing quantizes, which needs a configuration"));
+        };
+        let x = array.into_operand().into_array("freezing")?;
+        frozen::freeze(&self.ast, Arc::clone(&self.plan), Arc::clone(config), operand, x, key.into())
     }
 }
 
@@ -65,11 +92,11 @@ impl Plan {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(self, None, operands.into_views(), None)
+        run_plan(self, None, None, operands.into_operands(), None)
     }
 
     /// Runs the plan quantized and shows `observe` each call's number and how far quantization took its result from
-    /// the unquantized product of the same operands.
+    /// the unquantized product of the same operands. Frozen operands are refused: their floats are gone.
     ///
     /// ```
     /// use ndarray::array;
@@ -89,8 +116,8 @@ impl Plan {
         key: Option<Key>,
         observe: impl FnMut(usize, QuantizationError),
     ) -> Result<ArrayD<T>> {
-        let quantized = exec::QuantizedCalls::new::<T>(self, config, key)?;
-        exec::run(self, operands.into_views(), &mut exec::MeasuredCalls::new(quantized, observe))
+        let (served, calls) = quantized(self, None, config, operands.into_operands(), key)?;
+        exec::run_known(self, served.known, &mut exec::MeasuredCalls::new(calls, observe))
     }
 
     /// Runs the plan quantized, with a key where the configuration adds noise.
@@ -100,7 +127,7 @@ impl Plan {
         config: &QuantConfig,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
-        run_plan(self, Some(config), operands.into_views(), key)
+        run_plan(self, None, Some(config), operands.into_operands(), key)
     }
 
     /// Runs the plan quantized and shows `observe` each call's number with everything that it computed on its way.
@@ -111,22 +138,53 @@ impl Plan {
         key: Option<Key>,
         observe: impl FnMut(usize, CallRecord),
     ) -> Result<ArrayD<T>> {
-        let quantized = exec::QuantizedCalls::new::<T>(self, config, key)?;
-        exec::run(self, operands.into_views(), &mut exec::RecordedCalls::new(quantized, observe))
+        let (served, calls) = quantized(self, None, config, operands.into_operands(), key)?;
+        exec::run_known(self, served.known, &mut exec::RecordedCalls::new(calls, observe))
+    }
+
+    /// Runs the plan, quantized where there is a configuration, and keeps what gradients need; see
+    /// [`QEinsum::vjp`](crate::QEinsum::vjp).
+    pub fn vjp<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
+        Pullback::run(Arc::new(self.clone()), operands, config, key.into())
     }
 }
 
-/// Runs a plan, quantized where there is a configuration.
+/// Runs a plan, quantized where there is a configuration; `ast` is what the user wrote, where that is known.
 pub(crate) fn run_plan<T: Element>(
     plan: &Plan,
+    ast: Option<&Ast>,
     config: Option<&QuantConfig>,
-    operands: Vec<ArrayViewD<'_, T>>,
+    operands: Vec<OperandView<'_, T>>,
     key: Option<Key>,
 ) -> Result<ArrayD<T>> {
     match config {
-        None => exec::run(plan, operands, &mut exec::Unquantized),
-        Some(config) => exec::run(plan, operands, &mut exec::QuantizedCalls::new::<T>(plan, config, key)?),
+        None => {
+            let served = frozen::serve(plan, ast, None, operands)?;
+            exec::run_known(plan, served.known, &mut exec::Unquantized)
+        }
+        Some(config) => {
+            let (served, mut calls) = quantized(plan, ast, config, operands, key)?;
+            exec::run_known(plan, served.known, &mut calls)
+        }
     }
+}
+
+/// Operands that fit, and the calls that quantize them.
+fn quantized<'a, T: Element>(
+    plan: &Plan,
+    ast: Option<&Ast>,
+    config: &QuantConfig,
+    operands: Vec<OperandView<'a, T>>,
+    key: Option<Key>,
+) -> Result<(Served<'a, T>, exec::QuantizedCalls)> {
+    let served = frozen::serve(plan, ast, Some(config), operands)?;
+    let calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)?;
+    Ok((served, calls))
 }
 
 /// Copies a result into an array of its shape.

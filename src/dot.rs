@@ -3,9 +3,10 @@
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::exec::{CallRecord, Computed, check_call, run_call};
+use crate::exec::{CallRecord, Computed, Input, Kept, KeptSide, Value, check_call, check_gradient_calls, run_call};
+use crate::gradients::DotPullback;
 use crate::kernel::Element;
-use crate::lower::DimensionNumbers;
+use crate::lower::{DimensionNumbers, Orientation};
 use crate::operands::Operand;
 use crate::quant::DotGeneralConfig;
 use crate::rng::Key;
@@ -65,6 +66,33 @@ impl QDotGeneral {
         self.execute(lhs, rhs, key, |computed| computed.into_record())
     }
 
+    /// Computes the call and keeps what its gradients need.
+    ///
+    /// An error, beside those of [`run`](Self::run), where residuals do not fit the forward call, a gradient's call adds
+    /// noise and there is no key, or shards do not divide.
+    pub fn vjp<'a, T: Element>(
+        &self,
+        lhs: impl Operand<'a, T>,
+        rhs: impl Operand<'a, T>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<(ArrayD<T>, DotPullback<'a, T>)> {
+        let key = key.into();
+        let lhs = lhs.into_operand().into_array("a gradient")?;
+        let rhs = rhs.into_operand().into_array("a gradient")?;
+        let shapes = [lhs.shape(), rhs.shape()];
+        // Before gradients are checked, which look at the axes.
+        let output_shape = self.dims.output_shape(shapes[0], shapes[1])?;
+        check_gradient_calls(&self.config, Orientation::AsWritten, &self.dims, shapes, T::DTYPE, key)?;
+        let run = |computed: Computed<'_>| computed.into_parts();
+        let (output, [lhs_scales, rhs_scales]) = self.execute(lhs.view(), rhs.view(), key, run)?;
+        let kept = Kept {
+            lhs: KeptSide { value: Value::Borrowed(lhs), scales: lhs_scales },
+            rhs: KeptSide { value: Value::Borrowed(rhs), scales: rhs_scales },
+        };
+        let (dims, config) = (self.dims.clone(), self.config.clone());
+        Ok((T::from_floats(output), DotPullback { dims, config, key, kept, output_shape }))
+    }
+
     fn execute<'a, T: Element, R>(
         &self,
         lhs: impl Operand<'a, T>,
@@ -72,10 +100,12 @@ impl QDotGeneral {
         key: Option<Key>,
         finish: impl FnOnce(Computed<'_>) -> R,
     ) -> Result<R> {
-        let (lhs, rhs) = (lhs.into_view(), rhs.into_view());
+        let lhs = lhs.into_operand().into_array("a bare call")?;
+        let rhs = rhs.into_operand().into_array("a bare call")?;
         check_call(&self.config, T::DTYPE, key)?;
         let shape = self.dims.output_shape(lhs.shape(), rhs.shape())?;
         crate::sizes::check_elements(&shape, "the output")?;
-        run_call(&lhs, &rhs, &self.dims, &self.config, key, finish)
+        let (lhs, rhs) = (Input::Array(T::floats(lhs)), Input::Array(T::floats(rhs)));
+        run_call(lhs, rhs, &self.dims, T::DTYPE, &self.config.forward, key, finish)
     }
 }

@@ -52,6 +52,8 @@ pub enum ErrorKind {
     Plan,
     /// A quantization configuration contradicts itself or does not fit the operands.
     Config,
+    /// A frozen operand that does not fit where it was passed, or that something else is asked of than its integers.
+    Freeze,
     /// Values that cannot be computed with as asked, such as a NaN under quantization.
     Value,
     /// A file whose content is not what its format demands.

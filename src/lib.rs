@@ -76,6 +76,8 @@ mod equation;
 mod error;
 mod exec;
 mod explain;
+mod frozen;
+mod gradients;
 pub mod graph;
 pub mod io;
 mod kernel;
@@ -95,14 +97,16 @@ pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, QuantizationError, SideRecord, Sums, interpret};
+pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
+pub use frozen::{Frozen, FrozenValues};
+pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::Element;
 pub use lower::{
-    Axes, AxisPair, DimensionNumbers, Group, Layout, Op, Orientation, PLAN_FORMAT, PLANNER_VERSION, Plan, Slice, Step,
-    SymbolicPlan, Value, ValueId,
+    Axes, AxisPair, DimensionNumbers, Entry, GradientCall, Group, Layout, Op, Orientation, PLAN_FORMAT,
+    PLANNER_VERSION, Plan, Side, Slice, Step, SymbolicPlan, Value, ValueId,
 };
-pub use operands::{Operand, Operands};
+pub use operands::{Operand, OperandView, Operands};
 pub use qeinsum::QEinsum;
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;

@@ -2,29 +2,75 @@
 
 use ndarray::{ArrayBase, ArrayView, ArrayViewD, Data, Dimension};
 
-/// One operand: a reference to an array, or a view.
+use crate::error::{Error, ErrorKind, Result};
+use crate::frozen::Frozen;
+
+/// What an operand is: an array, or one that was quantized before.
+#[derive(Clone, Debug)]
+pub enum OperandView<'a, T> {
+    /// A view of an array, of dynamic rank.
+    Array(ArrayViewD<'a, T>),
+    /// A frozen operand in the array's place.
+    Frozen(&'a Frozen),
+}
+
+impl<'a, T> OperandView<'a, T> {
+    /// The shape of the operand; of a frozen one, that of the array that it was made from.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Array(array) => array.shape(),
+            Self::Frozen(frozen) => frozen.shape(),
+        }
+    }
+
+    /// The array; an error for a frozen operand, where `what` needs its floats.
+    pub(crate) fn into_array(self, what: &str) -> Result<ArrayViewD<'a, T>> {
+        match self {
+            Self::Array(array) => Ok(array),
+            Self::Frozen(frozen) => {
+                let message =
+                    format!("operand {} is frozen: it keeps integers, and {what} needs floats", frozen.operand());
+                Err(Error::new(ErrorKind::Freeze, message))
+            }
+        }
+    }
+}
+
+/// One operand: a reference to an array, a view, or a reference to a [`Frozen`] operand.
 ///
 /// Implemented for `&Array`, `&ArrayView`, `ArrayView` and every other kind of `ndarray` array that can be read.
-#[diagnostic::on_unimplemented(note = "an operand is a reference to an ndarray array, or a view of one")]
+#[diagnostic::on_unimplemented(note = "an operand is a reference to an ndarray array, a view of one, or a `&Frozen`")]
 pub trait Operand<'a, T> {
     /// The operand as a view of dynamic rank.
-    fn into_view(self) -> ArrayViewD<'a, T>;
+    fn into_operand(self) -> OperandView<'a, T>;
+}
+
+impl<'a, T> Operand<'a, T> for OperandView<'a, T> {
+    fn into_operand(self) -> OperandView<'a, T> {
+        self
+    }
+}
+
+impl<'a, T> Operand<'a, T> for &'a Frozen {
+    fn into_operand(self) -> OperandView<'a, T> {
+        OperandView::Frozen(self)
+    }
 }
 
 impl<'a, T, S: Data<Elem = T>, D: Dimension> Operand<'a, T> for &'a ArrayBase<S, D> {
-    fn into_view(self) -> ArrayViewD<'a, T> {
-        self.view().into_dyn()
+    fn into_operand(self) -> OperandView<'a, T> {
+        OperandView::Array(self.view().into_dyn())
     }
 }
 
 impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
-    fn into_view(self) -> ArrayViewD<'a, T> {
-        self.into_dyn()
+    fn into_operand(self) -> OperandView<'a, T> {
+        OperandView::Array(self.into_dyn())
     }
 }
 
 /// The operands of a run: a tuple of up to twelve [`Operand`]s of any ranks, or an array, `Vec` or slice for any number
-/// of one rank (`ArrayD` or `ArrayViewD` where ranks differ).
+/// of one rank (`ArrayD` or `ArrayViewD` where ranks differ; [`OperandView`] where some are frozen).
 ///
 /// ```
 /// use ndarray::{arr0, array, ArrayD};
@@ -36,17 +82,22 @@ impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
 /// ```
 #[diagnostic::on_unimplemented(note = "pass references or views in a tuple: `run((&a, &b))`")]
 pub trait Operands<'a, T> {
-    /// The operands in order, as views of dynamic rank.
-    fn into_views(self) -> Vec<ArrayViewD<'a, T>>;
+    /// The operands in order.
+    fn into_operands(self) -> Vec<OperandView<'a, T>>;
+}
+
+/// Operands that have to be arrays, for something that needs their floats.
+pub(crate) fn arrays<'a, T>(operands: impl Operands<'a, T>, what: &str) -> Result<Vec<ArrayViewD<'a, T>>> {
+    operands.into_operands().into_iter().map(|operand| operand.into_array(what)).collect()
 }
 
 macro_rules! tuples {
     ($($name:ident)+) => {
         impl<'a, T, $($name: Operand<'a, T>),+> Operands<'a, T> for ($($name,)+) {
-            fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
+            fn into_operands(self) -> Vec<OperandView<'a, T>> {
                 #[expect(non_snake_case, reason = "the variables are named as their types")]
                 let ($($name,)+) = self;
-                vec![$($name.into_view()),+]
+                vec![$($name.into_operand()),+]
             }
         }
     };
@@ -66,26 +117,26 @@ tuples!(A B C D E F G H I J K);
 tuples!(A B C D E F G H I J K L);
 
 impl<'a, T, O: Operand<'a, T>, const N: usize> Operands<'a, T> for [O; N] {
-    fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.into_iter().map(Operand::into_view).collect()
+    fn into_operands(self) -> Vec<OperandView<'a, T>> {
+        self.into_iter().map(Operand::into_operand).collect()
     }
 }
 
 impl<'a, T, O: Operand<'a, T>> Operands<'a, T> for Vec<O> {
-    fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.into_iter().map(Operand::into_view).collect()
+    fn into_operands(self) -> Vec<OperandView<'a, T>> {
+        self.into_iter().map(Operand::into_operand).collect()
     }
 }
 
 impl<'a, T, S: Data<Elem = T>, D: Dimension> Operands<'a, T> for &'a [ArrayBase<S, D>] {
-    fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.iter().map(Operand::into_view).collect()
+    fn into_operands(self) -> Vec<OperandView<'a, T>> {
+        self.iter().map(Operand::into_operand).collect()
     }
 }
 
 impl<'a, T, S: Data<Elem = T>, D: Dimension> Operands<'a, T> for &'a Vec<ArrayBase<S, D>> {
-    fn into_views(self) -> Vec<ArrayViewD<'a, T>> {
-        self.as_slice().into_views()
+    fn into_operands(self) -> Vec<OperandView<'a, T>> {
+        self.as_slice().into_operands()
     }
 }
 

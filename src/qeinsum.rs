@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
+use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
 use crate::compiled::{Compiled, run_plan, write_into};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::CallRecord;
+use crate::frozen::Frozen;
+use crate::gradients::Pullback;
 use crate::graph::ContractionGraph;
 use crate::kernel::Element;
 use crate::lower::{Plan, SymbolicPlan};
-use crate::operands::Operands;
+use crate::operands::{Operand, OperandView, Operands};
 use crate::parse::{self, Ast, Note, SublistItem};
 use crate::path::{Path, SearchOptions};
 use crate::planning::{PlanCache, PlanKey, Planning};
@@ -205,7 +207,7 @@ impl QEinsum {
     /// ```
     pub fn compile(&self, shapes: &[&[usize]]) -> Result<Compiled> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
-        Compiled::new(plan, self.config.clone())
+        Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())
     }
 
     /// Runs the equation on operands of one element type.
@@ -213,14 +215,14 @@ impl QEinsum {
     /// The result is in row-major order. An error where shapes do not fit or the configuration does not, or where it
     /// adds noise, which needs a key.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        self.execute(operands.into_views(), None)
+        self.execute(operands.into_operands(), None)
     }
 
     /// The same with a key for the noise of stochastic rounding: the same key gives the same bits.
     ///
     /// Step s of the plan folds the key as a layer named `QDotGeneral_s` would.
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        self.execute(operands.into_views(), Some(key))
+        self.execute(operands.into_operands(), Some(key))
     }
 
     /// Runs the equation into an array that is there already; it has to have the output's shape.
@@ -244,16 +246,63 @@ impl QEinsum {
         let Some(config) = &self.config else {
             return Err(Error::new(ErrorKind::Config, "calls are recorded only in a quantized run"));
         };
-        let operands = operands.into_views();
+        let operands = operands.into_operands();
         self.plan_of(&operands)?.run_recorded(operands, config, key, observe)
     }
 
-    fn execute<T: Element>(&self, operands: Vec<ArrayViewD<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
-        run_plan(self.plan_of(&operands)?.as_ref(), self.config.as_deref(), operands, key)
+    /// Runs the equation and keeps what its gradients need.
+    ///
+    /// The gradients of a call are calls of their own, quantized as the configuration's `dlhs` and `drhs` say; without a
+    /// configuration nothing is quantized, forward or backward. `key` is a [`Key`] or `None`; the noise of a call's
+    /// gradients is drawn from keys that descend from the call's.
+    ///
+    /// An error, beside those of [`run`](Self::run), where an operand is frozen, a residual does not fit the forward call,
+    /// noise is configured anywhere and there is no key, or shards do not divide what they cut.
+    ///
+    /// ```
+    /// use ndarray::{array, Array2};
+    /// use qeinsum::QEinsum;
+    /// let (a, b) = (array![[1.0, 2.0]], array![[3.0], [4.0]]);
+    /// let (out, grads) = QEinsum::new("ij,jk->ik")?.vjp((&a, &b), None)?;
+    /// assert_eq!(out, array![[11.0]].into_dyn());
+    /// let gradients = grads.pull(&Array2::from_elem((1, 1), 1.0))?;
+    /// assert_eq!(gradients[0], array![[3.0, 4.0]].into_dyn());
+    /// assert_eq!(gradients[1], array![[1.0], [2.0]].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
+        let operands = operands.into_operands();
+        let plan = self.plan_of(&operands)?;
+        Pullback::run(plan, operands, self.config.as_deref(), key.into())
     }
 
-    fn plan_of<T: Element>(&self, operands: &[ArrayViewD<'_, T>]) -> Result<Arc<Plan>> {
-        let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
+    /// Quantizes an operand once, as a run on operands of these shapes would, to stand in its place from then on.
+    ///
+    /// Only the operand's own shape matters later: the others may be of other sizes wherever the equation lets them be.
+    /// `key` is for noise that the configuration adds to this operand, and may be `None` where it adds none.
+    ///
+    /// An error where there is no configuration, it does not quantize the operand, or the plan multiplies it with nothing.
+    pub fn freeze<'a, T: Element>(
+        &self,
+        operand: usize,
+        array: impl Operand<'a, T>,
+        shapes: &[&[usize]],
+        key: impl Into<Option<Key>>,
+    ) -> Result<Frozen> {
+        let plan = self.planned(shapes, T::DTYPE)?;
+        Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())?.freeze(operand, array, key)
+    }
+
+    fn execute<T: Element>(&self, operands: Vec<OperandView<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
+        run_plan(self.plan_of(&operands)?.as_ref(), Some(&self.ast), self.config.as_deref(), operands, key)
+    }
+
+    fn plan_of<T: Element>(&self, operands: &[OperandView<'_, T>]) -> Result<Arc<Plan>> {
+        let shapes: Vec<&[usize]> = operands.iter().map(OperandView::shape).collect();
         self.planned(&shapes, T::DTYPE)
     }
 

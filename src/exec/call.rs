@@ -3,18 +3,16 @@
 //! The order of operations, and with it every rounding, is the reference's: the sums are converted to the operands'
 //! format, then multiplied by the inverse scale of the lhs, then by that of the rhs, each with one rounding.
 
-use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+use ndarray::ArrayD;
 
 use crate::error::Result;
 use crate::kernel::{self, IntSums};
 use crate::lower::DimensionNumbers;
-use crate::quant::{
-    Accumulator, CallConfig, Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize,
-    update_scaled,
-};
-use crate::rng::{Key, SideKeys};
+use crate::quant::{Accumulator, CallConfig, Dequantize, Format, Scales};
+use crate::rng::SideKeys;
 
-use super::rescale::{lhs_in_output_layout, rhs_in_output_layout};
+use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
+use super::side::{Input, Side, SideFactor, SideRecord};
 
 /// Everything that a quantized call computes on its way to its output.
 ///
@@ -30,28 +28,6 @@ pub struct CallRecord {
     /// The result, in output layout (batch, lhs free, rhs free), before it is rounded to the operands' type: a constant
     /// bound with a scale rounded to a power of two leaves it in binary32.
     pub output: ArrayD<f32>,
-}
-
-/// One side of a call as it was quantized.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SideRecord {
-    /// What the values were multiplied by; none for a side that passes through. Extent 1 on axes that share a scale.
-    pub scale: Option<ArrayD<f32>>,
-    /// One over the scale.
-    pub inverse_scale: Option<ArrayD<f32>>,
-    /// The noise added before rounding, if any.
-    pub noise: Option<ArrayD<f32>>,
-    /// What was multiplied.
-    pub factor: Factor,
-}
-
-/// What a side of a call is multiplied as.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Factor {
-    /// Eight-bit integers.
-    Int8(ArrayD<i8>),
-    /// Floats: unquantized, quantized but stored as floats, or dequantized before the dot.
-    Float(ArrayD<f32>),
 }
 
 /// Sums of products.
@@ -71,39 +47,34 @@ pub(crate) struct Computed<'a> {
     rhs: Side<'a>,
     sums: Sums,
     pub(crate) output: ArrayD<f32>,
+    /// The format of the output, before it is rounded to the operands' type.
+    pub(crate) format: Format,
 }
 
 impl Computed<'_> {
     pub(crate) fn into_record(self) -> CallRecord {
-        let Self { lhs, rhs, sums, output } = self;
+        let Self { lhs, rhs, sums, output, .. } = self;
         CallRecord { lhs: lhs.into_record(), rhs: rhs.into_record(), sums, output }
+    }
+
+    /// The output and the scales that were computed for the two sides.
+    pub(crate) fn into_parts(self) -> (ArrayD<f32>, [Option<Scales>; 2]) {
+        (self.output, [self.lhs.into_scales(), self.rhs.into_scales()])
     }
 }
 
-/// What a side is multiplied as, and what its products are rescaled by.
-struct Side<'a> {
-    factor: SideFactor<'a>,
-    scales: Option<Scales>,
-    noise: Option<ArrayD<f32>>,
-}
-
-enum SideFactor<'a> {
-    Int8(ArrayD<i8>),
-    Float(CowArray<'a, f32, IxDyn>, Format),
-}
-
-/// Runs one call on operands whose values are of `format`.
+/// Runs one call on sides whose float values are of `format`.
 pub(crate) fn dot_general<'a>(
-    lhs: ArrayViewD<'a, f32>,
-    rhs: ArrayViewD<'a, f32>,
+    lhs: Input<'a>,
+    rhs: Input<'a>,
     dims: &DimensionNumbers,
     format: Format,
     config: &CallConfig,
     keys: Option<SideKeys>,
 ) -> Result<Computed<'a>> {
-    let ranks = (lhs.ndim(), rhs.ndim());
-    let left = side(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, keys.map(|keys| keys.lhs))?;
-    let right = side(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, keys.map(|keys| keys.rhs))?;
+    let (lhs_key, rhs_key) = (keys.map(|keys| keys.lhs), keys.map(|keys| keys.rhs));
+    let left = Side::new(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, lhs_key)?;
+    let right = Side::new(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, rhs_key)?;
     let sum_format = sum_format(&left.factor, &right.factor, config.accumulator, format);
     let sums = multiply(&left.factor, &right.factor, dims, sum_format);
     let mut output = match &sums {
@@ -116,53 +87,16 @@ pub(crate) fn dot_general<'a>(
     // A scale that widens what it meets leaves the output in binary32; the caller's conversion is then its last rounding.
     let mut working = format;
     if config.dequantize == Dequantize::Output {
-        if let Some(scales) = &left.scales {
-            let inverse = lhs_in_output_layout(&scales.inverse, dims, ranks.1);
-            working = rescale(&mut output, &inverse, scales.kind, working);
+        if let Some((inverse, kind)) = left.inverse_scale() {
+            let inverse = lhs_in_output_layout(inverse, dims, right.rank());
+            working = rescale(&mut output, &inverse, kind, working);
         }
-        if let Some(scales) = &right.scales {
-            let inverse = rhs_in_output_layout(&scales.inverse, dims, ranks.0);
-            rescale(&mut output, &inverse, scales.kind, working);
+        if let Some((inverse, kind)) = right.inverse_scale() {
+            let inverse = rhs_in_output_layout(inverse, dims, left.rank());
+            working = rescale(&mut output, &inverse, kind, working);
         }
     }
-    Ok(Computed { lhs: left, rhs: right, sums, output })
-}
-
-impl Side<'_> {
-    fn into_record(self) -> SideRecord {
-        let (scale, inverse_scale) = match self.scales {
-            Some(scales) => (Some(scales.scale), Some(scales.inverse)),
-            None => (None, None),
-        };
-        let factor = match self.factor {
-            SideFactor::Int8(values) => Factor::Int8(values),
-            SideFactor::Float(values, _) => Factor::Float(values.into_owned()),
-        };
-        SideRecord { scale, inverse_scale, noise: self.noise, factor }
-    }
-}
-
-fn side<'a>(
-    x: ArrayViewD<'a, f32>,
-    format: Format,
-    contracting: &[usize],
-    config: &TensorConfig,
-    dequantize: Dequantize,
-    key: Option<Key>,
-) -> Result<Side<'a>> {
-    let Some(&int) = config.int() else {
-        return Ok(Side { factor: SideFactor::Float(x.into(), format), scales: None, noise: None });
-    };
-    let Quantized { values, scales, noise } = quantize(&x, format, contracting, config, int, key)?;
-    let factor = match (values, dequantize) {
-        (Values::Int8(values), _) => SideFactor::Int8(values),
-        (Values::Float(values, format), Dequantize::Output) => SideFactor::Float(values.into(), format),
-        (Values::Float(mut values, format), Dequantize::Inputs) => {
-            let format = rescale(&mut values, &scales.inverse, scales.kind, format);
-            SideFactor::Float(values.into(), format)
-        }
-    };
-    Ok(Side { factor, scales: Some(scales), noise })
+    Ok(Computed { lhs: left, rhs: right, sums, output, format: working })
 }
 
 fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers, format: Format) -> Sums {
@@ -188,24 +122,4 @@ fn sum_format(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, accumulator: Accumulat
         // I32 is for integers only.
         Accumulator::Auto | Accumulator::I32 | Accumulator::Bf16 | Accumulator::F16 => operand,
     }
-}
-
-impl SideFactor<'_> {
-    fn as_floats(&self) -> CowArray<'_, f32, IxDyn> {
-        match self {
-            Self::Int8(values) => values.mapv(f32::from).into(),
-            Self::Float(values, _) => values.view().into(),
-        }
-    }
-}
-
-/// Multiplies by a scale of extent 1 where it is shared; gives the format that the products have.
-fn rescale(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, kind: ScaleKind, format: Format) -> Format {
-    let product = kind.product(format);
-    match format {
-        // For binary32 every kind of scale is one; said so, the loop vectorizes.
-        Format::F32 => update_scaled(values, scale, |x, scale| Format::F32.mul(x, scale)),
-        _ => update_scaled(values, scale, |x, scale| product.mul(x, kind.factor(scale, format))),
-    }
-    product
 }

@@ -8,11 +8,11 @@ use std::fmt;
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::kernel::{self, Element};
+use crate::kernel::Element;
 use crate::path::ln;
 
 use super::quantized::QuantizedCalls;
-use super::run::{Call, Calls};
+use super::run::{Call, Calls, Unquantized};
 
 /// How far values are from what they should be.
 ///
@@ -101,9 +101,9 @@ impl<F: FnMut(usize, QuantizationError)> MeasuredCalls<F> {
     }
 }
 
-impl<T: Element, F: FnMut(usize, QuantizationError)> Calls<T> for MeasuredCalls<F> {
-    fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
-        let exact = kernel::dot_general(call.lhs.view(), call.rhs.view(), call.dims);
+impl<'a, T: Element, F: FnMut(usize, QuantizationError)> Calls<'a, T> for MeasuredCalls<F> {
+    fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
+        let exact = Unquantized::product(&call)?;
         let output = self.quantized.call(step, call)?;
         (self.observe)(step, QuantizationError::between(&exact, &output));
         Ok(output)

@@ -1,22 +1,37 @@
 //! The interpreter: runs plans on arrays.
 //!
-//! In come a [`Plan`](crate::Plan), operands and, for a quantized run, a configuration and a key; out goes an array.
+//! In come a [`Plan`](crate::Plan), operands and, for a quantized run, a configuration and a key; out goes an array, and,
+//! for its gradients, a tape of what the calls kept.
 //! Quantization meets the plan here and nowhere above; labels end above and are not known here, but for the naive
 //! interpreter, which knows nothing else.
 
+mod adjoint;
 mod call;
+mod gradient;
 mod measure;
 mod naive;
+mod pull;
 mod quantized;
 mod rescale;
 mod run;
+mod shards;
+mod side;
+mod tape;
 mod value;
 
-pub use call::{CallRecord, Factor, SideRecord, Sums};
+pub use call::{CallRecord, Sums};
+pub use gradient::GradientRecord;
 pub use measure::QuantizationError;
 pub use naive::interpret;
+pub use side::{Factor, SideRecord};
 
 pub(crate) use call::Computed;
+pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;
-pub(crate) use quantized::{QuantizedCalls, RecordedCalls, check_call, run_call};
-pub(crate) use run::{Unquantized, run};
+pub(crate) use pull::{accumulation_order, check_cotangent, pull};
+pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, check_gradient_calls, run_call};
+pub(crate) use rescale::{lhs_in_output_layout, rhs_in_output_layout};
+pub(crate) use run::{Held, Unquantized, check, entering, run, run_known};
+pub(crate) use side::{FrozenSide, Input};
+pub(crate) use tape::TapedCalls;
+pub(crate) use value::Value;

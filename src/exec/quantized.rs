@@ -3,17 +3,18 @@
 //! Step s takes the configuration of step s, oriented as its call is, and the key that a layer named `QDotGeneral_s`
 //! would fold from the run's key.
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::Element;
-use crate::lower::{DimensionNumbers, Plan};
-use crate::quant::{DotGeneralConfig, Format, QuantConfig, Source};
+use crate::lower::{DimensionNumbers, Entry, Op, Orientation, Plan, Side, Step};
+use crate::quant::{CallConfig, DotGeneralConfig, Format, Numerics, QuantConfig, Source};
 use crate::rng::{CallKeys, Key};
 
 use super::call::{CallRecord, Computed, dot_general};
-use super::run::{Call, Calls, Unquantized};
+use super::run::{Call, Calls, Held, Unquantized};
+use super::side::Input;
 
 impl Plan {
     /// The configuration of each call, in order, with all overrides applied.
@@ -48,6 +49,7 @@ impl Plan {
 }
 
 /// Quantized calls.
+#[derive(Clone, Debug)]
 pub(crate) struct QuantizedCalls {
     steps: Vec<DotGeneralConfig>,
     key: Option<Key>,
@@ -56,22 +58,66 @@ pub(crate) struct QuantizedCalls {
 impl QuantizedCalls {
     /// Configurations for every step of `plan`, checked; an error names the field at fault.
     pub(crate) fn new<T: Element>(plan: &Plan, config: &QuantConfig, key: Option<Key>) -> Result<Self> {
+        Self::serving::<T>(plan, config, key, &[])
+    }
+
+    /// The same where sides are `frozen`, which then add no noise.
+    pub(crate) fn serving<T: Element>(
+        plan: &Plan,
+        config: &QuantConfig,
+        key: Option<Key>,
+        frozen: &[Entry],
+    ) -> Result<Self> {
         config.check_fits(plan.equation().operands().len())?;
-        let steps = plan.call_configs(config);
+        let mut steps = plan.call_configs(config);
+        for entry in frozen {
+            let Some(Op::DotGeneral { orientation, .. }) = plan.calls().nth(entry.call).map(Step::op) else { continue };
+            let (earlier, _) = orientation.sides(Side::Lhs, Side::Rhs);
+            let CallConfig { lhs, rhs, .. } = &mut steps[entry.call].forward;
+            let side = if entry.side == earlier { lhs } else { rhs };
+            if let Numerics::Int(int) = &mut side.numerics {
+                int.noise = None;
+            }
+        }
         // Before they are oriented, so that errors name the sides as the user wrote them.
         steps.iter().try_for_each(|config| check_call(config, T::DTYPE, key))?;
         Ok(Self { steps, key })
     }
 
-    fn run<T: Element, R>(&self, step: usize, call: &Call<'_, T>, finish: impl FnOnce(Computed<'_>) -> R) -> Result<R> {
-        let config = self.steps[step].oriented(call.orientation);
-        let key = self.key.map(|key| key.fold_path(&format!("QDotGeneral_{step}"), 1));
-        run_call(&call.lhs, &call.rhs, call.dims, &config, key, finish)
+    /// The same, checked for a backward pass too.
+    pub(crate) fn for_gradients<T: Element>(plan: &Plan, config: &QuantConfig, key: Option<Key>) -> Result<Self> {
+        let calls = Self::new::<T>(plan, config, key)?;
+        for (step, config) in plan.calls().zip(&calls.steps) {
+            let Op::DotGeneral { lhs, rhs, dims, orientation } = step.op() else { continue };
+            let shapes = [plan.value(*lhs).shape(), plan.value(*rhs).shape()];
+            check_gradient_calls(config, *orientation, dims, shapes, T::DTYPE, key)?;
+        }
+        Ok(calls)
+    }
+
+    /// The configuration of a call, in terms of the sides that it executes.
+    pub(crate) fn config(&self, step: usize, orientation: Orientation) -> DotGeneralConfig {
+        self.steps[step].oriented(orientation)
+    }
+
+    /// The key of a call.
+    pub(crate) fn key(&self, step: usize) -> Option<Key> {
+        self.key.map(|key| call_key(key, step))
+    }
+
+    pub(crate) fn run<T: Element, R>(
+        &self,
+        step: usize,
+        call: &Call<'_, '_, T>,
+        finish: impl FnOnce(Computed<'_>) -> R,
+    ) -> Result<R> {
+        let config = self.config(step, call.orientation).forward;
+        run_call(call.lhs.input(), call.rhs.input(), call.dims, T::DTYPE, &config, self.key(step), finish)
     }
 }
 
-impl<T: Element> Calls<T> for QuantizedCalls {
-    fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
+impl<'a, T: Element> Calls<'a, T> for QuantizedCalls {
+    fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
         if Format::of(T::DTYPE).is_none() {
             // The checks let f64 pass only where nothing is quantized: a plain product.
             return Unquantized.call(step, call);
@@ -92,9 +138,9 @@ impl<F: FnMut(usize, CallRecord)> RecordedCalls<F> {
     }
 }
 
-impl<T: Element, F: FnMut(usize, CallRecord)> Calls<T> for RecordedCalls<F> {
+impl<'a, T: Element, F: FnMut(usize, CallRecord)> Calls<'a, T> for RecordedCalls<F> {
     #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
-    fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
+    fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
         let record = self.quantized.run(step, &call, |computed| computed.into_record())?;
         let output = T::from_floats(record.output.clone());
         (self.observe)(step, record);
@@ -102,30 +148,84 @@ impl<T: Element, F: FnMut(usize, CallRecord)> Calls<T> for RecordedCalls<F> {
     }
 }
 
+impl<T: Element> Held<'_, T> {
+    /// What a quantized call takes for this.
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::Value(value) => Input::Array(T::floats(value.view())),
+            Self::Frozen(side) => Input::Frozen(side),
+        }
+    }
+}
+
+/// The key of call `step` of a run with `key`.
+pub(crate) fn call_key(key: Key, step: usize) -> Key {
+    key.fold_path(&format!("QDotGeneral_{step}"), 1)
+}
+
 /// Checks what a call's configuration asks of its operands and its key.
 pub(crate) fn check_call(config: &DotGeneralConfig, dtype: Dtype, key: Option<Key>) -> Result<()> {
     config.check()?;
     config.forward.check_dtype(dtype, "fwd")?;
-    if config.forward.needs_key() && key.is_none() {
-        return Err(Error::new(ErrorKind::Config, "the configuration adds noise, but no key was given"));
+    check_key(&config.forward, key, "the configuration")
+}
+
+/// Checks what the gradients of a call ask for beside that: residuals, element types, a key, and shards that divide.
+///
+/// `config` names the sides as written; `dims` and `shapes` are those of the call, lhs first.
+pub(crate) fn check_gradient_calls(
+    config: &DotGeneralConfig,
+    orientation: Orientation,
+    dims: &DimensionNumbers,
+    shapes: [&[usize]; 2],
+    dtype: Dtype,
+    key: Option<Key>,
+) -> Result<()> {
+    config.check_gradient()?;
+    let (earlier, later) = orientation.sides(Side::Lhs, Side::Rhs);
+    for (name, of, gradient) in [("dlhs", earlier, &config.dlhs), ("drhs", later, &config.drhs)] {
+        gradient.call.check_dtype(dtype, name)?;
+        check_key(&gradient.call, key, name)?;
+        let Some(shards) = gradient.shards else { continue };
+        if dtype == Dtype::F64 {
+            let message = format!("`{name}.shards` cuts contractions of f32, f16 and bf16 operands, not of f64");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let other = of.of(shapes[1], shapes[0]);
+        let cut = dims.gradient(of, shapes[0].len(), shapes[1].len()).dims.contracting().first().copied();
+        if let Some((_, axis)) = cut
+            && other[axis] % shards != 0
+        {
+            let size = other[axis];
+            let message =
+                format!("`{name}.shards` is {shards}, which does not divide the first contracting size, {size}");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
     }
     Ok(())
 }
 
-/// One call under an oriented configuration that passed [`check_call`]; `key` is the call's own.
-pub(crate) fn run_call<T: Element, R>(
-    lhs: &ArrayViewD<'_, T>,
-    rhs: &ArrayViewD<'_, T>,
+fn check_key(call: &CallConfig, key: Option<Key>, whose: &str) -> Result<()> {
+    if call.needs_key() && key.is_none() {
+        return Err(Error::new(ErrorKind::Config, format!("{whose} adds noise, but no key was given")));
+    }
+    Ok(())
+}
+
+/// One forward call under an oriented configuration that passed [`check_call`]; `key` is the call's own.
+pub(crate) fn run_call<'a, R>(
+    lhs: Input<'a>,
+    rhs: Input<'a>,
     dims: &DimensionNumbers,
-    config: &DotGeneralConfig,
+    dtype: Dtype,
+    config: &CallConfig,
     key: Option<Key>,
-    finish: impl FnOnce(Computed<'_>) -> R,
+    finish: impl FnOnce(Computed<'a>) -> R,
 ) -> Result<R> {
-    let format = Format::of(T::DTYPE).ok_or_else(|| {
-        let message = format!("quantized calls take f32, f16 and bf16 operands, not {}", T::DTYPE);
+    let format = Format::of(dtype).ok_or_else(|| {
+        let message = format!("quantized calls take f32, f16 and bf16 operands, not {dtype}");
         Error::new(ErrorKind::Config, message)
     })?;
     let keys = key.map(|key| CallKeys::new(key).forward);
-    let (lhs, rhs) = (T::floats(lhs.view()), T::floats(rhs.view()));
-    Ok(finish(dot_general(lhs.view(), rhs.view(), dims, format, &config.forward, keys)?))
+    Ok(finish(dot_general(lhs, rhs, dims, format, config, keys)?))
 }

@@ -1,4 +1,4 @@
-//! Inverse scales in the layout of a call's output.
+//! Rescaling: inverse scales in the layout of a call's output, and their products with it.
 //!
 //! A side's scale has extent 1 on its contracting axes. Moved to the output it has the batch axes, then its own free
 //! axes, and extent 1 where the other side's free axes are.
@@ -6,6 +6,18 @@
 use ndarray::{ArrayD, Axis, IxDyn};
 
 use crate::lower::DimensionNumbers;
+use crate::quant::{Format, ScaleKind, update_scaled};
+
+/// Multiplies by a scale of extent 1 where it is shared; gives the format that the products have.
+pub(crate) fn rescale(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, kind: ScaleKind, format: Format) -> Format {
+    let product = kind.product(format);
+    match format {
+        // For binary32 every kind of scale is one; said so, the loop vectorizes.
+        Format::F32 => update_scaled(values, scale, |x, scale| Format::F32.mul(x, scale)),
+        _ => update_scaled(values, scale, |x, scale| product.mul(x, kind.factor(scale, format))),
+    }
+    product
+}
 
 /// The inverse scale of the lhs, shaped to multiply the output; `rhs_rank` tells how many free axes the rhs adds.
 pub(crate) fn lhs_in_output_layout(inverse: &ArrayD<f32>, dims: &DimensionNumbers, rhs_rank: usize) -> ArrayD<f32> {

@@ -1,7 +1,7 @@
 //! Walks a plan's steps over arrays.
 //!
-//! Squeezes, diagonals and transposes are views; sums and calls make arrays; a value is dropped as soon as its one
-//! reader has read it. What a call does, quantized or not, is decided by the [`Calls`] that the caller brings.
+//! Squeezes, diagonals and transposes are views; sums and calls make arrays; a value is handed to its one reader as
+//! soon as that reads it. What a call does, quantized or not, is decided by the [`Calls`] that the caller brings.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -10,78 +10,163 @@ use crate::kernel::{self, Element};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
 use crate::sizes::check_elements;
 
+use super::side::FrozenSide;
 use super::value::Value;
 
-/// What runs the calls of a plan.
-pub(crate) trait Calls<T> {
+/// What runs the calls of a plan on values that may borrow for `'a`.
+pub(crate) trait Calls<'a, T> {
     /// Call number `step` of the plan.
-    fn call(&mut self, step: usize, call: Call<'_, T>) -> Result<ArrayD<T>>;
+    fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>>;
 }
 
 /// A call with its two sides, as executed.
-pub(crate) struct Call<'a, T> {
-    pub(crate) lhs: ArrayViewD<'a, T>,
-    pub(crate) rhs: ArrayViewD<'a, T>,
-    pub(crate) dims: &'a DimensionNumbers,
+pub(crate) struct Call<'a, 'plan, T> {
+    pub(crate) lhs: Held<'a, T>,
+    pub(crate) rhs: Held<'a, T>,
+    pub(crate) dims: &'plan DimensionNumbers,
     pub(crate) orientation: Orientation,
+}
+
+/// What a call takes for a side.
+#[derive(Debug)]
+pub(crate) enum Held<'a, T> {
+    Value(Value<'a, T>),
+    /// Quantized before, by a run of this plan's configuration.
+    Frozen(&'a FrozenSide),
 }
 
 /// Calls as plain float products.
 pub(crate) struct Unquantized;
 
-impl<T: Element> Calls<T> for Unquantized {
-    fn call(&mut self, _: usize, call: Call<'_, T>) -> Result<ArrayD<T>> {
-        Ok(kernel::dot_general(call.lhs, call.rhs, call.dims))
+impl Unquantized {
+    pub(crate) fn product<T: Element>(call: &Call<'_, '_, T>) -> Result<ArrayD<T>> {
+        let (Held::Value(lhs), Held::Value(rhs)) = (&call.lhs, &call.rhs) else {
+            let message =
+                "a frozen operand has no float values; run it quantized, by the configuration it was frozen with";
+            return Err(Error::new(ErrorKind::Freeze, message));
+        };
+        Ok(kernel::dot_general(lhs.view(), rhs.view(), call.dims))
     }
 }
 
-/// Runs a plan on operands; the result is in row-major order.
-pub(crate) fn run<T: Element>(
+impl<'a, T: Element> Calls<'a, T> for Unquantized {
+    fn call(&mut self, _: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
+        Self::product(&call)
+    }
+}
+
+/// Runs a plan on arrays; the result is in row-major order.
+pub(crate) fn run<'a, T: Element>(
     plan: &Plan,
-    operands: Vec<ArrayViewD<'_, T>>,
-    calls: &mut impl Calls<T>,
+    operands: Vec<ArrayViewD<'a, T>>,
+    calls: &mut impl Calls<'a, T>,
 ) -> Result<ArrayD<T>> {
-    check(plan, &operands)?;
-    let mut values = Values(operands.into_iter().map(|operand| Some(Value::Borrowed(operand))).collect());
+    check(plan, &operands.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
+    let arrays = operands.into_iter().enumerate();
+    run_known(plan, arrays.map(|(id, operand)| (ValueId::new(id), Held::Value(Value::Borrowed(operand)))), calls)
+}
+
+/// Runs a plan on values that are known: operands, or what frozen operands make of them further on.
+///
+/// Steps that nothing needs beside what is known are left out. The known values have the shapes that the plan gives
+/// them, and make all others.
+pub(crate) fn run_known<'a, T: Element>(
+    plan: &Plan,
+    known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
+    calls: &mut impl Calls<'a, T>,
+) -> Result<ArrayD<T>> {
+    let mut values = Values((0..plan.values().len()).map(|_| None).collect());
+    for (id, value) in known {
+        values.0[id.index()] = Some(value);
+    }
+    let needed = values.needed(plan);
     let mut number = 0;
     for step in plan.steps() {
+        let is_call = matches!(step.op(), Op::DotGeneral { .. });
+        number += usize::from(is_call);
+        if !needed[step.result().index()] {
+            continue;
+        }
         let result = match step.op() {
-            Op::Squeeze { input, axes } => values.take(*input).squeeze(axes),
-            Op::Transpose { input, permutation } => values.take(*input).transpose(permutation),
-            Op::Diagonal { input, axes } => values.take(*input).diagonal(axes),
-            Op::ReduceSum { input, axes } => Value::Owned(kernel::sum_axes(values.take(*input).view(), axes)),
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
-                let call = Call { lhs: lhs.view(), rhs: rhs.view(), dims, orientation: *orientation };
-                number += 1;
+                let call = Call { lhs, rhs, dims, orientation: *orientation };
                 Value::Owned(calls.call(number - 1, call)?)
             }
+            unary => {
+                let input = unary.inputs().next().expect("every operation has an input");
+                apply(unary, values.take_array(input))
+            }
         };
-        values.0.push(Some(result));
+        values.0[step.result().index()] = Some(Held::Value(result));
     }
-    Ok(values.take(plan.output()).into_row_major())
+    Ok(values.take_array(plan.output()).into_row_major())
 }
 
 /// The values made so far; each is taken by its one reader.
-struct Values<'a, T>(Vec<Option<Value<'a, T>>>);
+struct Values<'a, T>(Vec<Option<Held<'a, T>>>);
 
 impl<'a, T: Element> Values<'a, T> {
-    fn take(&mut self, id: ValueId) -> Value<'a, T> {
+    /// For each value, whether it has to be made from those that are there.
+    fn needed(&self, plan: &Plan) -> Vec<bool> {
+        let mut needed = vec![false; self.0.len()];
+        needed[plan.output().index()] = self.0[plan.output().index()].is_none();
+        for step in plan.steps().iter().rev() {
+            if needed[step.result().index()] {
+                step.op().inputs().for_each(|input| needed[input.index()] = self.0[input.index()].is_none());
+            }
+        }
+        needed
+    }
+
+    fn take(&mut self, id: ValueId) -> Held<'a, T> {
         self.0[id.index()].take().expect("a verified plan makes every value before it reads it, and reads it once")
+    }
+
+    fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
+        match self.take(id) {
+            Held::Value(value) => value,
+            Held::Frozen(_) => unreachable!("a frozen side stands for the value that a call reads"),
+        }
     }
 }
 
+/// An operation on one value.
+fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T> {
+    match op {
+        Op::Squeeze { axes, .. } => value.squeeze(axes),
+        Op::Transpose { permutation, .. } => value.transpose(permutation),
+        Op::Diagonal { axes, .. } => value.diagonal(axes),
+        Op::ReduceSum { axes, .. } => Value::Owned(kernel::sum_axes(value.view(), axes)),
+        Op::DotGeneral { .. } => unreachable!("a call has two values"),
+    }
+}
+
+/// What the call that an operand enters reads of it.
+pub(crate) fn entering<'a, T: Element>(plan: &Plan, operand: usize, x: ArrayViewD<'a, T>) -> Value<'a, T> {
+    let (mut id, mut value) = (ValueId::new(operand), Value::Borrowed(x));
+    for step in plan.steps() {
+        if step.op().inputs().any(|input| input == id) {
+            if matches!(step.op(), Op::DotGeneral { .. }) {
+                break;
+            }
+            id = step.result();
+            value = apply(step.op(), value);
+        }
+    }
+    value
+}
+
 /// Operands must be those that the plan is bound to, and every value must be addressable.
-fn check<T>(plan: &Plan, operands: &[ArrayViewD<'_, T>]) -> Result<()> {
+pub(crate) fn check(plan: &Plan, shapes: &[&[usize]]) -> Result<()> {
     let bound = plan.sizes().shapes();
-    if operands.len() != bound.len() {
-        let message = format!("the plan has {} operands, but {} were given", bound.len(), operands.len());
+    if shapes.len() != bound.len() {
+        let message = format!("the plan has {} operands, but {} were given", bound.len(), shapes.len());
         return Err(Error::new(ErrorKind::Shape, message));
     }
-    for (number, (operand, shape)) in operands.iter().zip(bound).enumerate() {
-        if operand.shape() != shape.as_slice() {
-            let message =
-                format!("operand {number} has shape {:?}, but the plan is bound to {:?}", operand.shape(), shape);
+    for (number, (&found, shape)) in shapes.iter().zip(bound).enumerate() {
+        if found != shape.as_slice() {
+            let message = format!("operand {number} has shape {found:?}, but the plan is bound to {shape:?}");
             return Err(Error::new(ErrorKind::Shape, message));
         }
     }

@@ -47,6 +47,7 @@ mod walk;
 mod x86;
 
 pub use element::Element;
+pub(crate) use element::Wide;
 pub(crate) use int8::{INT32_TERMS, IntSums};
 use tile::Isa;
 

@@ -6,6 +6,8 @@
 mod dims;
 mod display;
 mod dot;
+mod entry;
+mod gradient;
 #[expect(clippy::module_inception, reason = "the pass is called what its room is called")]
 mod lower;
 mod orient;
@@ -15,6 +17,8 @@ mod symbolic;
 mod verify;
 
 pub use dims::{Axes, AxisPair, DimensionNumbers};
+pub use entry::Entry;
+pub use gradient::{GradientCall, Side};
 pub use orient::Orientation;
 pub use plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
 pub use serial::{PLAN_FORMAT, PLANNER_VERSION};

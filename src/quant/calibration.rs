@@ -41,6 +41,14 @@ impl ScaleKind {
         if self == Self::Strong { Format::F32 } else { format }
     }
 
+    /// The kind of such a scale once it was stored beside operands of `format`: an array is never weak.
+    pub(crate) fn stored(self, format: Format) -> Self {
+        match (self, format) {
+            (Self::Weak | Self::Strong, Format::Bf16 | Format::F16) => Self::Strong,
+            _ => Self::Operand,
+        }
+    }
+
     /// A scale of this kind as it enters a product with values in `format`.
     #[inline]
     pub(crate) fn factor(self, scale: f32, format: Format) -> f32 {

@@ -29,5 +29,5 @@ pub use settings::StochasticRounding;
 
 pub(crate) use calibration::{ScaleKind, Scales};
 pub(crate) use format::Format;
-pub(crate) use quantizer::{Quantized, Values, quantize};
+pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::update_scaled;

@@ -42,13 +42,7 @@ pub(crate) fn quantize(
     key: Option<Key>,
 ) -> Result<Quantized> {
     let scales = calibrate(x, format, axes, config, int)?;
-    let noise = match (int.noise, key) {
-        (Some(noise), Some(key)) => {
-            let drawn = noise.values(key, x.len());
-            Some(ArrayD::from_shape_vec(IxDyn(x.shape()), drawn).expect("one is drawn per element"))
-        }
-        _ => None,
-    };
+    let noise = draw(x, int, key);
     let step = Step::new(int, scales.kind, format);
     let values = match int.storage {
         // A float to integer cast saturates, truncates towards zero and makes NaN 0, as the reference's does.
@@ -56,6 +50,53 @@ pub(crate) fn quantize(
         Storage::Float => Values::Float(step.run(x, &scales, noise.as_ref(), |value| value), step.format),
     };
     Ok(Quantized { values, scales, noise })
+}
+
+/// What [`quantize`] made of `x` with these scales and this key, as the floats that they were before they were stored.
+///
+/// A stored eight-bit integer has lost the sign of zero and, unclipped, its magnitude; the gradient's call takes what
+/// was there before.
+pub(crate) fn quantized_floats(
+    x: &ArrayViewD<'_, f32>,
+    format: Format,
+    scales: &Scales,
+    int: IntNumerics,
+    key: Option<Key>,
+) -> ArrayD<f32> {
+    Step::new(int, scales.kind, format).run(x, scales, draw(x, int, key).as_ref(), |value| value)
+}
+
+/// Blocks the gradient of `x` where its scaled values, before noise, lie beyond the clip limit.
+///
+/// In binary32 and binary16 what is blocked becomes +0, whatever it was; in bfloat16 it is multiplied by zero, so its
+/// sign and NaN stay. `gradient` has the shape of `x` and values of `gradient_format`.
+pub(crate) fn mask_gradient(
+    gradient: &mut ArrayD<f32>,
+    gradient_format: Format,
+    x: &ArrayViewD<'_, f32>,
+    format: Format,
+    scales: &Scales,
+    int: IntNumerics,
+) {
+    let step = Step::new(int, scales.kind, format);
+    // The limit holds for gradients even where values are not clipped.
+    let limit = step.format.round(int.clip_limit());
+    let mask = map_scaled(x, &scales.scale, move |x, scale| {
+        let scaled = step.scale(x, scale);
+        if -limit <= scaled && scaled <= limit { 1.0 } else { 0.0 }
+    });
+    match gradient_format {
+        Format::F32 | Format::F16 => {
+            update_scaled(gradient, &mask, |gradient, mask| if mask == 0.0 { 0.0 } else { gradient });
+        }
+        Format::Bf16 => update_scaled(gradient, &mask, |gradient, mask| Format::Bf16.mul(gradient, mask)),
+    }
+}
+
+/// The noise of a format for `x`, in the row-major order of `x`; none where it has none.
+fn draw(x: &ArrayViewD<'_, f32>, int: IntNumerics, key: Option<Key>) -> Option<ArrayD<f32>> {
+    let drawn = int.noise?.values(key?, x.len());
+    Some(ArrayD::from_shape_vec(IxDyn(x.shape()), drawn).expect("one is drawn per element"))
 }
 
 /// What happens to each element, with everything that is the same for all of them.

@@ -1,0 +1,174 @@
+//! The gradient of one side of a call: a quantized call of its own.
+//!
+//! Straight through the quantizer, which the backward pass takes for the identity: the incoming gradient is multiplied
+//! with the other side, both quantized by the gradient's own configuration, and masked where clipping is to stop it.
+//! No gradient flows through scales.
+
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+
+use crate::error::Result;
+use crate::kernel::{self, Element};
+use crate::lower::{DimensionNumbers, GradientCall, Side};
+use crate::quant::{
+    ClipGradient, DotGeneralConfig, Format, GradientConfig, Residual, Scales, mask_gradient, quantized_floats,
+};
+use crate::rng::{CallKeys, Key};
+
+use super::call::{CallRecord, dot_general};
+use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
+use super::shards;
+use super::side::Input;
+use super::value::Value;
+
+/// Everything that a gradient's call computes on its way.
+///
+/// Its sides are those of the call: the lhs is the incoming gradient.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GradientRecord {
+    /// The dimension numbers of the call as it ran: with local shards, these are the first batch pair.
+    pub dims: DimensionNumbers,
+    /// The incoming gradient as the call took it: times the inverse scale of a quantized residual, cut into shards.
+    pub incoming: ArrayD<f32>,
+    /// What stood for the other forward side, its values or its integers, cut into shards.
+    pub other: ArrayD<f32>,
+    /// The call. Its output is added over shards; it has not been transposed or masked.
+    pub call: CallRecord,
+}
+
+/// Who watches the gradient calls of a backward pass.
+pub(crate) type Observer<'o> = &'o mut dyn FnMut(Side, GradientRecord);
+
+/// What a forward call keeps for its gradients.
+#[derive(Debug)]
+pub(crate) struct Kept<'a, T> {
+    pub(crate) lhs: KeptSide<'a, T>,
+    pub(crate) rhs: KeptSide<'a, T>,
+}
+
+/// A forward side: its values before quantization, and the scales that it was quantized with.
+#[derive(Debug)]
+pub(crate) struct KeptSide<'a, T> {
+    pub(crate) value: Value<'a, T>,
+    pub(crate) scales: Option<Scales>,
+}
+
+impl<'a, T: Element> Kept<'a, T> {
+    fn side(&self, side: Side) -> &KeptSide<'a, T> {
+        side.of(&self.lhs, &self.rhs)
+    }
+
+    fn gradient_call(&self, of: Side, dims: &DimensionNumbers) -> GradientCall {
+        dims.gradient(of, self.lhs.value.view().ndim(), self.rhs.value.view().ndim())
+    }
+}
+
+/// The gradient of side `of` of an unquantized call.
+pub(crate) fn unquantized_gradient<T: Element>(
+    of: Side,
+    kept: &Kept<'_, T>,
+    dims: &DimensionNumbers,
+    incoming: &ArrayViewD<'_, T>,
+) -> ArrayD<T> {
+    let GradientCall { dims, permutation } = kept.gradient_call(of, dims);
+    let other = kept.side(of.other()).value.view();
+    kernel::dot_general(incoming.view(), other, &dims).permuted_axes(&permutation[..])
+}
+
+/// The gradient of side `of` of a call that ran under an oriented configuration; `key` is the call's own.
+pub(crate) fn gradient<T: Element>(
+    of: Side,
+    kept: &Kept<'_, T>,
+    dims: &DimensionNumbers,
+    incoming: &ArrayViewD<'_, T>,
+    config: &DotGeneralConfig,
+    key: Option<Key>,
+    observe: Option<Observer<'_>>,
+) -> Result<ArrayD<T>> {
+    let Some(format) = Format::of(T::DTYPE) else {
+        // The checks let f64 pass only where nothing is quantized.
+        return Ok(unquantized_gradient(of, kept, dims, incoming));
+    };
+    let keys = key.map(CallKeys::new);
+    let factors = Factors::new(of, kept, dims, T::floats(incoming.view()), format, config, keys);
+    let GradientCall { dims, permutation } = kept.gradient_call(of, dims);
+    let GradientConfig { call, shards, .. } = of.of(config.dlhs, config.drhs);
+    let (factors, dims, sharded) = match (shards, dims.contracting().first()) {
+        (Some(shards), Some(&pair)) => (factors.cut(pair, shards.get()), shards::dims(&dims), true),
+        _ => (factors, dims, false),
+    };
+
+    let Factors { incoming, other, format: working } = &factors;
+    let keys = keys.map(|keys| of.of(keys.dlhs, keys.drhs));
+    let (lhs, rhs) = (Input::Array(incoming.view().into()), Input::Array(other.view().into()));
+    let mut computed = dot_general(lhs, rhs, &dims, *working, &call, keys)?;
+    if sharded {
+        computed.output = shards::sum(&computed.output, computed.format);
+    }
+    let made = computed.format;
+    let mut gradient = match observe {
+        None => computed.output,
+        Some(observe) => {
+            let call = computed.into_record();
+            let output = call.output.clone();
+            let (incoming, other) = (incoming.to_owned(), other.to_owned());
+            observe(of, GradientRecord { dims, incoming, other, call });
+            output
+        }
+    }
+    .permuted_axes(&permutation[..]);
+
+    let own = kept.side(of);
+    let forward = of.of(&config.forward.lhs, &config.forward.rhs);
+    if let (Some(&int), Some(scales)) = (forward.int(), &own.scales)
+        && int.gradient == ClipGradient::Masked
+    {
+        mask_gradient(&mut gradient, made, &T::floats(own.value.view()).view(), format, scales, int);
+    }
+    Ok(T::from_floats(gradient))
+}
+
+/// The two sides of a gradient's call, before it quantizes them.
+struct Factors<'v> {
+    incoming: CowArray<'v, f32, IxDyn>,
+    other: CowArray<'v, f32, IxDyn>,
+    /// That of both.
+    format: Format,
+}
+
+impl<'v> Factors<'v> {
+    fn new<T: Element>(
+        of: Side,
+        kept: &'v Kept<'_, T>,
+        dims: &DimensionNumbers,
+        incoming: CowArray<'v, f32, IxDyn>,
+        format: Format,
+        config: &DotGeneralConfig,
+        keys: Option<CallKeys>,
+    ) -> Self {
+        let side = kept.side(of.other());
+        let other = T::floats(side.value.view());
+        let residual = of.of(config.dlhs.residual, config.drhs.residual);
+        let numerics = of.of(config.forward.rhs, config.forward.lhs);
+        let (Residual::Quantized, Some(&int), Some(scales)) = (residual, numerics.int(), &side.scales) else {
+            return Self { incoming, other, format };
+        };
+        // The integers stand for the other side, and their scale is multiplied into the gradient.
+        let key = keys.map(|keys| of.of(keys.forward.rhs, keys.forward.lhs));
+        let integers = quantized_floats(&other.view(), format, scales, int, key);
+        let own_rank = kept.side(of).value.view().ndim();
+        let inverse = match of {
+            Side::Lhs => rhs_in_output_layout(&scales.inverse, dims, own_rank),
+            Side::Rhs => lhs_in_output_layout(&scales.inverse, dims, own_rank),
+        };
+        let mut incoming = incoming.into_owned();
+        let format = rescale(&mut incoming, &inverse, scales.kind, format);
+        Self { incoming: incoming.into(), other: integers.into(), format }
+    }
+
+    /// Cuts the axes of a contracting pair into shards.
+    fn cut(self, pair: (usize, usize), shards: usize) -> Self {
+        let incoming = shards::cut(&self.incoming.view(), pair.0, shards);
+        let other = shards::cut(&self.other.view(), pair.1, shards);
+        Self { incoming: incoming.into(), other: other.into(), ..self }
+    }
+}

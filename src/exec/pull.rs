@@ -1,0 +1,108 @@
+//! The backward pass: walks a plan's steps in reverse, from the gradient of its result to those of its operands.
+//!
+//! Every value of a plan has one reader, so nothing is added on the way. A step's adjoint moves values where it moved
+//! them; only calls compute.
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::Element;
+use crate::lower::{Op, Plan, Side};
+
+use super::adjoint;
+use super::gradient::{GradientRecord, Kept, gradient, unquantized_gradient};
+use super::quantized::QuantizedCalls;
+
+/// Runs a plan backward.
+///
+/// `tape` has what each call kept, `calls` how they were quantized. The result has a gradient for each operand that is
+/// `asked` for, in the operand's shape.
+pub(crate) fn pull<T: Element>(
+    plan: &Plan,
+    tape: &[Kept<'_, T>],
+    calls: Option<&QuantizedCalls>,
+    asked: &[bool],
+    cotangent: &ArrayViewD<'_, T>,
+    mut observe: Option<&mut dyn FnMut(usize, Side, GradientRecord)>,
+) -> Result<Vec<Option<ArrayD<T>>>> {
+    check_cotangent(cotangent, plan.value(plan.output()).shape())?;
+    let wanted = wanted(plan, asked);
+    let mut gradients: Vec<Option<ArrayD<T>>> = vec![None; plan.values().len()];
+    if wanted[plan.output().index()] {
+        gradients[plan.output().index()] = Some(cotangent.to_owned());
+    }
+    let mut number = tape.len();
+    for step in plan.steps().iter().rev() {
+        number -= usize::from(matches!(step.op(), Op::DotGeneral { .. }));
+        let Some(incoming) = gradients[step.result().index()].take() else { continue };
+        match step.op() {
+            Op::Squeeze { input, axes } => gradients[input.index()] = Some(adjoint::squeeze(incoming, axes)),
+            Op::Transpose { input, permutation } => {
+                gradients[input.index()] = Some(adjoint::transpose(incoming, permutation));
+            }
+            Op::Diagonal { input, axes } => {
+                gradients[input.index()] = Some(adjoint::diagonal(&incoming, axes, plan.value(*input).shape()));
+            }
+            Op::ReduceSum { input, axes } => {
+                gradients[input.index()] = Some(adjoint::reduce_sum(incoming, axes, plan.value(*input).shape()));
+            }
+            Op::DotGeneral { lhs, rhs, dims, orientation } => {
+                let incoming = incoming.view();
+                for (side, input) in Side::BOTH.into_iter().zip([lhs, rhs]) {
+                    if !wanted[input.index()] {
+                        continue;
+                    }
+                    let kept = &tape[number];
+                    let made = match calls {
+                        None => unquantized_gradient(side, kept, dims, &incoming),
+                        Some(calls) => {
+                            let config = calls.config(number, *orientation);
+                            let mut watch =
+                                observe.as_deref_mut().map(|observe| move |side, record| observe(number, side, record));
+                            let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(Side, GradientRecord));
+                            gradient(side, kept, dims, &incoming, &config, calls.key(number), watch)?
+                        }
+                    };
+                    gradients[input.index()] = Some(made);
+                }
+            }
+        }
+    }
+    gradients.truncate(asked.len());
+    Ok(gradients)
+}
+
+/// The gradient of a result has the result's shape.
+pub(crate) fn check_cotangent<T>(cotangent: &ArrayViewD<'_, T>, expected: &[usize]) -> Result<()> {
+    if cotangent.shape() == expected {
+        return Ok(());
+    }
+    let message = format!("the result has shape {expected:?}, but the cotangent has {:?}", cotangent.shape());
+    Err(Error::new(ErrorKind::Shape, message))
+}
+
+/// For each value, whether an operand that is asked for went into it.
+fn wanted(plan: &Plan, asked: &[bool]) -> Vec<bool> {
+    let mut wanted = asked.to_vec();
+    for step in plan.steps() {
+        wanted.push(step.op().inputs().any(|input| wanted[input.index()]));
+    }
+    wanted
+}
+
+/// The operands in the order in which the gradients of one array that stands in several places are added.
+///
+/// It is the order in which the reference's backward pass reaches them: from the last call, what the executed rhs was
+/// made of before what the executed lhs was.
+pub(crate) fn accumulation_order(plan: &Plan) -> Vec<usize> {
+    let operands = plan.equation().operands().len();
+    let mut order = Vec::with_capacity(operands);
+    let mut open = vec![plan.output()];
+    while let Some(id) = open.pop() {
+        match id.index().checked_sub(operands) {
+            None => order.push(id.index()),
+            Some(step) => open.extend(plan.steps()[step].op().inputs()),
+        }
+    }
+    order
+}

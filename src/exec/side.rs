@@ -1,0 +1,189 @@
+//! One side of a call: what comes in, and what is multiplied.
+
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+
+use crate::error::Result;
+use crate::quant::{Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
+use crate::rng::Key;
+
+use super::rescale::rescale;
+
+/// What comes in for a side.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    /// Floats, to be quantized as configured.
+    Array(CowArray<'a, f32, IxDyn>),
+    /// A side that was quantized before.
+    Frozen(&'a FrozenSide),
+}
+
+/// A side that was quantized once and is read from then on.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct FrozenSide {
+    pub(crate) values: Values,
+    /// Shaped like the values, with extent 1 on the axes that share a scale.
+    pub(crate) inverse_scale: ArrayD<f32>,
+    pub(crate) kind: ScaleKind,
+}
+
+/// One side of a call as it was quantized.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SideRecord {
+    /// What the values were multiplied by; none for a side that passes through or is frozen. Extent 1 on axes that
+    /// share a scale.
+    pub scale: Option<ArrayD<f32>>,
+    /// One over the scale.
+    pub inverse_scale: Option<ArrayD<f32>>,
+    /// The noise added before rounding, if any.
+    pub noise: Option<ArrayD<f32>>,
+    /// What was multiplied.
+    pub factor: Factor,
+}
+
+/// What a side of a call is multiplied as.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Factor {
+    /// Eight-bit integers.
+    Int8(ArrayD<i8>),
+    /// Floats: unquantized, quantized but stored as floats, or dequantized before the dot.
+    Float(ArrayD<f32>),
+}
+
+/// What a side is multiplied as, and what its products are rescaled by.
+pub(super) struct Side<'a> {
+    pub(super) factor: SideFactor<'a>,
+    pub(super) scale: SideScale<'a>,
+    noise: Option<ArrayD<f32>>,
+}
+
+pub(super) enum SideFactor<'a> {
+    Int8(CowArray<'a, i8, IxDyn>),
+    Float(CowArray<'a, f32, IxDyn>, Format),
+}
+
+/// Where a side's products get their scale back from.
+#[expect(clippy::large_enum_variant, reason = "two live at a time")]
+pub(super) enum SideScale<'a> {
+    /// The side passed through.
+    None,
+    Fresh(Scales),
+    Frozen(&'a FrozenSide),
+}
+
+impl<'a> Side<'a> {
+    /// Makes of an input what is multiplied; values that are floats have `format`.
+    pub(super) fn new(
+        input: Input<'a>,
+        format: Format,
+        contracting: &[usize],
+        config: &TensorConfig,
+        dequantize: Dequantize,
+        key: Option<Key>,
+    ) -> Result<Self> {
+        let x = match input {
+            Input::Array(x) => x,
+            Input::Frozen(frozen) => return Ok(Self::thawed(frozen, dequantize)),
+        };
+        let Some(&int) = config.int() else {
+            return Ok(Self { factor: SideFactor::Float(x, format), scale: SideScale::None, noise: None });
+        };
+        let Quantized { values, scales, noise } = quantize(&x.view(), format, contracting, config, int, key)?;
+        let factor = match (values, dequantize) {
+            (Values::Int8(values), _) => SideFactor::Int8(values.into()),
+            (Values::Float(values, format), Dequantize::Output) => SideFactor::Float(values.into(), format),
+            (Values::Float(values, format), Dequantize::Inputs) => {
+                dequantized(values, &scales.inverse, scales.kind, format)
+            }
+        };
+        Ok(Self { factor, scale: SideScale::Fresh(scales), noise })
+    }
+
+    fn thawed(frozen: &'a FrozenSide, dequantize: Dequantize) -> Self {
+        let factor = match (&frozen.values, dequantize) {
+            (Values::Int8(values), _) => SideFactor::Int8(values.into()),
+            (Values::Float(values, format), Dequantize::Output) => SideFactor::Float(values.into(), *format),
+            (Values::Float(values, format), Dequantize::Inputs) => {
+                dequantized(values.clone(), &frozen.inverse_scale, frozen.kind, *format)
+            }
+        };
+        Self { factor, scale: SideScale::Frozen(frozen), noise: None }
+    }
+
+    pub(super) fn rank(&self) -> usize {
+        match &self.factor {
+            SideFactor::Int8(values) => values.ndim(),
+            SideFactor::Float(values, _) => values.ndim(),
+        }
+    }
+
+    /// The inverse scale in the side's own layout and how it takes part in products; none where it passed through.
+    pub(super) fn inverse_scale(&self) -> Option<(&ArrayD<f32>, ScaleKind)> {
+        match &self.scale {
+            SideScale::None => None,
+            SideScale::Fresh(scales) => Some((&scales.inverse, scales.kind)),
+            SideScale::Frozen(frozen) => Some((&frozen.inverse_scale, frozen.kind)),
+        }
+    }
+
+    /// The scales that were computed for this call.
+    pub(super) fn into_scales(self) -> Option<Scales> {
+        match self.scale {
+            SideScale::Fresh(scales) => Some(scales),
+            SideScale::None | SideScale::Frozen(_) => None,
+        }
+    }
+
+    pub(super) fn into_record(self) -> SideRecord {
+        let (scale, inverse_scale) = match self.scale {
+            SideScale::None => (None, None),
+            SideScale::Fresh(scales) => (Some(scales.scale), Some(scales.inverse)),
+            SideScale::Frozen(frozen) => (None, Some(frozen.inverse_scale.clone())),
+        };
+        let factor = match self.factor {
+            SideFactor::Int8(values) => Factor::Int8(values.into_owned()),
+            SideFactor::Float(values, _) => Factor::Float(values.into_owned()),
+        };
+        SideRecord { scale, inverse_scale, noise: self.noise, factor }
+    }
+}
+
+impl SideFactor<'_> {
+    pub(super) fn as_floats(&self) -> CowArray<'_, f32, IxDyn> {
+        match self {
+            Self::Int8(values) => values.mapv(f32::from).into(),
+            Self::Float(values, _) => values.view().into(),
+        }
+    }
+}
+
+impl FrozenSide {
+    /// The shape of the side.
+    pub(crate) fn shape(&self) -> &[usize] {
+        match &self.values {
+            Values::Int8(values) => values.shape(),
+            Values::Float(values, _) => values.shape(),
+        }
+    }
+
+    /// Quantizes a side as a call would; `contracting` are its contracting axes there.
+    ///
+    /// Scales read back are plain arrays: where they are binary32 beside narrower operands, they widen what they meet.
+    pub(crate) fn new(
+        x: &ArrayViewD<'_, f32>,
+        format: Format,
+        contracting: &[usize],
+        config: &TensorConfig,
+        key: Option<Key>,
+    ) -> Result<Option<Self>> {
+        let Some(&int) = config.int() else { return Ok(None) };
+        let Quantized { values, scales, .. } = quantize(x, format, contracting, config, int, key)?;
+        let kind = scales.kind.stored(format);
+        Ok(Some(Self { values, inverse_scale: scales.inverse, kind }))
+    }
+}
+
+/// Quantized floats as the floats that they stand for.
+fn dequantized<'a>(mut values: ArrayD<f32>, inverse: &ArrayD<f32>, kind: ScaleKind, format: Format) -> SideFactor<'a> {
+    let format = rescale(&mut values, inverse, kind, format);
+    SideFactor::Float(values.into(), format)
+}

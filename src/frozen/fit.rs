@@ -1,0 +1,97 @@
+//! Whether a frozen operand fits where it is passed.
+
+use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{Held, Value, check};
+use crate::kernel::Element;
+use crate::lower::{Entry, Plan, ValueId};
+use crate::operands::OperandView;
+use crate::parse::Ast;
+use crate::quant::QuantConfig;
+
+use super::{Frozen, call, own_config};
+
+/// The operands of a run as its calls take them, and where frozen ones enter.
+pub(crate) struct Served<'a, T> {
+    pub(crate) known: Vec<(ValueId, Held<'a, T>)>,
+    pub(crate) frozen: Vec<Entry>,
+}
+
+/// Checks operands against a plan; frozen ones take the place of what their call would read.
+///
+/// `ast` is the equation as its user wrote it, where that is known.
+pub(crate) fn serve<'a, T: Element>(
+    plan: &Plan,
+    ast: Option<&Ast>,
+    config: Option<&QuantConfig>,
+    operands: Vec<OperandView<'a, T>>,
+) -> Result<Served<'a, T>> {
+    check(plan, &operands.iter().map(OperandView::shape).collect::<Vec<_>>())?;
+    let mut served = Served { known: Vec::with_capacity(operands.len()), frozen: Vec::new() };
+    for (position, operand) in operands.into_iter().enumerate() {
+        match operand {
+            OperandView::Array(array) => {
+                served.known.push((ValueId::new(position), Held::Value(Value::Borrowed(array))));
+            }
+            OperandView::Frozen(frozen) => {
+                let entry = frozen.fits(plan, ast, config, position, T::DTYPE)?;
+                served.known.push((entry.value, Held::Frozen(&frozen.side)));
+                served.frozen.push(entry);
+            }
+        }
+    }
+    Ok(served)
+}
+
+impl Frozen {
+    /// Where this enters `plan` as operand `position`; an error where it is not what that place would quantize.
+    fn fits(
+        &self,
+        plan: &Plan,
+        ast: Option<&Ast>,
+        config: Option<&QuantConfig>,
+        position: usize,
+        dtype: Dtype,
+    ) -> Result<Entry> {
+        let refuse = |reason: String| Err(Error::new(ErrorKind::Freeze, format!("operand {position} {reason}")));
+        // An ellipsis may stand for more axes than it did; spelled out, equations may still be the same.
+        let (written, resolved) = (ast.map(Ast::to_string), plan.equation().to_string());
+        if written.as_ref() != Some(&self.equation) && resolved != self.plan.equation().to_string() {
+            let here = written.unwrap_or(resolved);
+            return refuse(format!("was frozen for `{}`, not for `{here}`", self.equation));
+        }
+        if self.operand != position {
+            return refuse(format!("was frozen as operand {} of `{}`", self.operand, self.equation));
+        }
+        if self.dtype != dtype {
+            return refuse(format!("was frozen for {} operands, not for {dtype}", self.dtype));
+        }
+        let Some(config) = config else {
+            return refuse(
+                "is frozen, but the run has no configuration; give it the one it was frozen with".to_owned(),
+            );
+        };
+        let Some(entry) = plan.entry(position) else {
+            return refuse("is frozen, but the plan multiplies it with nothing".to_owned());
+        };
+        if own_config(plan, config, entry) != self.tensor_config() {
+            return refuse("was frozen with a configuration that quantizes it otherwise than this one".to_owned());
+        }
+        let contracted = |plan: &Plan, entry: Entry| {
+            let dims = call(plan, entry).0;
+            let mut axes = entry.side.of(dims.lhs_contracting(), dims.rhs_contracting());
+            axes.sort_unstable();
+            axes
+        };
+        let (here, there) = (contracted(plan, entry), contracted(&self.plan, self.entry));
+        if plan.value(entry.value).shape() != self.side.shape() || here != there {
+            return refuse(format!(
+                "was frozen for path {}, whose call reads it otherwise than that of path {}; give the run the path it \
+                 was frozen in",
+                self.plan.order(),
+                plan.order()
+            ));
+        }
+        Ok(entry)
+    }
+}

@@ -1,0 +1,157 @@
+//! Frozen operands: quantized once, read from then on.
+//!
+//! In comes an operand of a plan and the configuration that it is quantized by; out goes a [`Frozen`] value, which
+//! stands in the operand's place in any number of runs, and can be kept in a file. What does not fit where it is passed
+//! is refused with the reason.
+
+mod fit;
+mod freeze;
+
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+
+use crate::dtype::Dtype;
+use crate::equation::Syntax;
+use crate::exec::{FrozenSide, lhs_in_output_layout, rhs_in_output_layout};
+use crate::lower::{DimensionNumbers, Entry, Op, Orientation, Plan, Side};
+use crate::quant::{QuantConfig, TensorConfig, Values};
+
+pub(crate) use fit::{Served, serve};
+pub(crate) use freeze::freeze;
+
+/// An operand of an equation that was quantized once: integers, their scales, and what they are for.
+///
+/// It is made by [`QEinsum::freeze`](crate::QEinsum::freeze) and passed in the operand's place. A run then quantizes the
+/// other operands only, and gives the bits that the operand itself would have given, with one exception, which is the
+/// reference's: beside operands narrower than f32, a scale from a constant bound was an f32 that rounds like its
+/// neighbours while it was computed, and is one that widens them once it was stored.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DotGeneralConfig, QEinsum};
+/// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+/// let w = array![[0.5_f32, 1.0], [0.25, -1.0]];
+/// let frozen = dense.freeze(1, &w, &[&[1, 2], &[2, 2]], None)?;
+///
+/// let batch = array![[1.0_f32, -2.0], [3.0, 0.5], [0.0, 1.0]]; // of another size than it was frozen beside
+/// assert_eq!(dense.run((&batch, &frozen))?, dense.run((&batch, &w))?);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+#[doc(alias("Freezer", "CONVERT", "SERVE"))]
+pub struct Frozen {
+    /// The equation as it was written.
+    equation: String,
+    syntax: Syntax,
+    /// The plan that it was frozen in: the other operands' shapes and the path are those of that time.
+    plan: Arc<Plan>,
+    operand: usize,
+    entry: Entry,
+    config: Arc<QuantConfig>,
+    dtype: Dtype,
+    side: FrozenSide,
+}
+
+impl Frozen {
+    /// The equation, as it was written.
+    pub fn equation(&self) -> &str {
+        &self.equation
+    }
+
+    /// The syntax of the equation.
+    pub fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
+    /// The plan that the operand was frozen in.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The position of the operand in the equation.
+    pub fn operand(&self) -> usize {
+        self.operand
+    }
+
+    /// The shape of the operand.
+    pub fn shape(&self) -> &[usize] {
+        &self.plan.sizes().shapes()[self.operand]
+    }
+
+    /// The configuration of the whole equation; a run that takes the operand has to have one that quantizes it alike.
+    pub fn config(&self) -> &QuantConfig {
+        &self.config
+    }
+
+    /// The element type of the operand, and of those that it is multiplied with.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Where the operand enters its call: which call it is, and which side of it, as executed.
+    pub fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    /// The orientation of the call that the operand enters.
+    pub fn orientation(&self) -> Orientation {
+        self.call().1
+    }
+
+    /// How the operand was quantized.
+    pub fn tensor_config(&self) -> TensorConfig {
+        own_config(&self.plan, &self.config, self.entry)
+    }
+
+    /// What the products of the integers are multiplied by, in the layout of the call's result: the batch axes, the free
+    /// axes of the lhs, those of the rhs, with extent 1 on the axes that the operand does not have.
+    ///
+    /// One over the scale of calibration; with a constant bound every extent is 1.
+    #[doc(alias = "scale")]
+    pub fn inverse_scale(&self) -> ArrayD<f32> {
+        let (dims, _, other_rank) = self.call();
+        match self.entry.side {
+            Side::Lhs => lhs_in_output_layout(&self.side.inverse_scale, dims, other_rank),
+            Side::Rhs => rhs_in_output_layout(&self.side.inverse_scale, dims, other_rank),
+        }
+    }
+
+    /// The integers, as the call multiplies them; half integers and more than eight bits are floats.
+    pub fn values(&self) -> FrozenValues<'_> {
+        match &self.side.values {
+            Values::Int8(values) => FrozenValues::Int8(values),
+            Values::Float(values, _) => FrozenValues::Float(values),
+        }
+    }
+
+    fn call(&self) -> (&DimensionNumbers, Orientation, usize) {
+        call(&self.plan, self.entry)
+    }
+}
+
+/// The integers of a [`Frozen`] operand, shaped as its call reads it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum FrozenValues<'a> {
+    /// Integers of up to eight bits.
+    Int8(&'a ArrayD<i8>),
+    /// Integers or half integers as floats.
+    Float(&'a ArrayD<f32>),
+}
+
+/// The dimension numbers and orientation of the call that an operand enters, and the rank of the other side.
+fn call(plan: &Plan, entry: Entry) -> (&DimensionNumbers, Orientation, usize) {
+    match plan.calls().nth(entry.call).map(crate::lower::Step::op) {
+        Some(Op::DotGeneral { lhs, rhs, dims, orientation }) => {
+            let other = plan.value(entry.side.of(*rhs, *lhs));
+            (dims, *orientation, other.shape().len())
+        }
+        _ => unreachable!("an entry is that of a call of its plan"),
+    }
+}
+
+/// How a configuration quantizes what enters there.
+fn own_config(plan: &Plan, config: &QuantConfig, entry: Entry) -> TensorConfig {
+    let oriented = plan.call_configs(config)[entry.call].oriented(call(plan, entry).1);
+    entry.side.of(oriented.forward.lhs, oriented.forward.rhs)
+}

@@ -196,10 +196,10 @@ fn row_major<T: Element>(array: ArrayD<T>) -> ArrayD<T> {
 ///
 /// ```
 /// use ndarray::array;
-/// use qeinsum::{DimensionNumbers, DotGeneralConfig, QDotGeneral};
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, Key, QDotGeneral};
 /// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
 /// let (a, b) = (array![[1.0_f32, -2.0]], array![[0.5_f32], [2.0]]);
-/// let (out, grads) = dot.vjp(&a, &b, None)?;
+/// let (out, grads) = dot.vjp(&a, &b, Key::new(0))?; // v4 rounds gradients stochastically
 /// let [da, db] = grads.pull(&out)?;
 /// assert_eq!((da.shape(), db.shape()), (a.shape(), b.shape()));
 /// # Ok::<(), qeinsum::Error>(())

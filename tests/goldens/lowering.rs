@@ -4,8 +4,8 @@ use qeinsum::path::Path;
 use qeinsum::{Op, Plan, QEinsum, ValueId};
 use serde_json::Value;
 
-use super::forward::{list, numbers, text};
 use super::set::Set;
+use super::stage::{list, numbers, text};
 
 /// One operation, as both sides can say it: what it is, which values it reads, and its axes.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -34,6 +34,8 @@ pub(crate) struct Set {
     pub differences: Vec<String>,
     /// Sums that agree only by a rule under which a decision lets them differ.
     pub(crate) by_rule: usize,
+    /// Arrays that depend on such sums, which are then not compared.
+    pub(crate) behind_rule: usize,
 }
 
 impl Set {
@@ -65,7 +67,7 @@ impl Set {
                 documents.insert(document, value);
             }
         }
-        Ok(Self { name, bytes, arrays, documents, differences: Vec::new(), by_rule: 0 })
+        Ok(Self { name, bytes, arrays, documents, differences: Vec::new(), by_rule: 0, behind_rule: 0 })
     }
 
     /// The arrays as they are stored.
@@ -76,6 +78,12 @@ impl Set {
     /// Notes that an array was compared elsewhere.
     pub(crate) fn mark_compared(&mut self, name: &str) {
         self.expected(name);
+    }
+
+    /// Notes that an array depends on sums that agree only by a rule, so that it cannot be compared bit for bit.
+    pub(crate) fn mark_ruled(&mut self, name: &str) {
+        self.expected(name);
+        self.behind_rule += 1;
     }
 
     pub(crate) fn document(&self, name: &str) -> Option<Value> {

@@ -29,6 +29,16 @@ pub(crate) enum Agreement {
 }
 
 impl Agreement {
+    /// The weaker of two.
+    pub(crate) fn max_of(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Equal, other) => other,
+            (Self::Wrapped, _) | (_, Self::Wrapped) => Self::Wrapped,
+            (Self::Within(a), Self::Within(b)) => Self::Within(a.max(b)),
+            (Self::Within(_), Self::Equal) => self,
+        }
+    }
+
     /// Whether outputs may differ as these do, given how the sums do.
     pub(crate) fn allows(self, record: &CallRecord, golden: &ArrayD<f32>, ours: &ArrayD<f32>) -> bool {
         let apart = match self {

@@ -180,7 +180,8 @@ impl Checked<'_> {
     ) -> Agreement {
         let golden = &self.case["calls"][call];
         if before != Agreement::Equal {
-            [&golden["acc"], &golden["out"]].into_iter().for_each(|name| set.mark_ruled(text(name)));
+            set.mark_ruled(text(&golden["acc"]));
+            set.mark_ruled(text(&golden["out"]));
             return before;
         }
         let agreement = check_sums(set, text(&golden["acc"]), record, dims);

@@ -6,7 +6,7 @@ use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, CallRecord, QuantizationError};
-use crate::frozen::{self, Frozen, Served};
+use crate::frozen::{self, Frozen, Served, Serving};
 use crate::gradients::Pullback;
 use crate::kernel::Element;
 use crate::lower::Plan;
@@ -35,6 +35,15 @@ impl Compiled {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The configuration, if runs are quantized.
+    pub fn config(&self) -> Option<&QuantConfig> {
+        self.config.as_deref()
+    }
+
+    pub(crate) fn ast(&self) -> &Ast {
+        &self.ast
     }
 
     /// Runs on operands of the shapes that this was compiled for.
@@ -77,6 +86,13 @@ impl Compiled {
         };
         let x = array.into_operand().into_array("freezing")?;
         frozen::freeze(&self.ast, Arc::clone(&self.plan), Arc::clone(config), operand, x, key.into())
+    }
+
+    /// Binds frozen operands, to run on the others; what they alone make of the plan is computed here, once.
+    ///
+    /// An error where one does not fit, or stands in a place twice.
+    pub fn serve<T: Element>(self, frozen: Vec<Frozen>) -> Result<Serving<T>> {
+        Serving::new(self, frozen)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod adjoint;
 mod call;
+mod fold;
 mod gradient;
 mod measure;
 mod naive;
@@ -26,6 +27,7 @@ pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
 pub(crate) use call::Computed;
+pub(crate) use fold::{Folded, fold};
 pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;
 pub(crate) use pull::{accumulation_order, check_cotangent, pull};

@@ -132,7 +132,7 @@ impl<'a, T: Element> Values<'a, T> {
 }
 
 /// An operation on one value.
-fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T> {
+pub(super) fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T> {
     match op {
         Op::Squeeze { axes, .. } => value.squeeze(axes),
         Op::Transpose { permutation, .. } => value.transpose(permutation),

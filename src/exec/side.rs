@@ -165,9 +165,12 @@ impl FrozenSide {
         }
     }
 
+    /// The same side as it is once it was stored: a binary32 scale beside narrower operands widens what it meets.
+    pub(crate) fn stored(self, format: Format) -> Self {
+        Self { kind: self.kind.stored(format), ..self }
+    }
+
     /// Quantizes a side as a call would; `contracting` are its contracting axes there.
-    ///
-    /// Scales read back are plain arrays: where they are binary32 beside narrower operands, they widen what they meet.
     pub(crate) fn new(
         x: &ArrayViewD<'_, f32>,
         format: Format,
@@ -177,8 +180,7 @@ impl FrozenSide {
     ) -> Result<Option<Self>> {
         let Some(&int) = config.int() else { return Ok(None) };
         let Quantized { values, scales, .. } = quantize(x, format, contracting, config, int, key)?;
-        let kind = scales.kind.stored(format);
-        Ok(Some(Self { values, inverse_scale: scales.inverse, kind }))
+        Ok(Some(Self { values, inverse_scale: scales.inverse, kind: scales.kind }))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn serve<'a, T: Element>(
 
 impl Frozen {
     /// Where this enters `plan` as operand `position`; an error where it is not what that place would quantize.
-    fn fits(
+    pub(super) fn fits(
         &self,
         plan: &Plan,
         ast: Option<&Ast>,

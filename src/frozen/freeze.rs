@@ -57,7 +57,8 @@ pub(crate) fn freeze<T: Element>(
     };
     let format = Format::of(T::DTYPE).ok_or_else(unquantized)?;
     let floats = T::floats(entering.view());
-    let side = FrozenSide::new(&floats.view(), format, &contracting, &own, key)?.ok_or_else(unquantized)?;
+    let side =
+        FrozenSide::new(&floats.view(), format, &contracting, &own, key)?.ok_or_else(unquantized)?.stored(format);
     let (equation, syntax) = (ast.to_string(), ast.syntax());
     Ok(Frozen { equation, syntax, plan, operand, entry, config, dtype: T::DTYPE, side })
 }

@@ -6,6 +6,7 @@
 
 mod fit;
 mod freeze;
+mod serving;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::quant::{QuantConfig, TensorConfig, Values};
 
 pub(crate) use fit::{Served, serve};
 pub(crate) use freeze::freeze;
+pub use serving::Serving;
 
 /// An operand of an equation that was quantized once: integers, their scales, and what they are for.
 ///

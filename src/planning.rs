@@ -29,7 +29,7 @@ impl Planning {
     pub(crate) fn find(&self, graph: &ContractionGraph) -> Result<Found> {
         match &self.path {
             Some(path) => given(graph, path.clone()),
-            None => Ok(search(graph, &self.options)),
+            None => search(graph, &self.options),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use qeinsum::graph::ContractionGraph;
 use qeinsum::path::{Certificate, Found, Objective, Optimizer, SearchOptions, evaluate, search};
-use qeinsum::{Equation, Sizes, Syntax};
+use qeinsum::{Equation, ErrorKind, QEinsum, Sizes, Syntax};
 
 /// A problem as this file sees it: labels by name, extents by operand.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl Problem {
 }
 
 fn optimal(problem: &Problem, objective: Objective) -> Found {
-    search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::Optimal).objective(objective))
+    search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::Optimal).objective(objective)).unwrap()
 }
 
 fn least(scores: impl Iterator<Item = f64>) -> f64 {
@@ -152,7 +152,7 @@ fn check(problem: &Problem, name: &str) {
             assert!((found.cost.multiplications.to_f64() - fewest).abs() <= fewest * 1e-13, "{name}: {problem:?}");
         }
         for optimizer in [Optimizer::Auto, Optimizer::Greedy, Optimizer::None] {
-            let other = search(&graph, &SearchOptions::new().optimizer(optimizer).objective(objective));
+            let other = search(&graph, &SearchOptions::new().optimizer(optimizer).objective(objective)).unwrap();
             let score = objective.score(&other.cost).to_f64();
             assert!(score >= expected * (1.0 - 1e-13), "{optimizer} {objective} {name}: {problem:?}");
             match other.certificate {
@@ -164,6 +164,36 @@ fn check(problem: &Problem, name: &str) {
             }
         }
     }
+}
+
+/// Random equations with the paths that the reference's planner printed for them.
+#[test]
+fn the_reference_path_is_that_of_the_original() {
+    let vectors = include_str!("reference_paths.tsv");
+    let mut compared = 0;
+    for line in vectors.lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [equation, shapes, expected] = fields[..] else { panic!("three fields: {line}") };
+        let numbers = |shape: &str| shape.split('x').map(|size| size.parse().unwrap()).collect::<Vec<usize>>();
+        let shapes: Vec<Vec<usize>> =
+            shapes.split(',').map(|shape| if shape == "scalar" { Vec::new() } else { numbers(shape) }).collect();
+        let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+        let options = SearchOptions::new().optimizer(Optimizer::Reference);
+        let plan = QEinsum::new(equation).unwrap().with_search(options).plan(&shapes).unwrap();
+        assert_eq!(plan.order(), expected, "{equation}");
+        compared += 1;
+    }
+    assert!(compared > 100);
+}
+
+/// The search through all orders ends where its work does, with an error.
+#[test]
+fn the_reference_path_has_a_limit() {
+    let qe = QEinsum::new("a,a,a,a,a,a,a,a,a,a,a,a,a->a").unwrap();
+    let options = SearchOptions::new().optimizer(Optimizer::Reference).effort(0);
+    let shapes: [&[usize]; 13] = [&[2]; 13];
+    let error = qe.with_search(options).plan(&shapes).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -327,7 +357,7 @@ fn networks_reach_their_known_optimum() {
         ("s_traces_repeated", "11628"),
     ];
     for (name, expected) in cases {
-        let found = search(&network(name).graph(), &SearchOptions::new());
+        let found = search(&network(name).graph(), &SearchOptions::new()).unwrap();
         assert_eq!(found.cost.multiplications.to_string(), expected, "{name}");
         assert_eq!(found.certificate, Certificate::Optimal, "{name}");
     }
@@ -348,7 +378,7 @@ fn any_twelve_operands_are_proved() {
         ("a clique", Problem { operands: (0..12).map(pairs).collect(), output: Vec::new() }),
     ];
     for (name, problem) in problems {
-        let found = search(&problem.graph(), &SearchOptions::new());
+        let found = search(&problem.graph(), &SearchOptions::new()).unwrap();
         assert_eq!(found.certificate, Certificate::Optimal, "{name}");
     }
 }
@@ -356,7 +386,7 @@ fn any_twelve_operands_are_proved() {
 #[test]
 fn a_search_out_of_work_says_so() {
     let problem = network("s_randreg_18_4");
-    let found = search(&problem.graph(), &SearchOptions::new().effort(0));
+    let found = search(&problem.graph(), &SearchOptions::new().effort(0)).unwrap();
     let Certificate::Unproved { lower_bound } = &found.certificate else { panic!("{}", found.certificate) };
     assert!(*lower_bound <= "759429".parse().unwrap());
     assert!(found.cost.multiplications >= "759429".parse().unwrap());
@@ -369,8 +399,8 @@ fn hundreds_of_operands_are_planned() {
         .map(|operand| [operand, operand + 1].map(|label| (names[label].clone(), 2 + label * 7 % 11)).to_vec())
         .collect();
     let problem = Problem { operands, output: vec![names[0].clone(), names[300].clone()] };
-    let found = search(&problem.graph(), &SearchOptions::new());
-    let written = search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::None));
+    let found = search(&problem.graph(), &SearchOptions::new()).unwrap();
+    let written = search(&problem.graph(), &SearchOptions::new().optimizer(Optimizer::None)).unwrap();
     assert!(found.cost.multiplications <= written.cost.multiplications);
-    assert_eq!(found, search(&problem.graph(), &SearchOptions::new()));
+    assert_eq!(found, search(&problem.graph(), &SearchOptions::new()).unwrap());
 }

@@ -28,15 +28,15 @@ impl Random {
     }
 }
 
-struct Problem {
+pub(crate) struct Problem {
     terms: Vec<String>,
     output: String,
-    operands: Vec<ArrayD<f64>>,
+    pub(crate) operands: Vec<ArrayD<f64>>,
 }
 
 impl Problem {
     /// Up to five operands of up to four labels, repeated and lone ones included; sizes 0 to 4, some broadcasting.
-    fn random(random: &mut Random) -> Self {
+    pub(crate) fn random(random: &mut Random) -> Self {
         const LABELS: [char; 7] = ['a', 'b', 'i', 'j', 'k', 'Z', 'β'];
         let smallest = usize::from(random.below(8) > 0);
         let sizes: Vec<usize> = LABELS.iter().map(|_| smallest + random.below(4)).collect();
@@ -58,11 +58,11 @@ impl Problem {
         Self { terms, output: present.into_iter().collect(), operands }
     }
 
-    fn equation(&self) -> String {
+    pub(crate) fn equation(&self) -> String {
         format!("{}->{}", self.terms.join(","), self.output)
     }
 
-    fn expected(&self) -> ArrayD<f64> {
+    pub(crate) fn expected(&self) -> ArrayD<f64> {
         let ranks: Vec<usize> = self.operands.iter().map(ndarray::ArrayBase::ndim).collect();
         let equation = QEinsum::new(&self.equation()).unwrap().equation(&ranks).unwrap();
         let views: Vec<ArrayViewD<'_, f64>> = self.operands.iter().map(|operand| operand.view()).collect();
@@ -80,7 +80,7 @@ impl Problem {
     }
 }
 
-fn random_path(random: &mut Random, operands: usize) -> Path {
+pub(crate) fn random_path(random: &mut Random, operands: usize) -> Path {
     let steps = (2..=operands).rev().map(|left| {
         let first = random.below(left);
         [first, (first + 1 + random.below(left - 1)) % left]
@@ -110,7 +110,7 @@ fn relaid(random: &mut Random, array: &ArrayD<f64>) -> ArrayD<f64> {
 }
 
 /// How many random equations: more where `QEINSUM_SEEDS` says so.
-fn seeds(usual: u64) -> u64 {
+pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("QEINSUM_SEEDS").map_or(usual, |seeds| seeds.parse().unwrap())
 }
 

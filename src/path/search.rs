@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
+use super::reference::reference;
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +36,12 @@ pub enum Optimizer {
     Auto,
     /// The exact search with a limit of work far above that of `Auto`.
     Optimal,
+    /// The reference's own search, `opt_einsum`'s `optimal` as JAX calls it, whose default paths it repeats.
+    ///
+    /// It counts a step that sums a label twice, whatever the objective asked for, and takes the first of the paths that
+    /// it thinks equal. It looks at all orders and ends with an error at its limit of work, which 9 operands never reach;
+    /// [`SearchOptions::effort`] raises it.
+    Reference,
     /// Pairs that shrink most first.
     Greedy,
     /// No search: operand 0 with operand 1, the result with operand 2, and so on.
@@ -43,13 +50,14 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// Every optimizer, in the order of the help text.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Optimal, Self::Greedy, Self::None];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Optimal, Self::Greedy, Self::Reference, Self::None];
 
     fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Optimal => "optimal",
             Self::Greedy => "greedy",
+            Self::Reference => "reference",
             Self::None => "none",
         }
     }
@@ -67,7 +75,10 @@ impl std::str::FromStr for Optimizer {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|optimizer| optimizer.name() == text).ok_or_else(|| {
             let shown = printable_text(text, 40);
-            Error::new(ErrorKind::Path, format!("`{shown}` is no optimizer: one of auto, optimal, greedy, none"))
+            Error::new(
+                ErrorKind::Path,
+                format!("`{shown}` is no optimizer: one of auto, optimal, greedy, reference, none"),
+            )
         })
     }
 }
@@ -76,6 +87,9 @@ impl std::str::FromStr for Optimizer {
 const AUTO_WORK: u64 = 1 << 24;
 /// Work that `optimal` may do per unit of effort, which takes up to about a minute and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
+
+/// Pairs that `reference` may look at per unit of effort: some forty seconds of a slow machine.
+const REFERENCE_WORK: u64 = 1 << 29;
 
 /// Up to this many operands all trees are looked at without looking at the connected ones first.
 const SMALL: usize = 12;
@@ -157,22 +171,35 @@ pub struct Found {
 /// let names = [vec!["a", "b"], vec!["b", "c"], vec!["c", "d"], vec!["d", "e"]];
 /// let equation = Equation::new(Syntax::Compact, &names, &["a", "e"])?;
 /// let sizes = Sizes::new(&equation, &[[64, 8], [8, 64], [64, 8], [8, 64]])?;
-/// let found = search(&ContractionGraph::new(&equation, &sizes), &SearchOptions::new());
+/// let found = search(&ContractionGraph::new(&equation, &sizes), &SearchOptions::new())?;
 /// assert_eq!(found.path.to_string(), "(1,2) (0,2) (0,1)");
 /// assert_eq!(found.cost.multiplications.to_string(), "40960");
 /// assert_eq!(found.certificate, Certificate::Optimal);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
-pub fn search(graph: &ContractionGraph, options: &SearchOptions) -> Found {
+///
+/// An error where [`Optimizer::Reference`] reaches its limit of work; the others never fail.
+pub fn search(graph: &ContractionGraph, options: &SearchOptions) -> Result<Found> {
     let terms = Terms::new(graph);
     let effort = u64::from(options.effort);
     let search = Search { terms: &terms, objective: options.objective };
-    match options.optimizer {
+    Ok(match options.optimizer {
         Optimizer::Auto => search.exact(AUTO_WORK.saturating_mul(effort)),
         Optimizer::Optimal => search.exact(OPTIMAL_WORK.saturating_mul(effort)),
         Optimizer::Greedy => search.unproved(search.greedy()),
+        Optimizer::Reference => {
+            let steps = reference(graph, REFERENCE_WORK.saturating_mul(effort)).ok_or_else(|| {
+                let message = format!(
+                    "the reference's search through all orders of {} operands ended at its limit of work; \
+                     `auto` and `optimal` do not",
+                    graph.operands()
+                );
+                Error::new(ErrorKind::Limit, message)
+            })?;
+            search.unproved(search.as_made(steps))
+        }
         Optimizer::None => search.unproved(search.tree(&written(terms.operands.len()))),
-    }
+    })
 }
 
 /// A path that was not searched for; an error where it does not have the graph's number of operands.
@@ -212,7 +239,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn tree(&self, joins: &[[usize; 2]]) -> Tree {
-        let steps = canonical(joins);
+        self.as_made(canonical(joins))
+    }
+
+    /// A tree whose steps stay in the order in which they are given.
+    fn as_made(&self, steps: Vec<[usize; 2]>) -> Tree {
         let cost = self.terms.cost(&steps);
         let score = self.objective.score(&cost);
         Tree { steps, cost, score }
@@ -365,7 +396,7 @@ mod tests {
 
     #[test]
     fn written_order_is_left_to_right() {
-        let found = search(&graph("a,a,a,a->", ""), &SearchOptions::new().optimizer(Optimizer::None));
+        let found = search(&graph("a,a,a,a->", ""), &SearchOptions::new().optimizer(Optimizer::None)).unwrap();
         assert_eq!(found.path.to_string(), "(0,1) (0,2) (0,1)");
         assert_eq!(found.path.ssa(), [[0, 1], [2, 4], [3, 5]]);
     }

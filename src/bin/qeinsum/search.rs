@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// How to find a path, or the path.
 #[derive(Args)]
 pub(crate) struct SearchArgs {
-    /// How to look for a path: auto, optimal, greedy, or none
+    /// How to look for a path: auto, optimal, greedy, reference, or none
     #[arg(long, value_name = "HOW", default_value_t)]
     optimize: Optimizer,
 

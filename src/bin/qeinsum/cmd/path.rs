@@ -58,7 +58,7 @@ impl Path {
                 let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
                 let found = match self.search.path() {
                     Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
-                    None => search(&graph, &self.search.options()),
+                    None => search(&graph, &self.search.options())?,
                 };
                 match self.format {
                     Format::Text => text(&found),

@@ -4,6 +4,10 @@
 
 #[path = "cli/batches.rs"]
 mod batches;
+#[path = "cli/frozen.rs"]
+mod frozen;
+#[path = "cli/gradients.rs"]
+mod gradients;
 #[path = "cli/harness.rs"]
 mod harness;
 #[path = "cli/plans.rs"]

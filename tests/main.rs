@@ -5,10 +5,12 @@
 mod ebnf;
 mod errors;
 mod fixture;
+mod gradients;
 mod grammar;
 mod manifest;
 mod paths;
 mod plans;
 mod properties;
 mod quantized;
+mod serving;
 mod snapshot;

@@ -5,7 +5,7 @@
 
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use crate::lower::DimensionNumbers;
+use crate::lower::{DimensionNumbers, Side};
 use crate::quant::{Format, ScaleKind, update_scaled};
 
 /// Multiplies by a scale of extent 1 where it is shared; gives the format that the products have.
@@ -44,4 +44,64 @@ fn own_axes(inverse: &ArrayD<f32>, batch: &[usize], free: &[usize], contracting:
         moved = moved.index_axis_move(Axis(last), 0);
     }
     moved
+}
+
+/// An inverse scale in output layout, moved back to the layout of the side that it belongs to, whose rank is `rank`.
+///
+/// None where an axis that the side does not have is not of extent 1, or the number of axes is another.
+pub(crate) fn in_own_layout(
+    output: &ArrayD<f32>,
+    of: Side,
+    dims: &DimensionNumbers,
+    [lhs_rank, rhs_rank]: [usize; 2],
+) -> Option<ArrayD<f32>> {
+    let (lhs_free, rhs_free) = (dims.lhs_free(lhs_rank), dims.rhs_free(rhs_rank));
+    let batch = dims.batch().len();
+    if output.ndim() != batch + lhs_free.len() + rhs_free.len() {
+        return None;
+    }
+    let (first, others) = of.of((batch + lhs_free.len(), rhs_free.len()), (batch, lhs_free.len()));
+    let mut moved = output.clone();
+    for _ in 0..others {
+        if moved.len_of(Axis(first)) != 1 {
+            return None;
+        }
+        moved = moved.index_axis_move(Axis(first), 0);
+    }
+    let (own_batch, own_free, contracting) = match of {
+        Side::Lhs => (dims.lhs_batch(), lhs_free, dims.lhs_contracting()),
+        Side::Rhs => (dims.rhs_batch(), rhs_free, dims.rhs_contracting()),
+    };
+    let axes = moved.ndim();
+    let moved = (axes..axes + contracting.len()).fold(moved, |moved, axis| moved.insert_axis(Axis(axis)));
+    let mut back = vec![0; moved.ndim()];
+    for (at, &axis) in own_batch.iter().chain(&own_free).chain(&contracting).enumerate() {
+        back[axis] = at;
+    }
+    Some(moved.permuted_axes(back).as_standard_layout().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_undo_each_other() {
+        // [j,b,i,k] with [k,j,m,b], contracted over k and j.
+        let dims = DimensionNumbers::new([(1, 3)], [(3, 0), (0, 1)]).unwrap();
+        let scale = |shape: &[usize]| {
+            let mut next = 0.0;
+            ArrayD::from_shape_fn(IxDyn(shape), |_| {
+                next += 1.0;
+                next
+            })
+        };
+        let (lhs, rhs) = (scale(&[1, 2, 3, 1]), scale(&[1, 1, 4, 2]));
+        let (left, right) = (lhs_in_output_layout(&lhs, &dims, 4), rhs_in_output_layout(&rhs, &dims, 4));
+        assert_eq!((left.shape(), right.shape()), (&[2, 3, 1][..], &[2, 1, 4][..]));
+        assert_eq!(in_own_layout(&left, Side::Lhs, &dims, [4, 4]), Some(lhs));
+        assert_eq!(in_own_layout(&right, Side::Rhs, &dims, [4, 4]), Some(rhs));
+        assert_eq!(in_own_layout(&left, Side::Rhs, &dims, [4, 4]), None);
+        assert_eq!(in_own_layout(&scale(&[2, 3]), Side::Lhs, &dims, [4, 4]), None);
+    }
 }

@@ -4,8 +4,10 @@
 //! stands in the operand's place in any number of runs, and can be kept in a file. What does not fit where it is passed
 //! is refused with the reason.
 
+mod file;
 mod fit;
 mod freeze;
+mod packing;
 mod serving;
 
 use std::sync::Arc;

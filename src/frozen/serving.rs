@@ -25,8 +25,10 @@ use super::Frozen;
 /// let compiled = low_rank.compile(&[x.shape(), u.shape(), v.shape()])?;
 /// let (frozen_u, frozen_v) = (compiled.freeze(1, &u, None)?, compiled.freeze(2, &v, None)?);
 ///
+/// let trained = compiled.run((&x, &u, &v))?;
+///
 /// let serving = compiled.serve::<f32>(vec![frozen_u, frozen_v])?;
-/// assert_eq!(serving.run((&x,))?, compiled.run((&x, &u, &v))?);
+/// assert_eq!(serving.run((&x,))?, trained);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -34,8 +34,10 @@ mod safetensors;
 mod scratch;
 mod source;
 mod temporary;
+mod tensors;
 mod write;
 
 pub use array::{AnyArray, Header};
 pub use source::{Opened, Source, inspect, load, open};
-pub use write::{check_output, save, save_tensors, write_whole};
+pub(crate) use tensors::{Tensor, TensorDtype, TensorFile, metadata, read_whole};
+pub use write::{check_output, check_tensors_output, save, save_tensors, write_whole};

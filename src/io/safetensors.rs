@@ -28,23 +28,11 @@ const METADATA: &str = "__metadata__";
 
 /// Finds the tensor called `name`, or the only one, in a file of `length` bytes and goes to its first element.
 pub(super) fn find<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&str>) -> Result<Layout, FileError> {
-    let mut claimed = [0; PREFIX as usize];
-    let after = length.saturating_sub(PREFIX);
-    let found = fill(reader, &mut claimed)?;
-    let claimed = u64::from_le_bytes(claimed);
-    if found < PREFIX as usize || claimed > after || claimed > HEADER_LIMIT {
-        return Err(FileError::TensorHeaderLength { claimed, found: after, limit: HEADER_LIMIT });
-    }
-    let mut text = vec![0; claimed as usize];
-    let found = fill(reader, &mut text)? as u64;
-    if found < claimed {
-        return Err(FileError::TensorHeaderLength { claimed, found, limit: HEADER_LIMIT });
-    }
-    let Tensors(mut tensors) = serde_json::from_slice(&text).map_err(|error| FileError::Tensors(error.to_string()))?;
+    let HeaderRead { mut tensors, start, .. } = header(reader, length)?;
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     let names: Vec<String> = tensors.iter().map(|(name, _)| name.clone()).collect();
     let rules = Metadata::new(None, tensors).map_err(|error| FileError::Tensors(error.to_string()))?;
-    let (expected, found) = (rules.data_len() as u64, after - claimed);
+    let (expected, found) = (rules.data_len() as u64, length - start);
     if expected != found {
         return Err(FileError::Length { expected, found });
     }
@@ -67,13 +55,45 @@ pub(super) fn find<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&st
     let header = Header { dtype, shape: info.shape.iter().copied().collect() };
     let layout = Layout::new(header, ByteOrder::Little, MemoryOrder::C)?;
     // Cannot overflow: the offset lies inside the file.
-    let start = PREFIX + claimed + info.data_offsets.0 as u64;
-    reader.seek(SeekFrom::Start(start)).map_err(FileError::reading)?;
+    reader.seek(SeekFrom::Start(start + info.data_offsets.0 as u64)).map_err(FileError::reading)?;
     Ok(layout)
 }
 
+/// The metadata of a file of `length` bytes; empty where it has none.
+pub(super) fn metadata_of<R: Read>(reader: &mut R, length: u64) -> Result<BTreeMap<String, String>, FileError> {
+    Ok(header(reader, length)?.metadata)
+}
+
+/// A header that was read, and where the elements begin.
+struct HeaderRead {
+    tensors: Vec<(String, TensorInfo)>,
+    metadata: BTreeMap<String, String>,
+    start: u64,
+}
+
+fn header<R: Read>(reader: &mut R, length: u64) -> Result<HeaderRead, FileError> {
+    let mut claimed = [0; PREFIX as usize];
+    let after = length.saturating_sub(PREFIX);
+    let found = fill(reader, &mut claimed)?;
+    let claimed = u64::from_le_bytes(claimed);
+    if found < PREFIX as usize || claimed > after || claimed > HEADER_LIMIT {
+        return Err(FileError::TensorHeaderLength { claimed, found: after, limit: HEADER_LIMIT });
+    }
+    let mut text = vec![0; claimed as usize];
+    let found = fill(reader, &mut text)? as u64;
+    if found < claimed {
+        return Err(FileError::TensorHeaderLength { claimed, found, limit: HEADER_LIMIT });
+    }
+    let Tensors { tensors, metadata } =
+        serde_json::from_slice(&text).map_err(|error| FileError::Tensors(error.to_string()))?;
+    Ok(HeaderRead { tensors, metadata, start: PREFIX + claimed })
+}
+
 /// The tensors of a header as they stand in it, each name once.
-struct Tensors(Vec<(String, TensorInfo)>);
+struct Tensors {
+    tensors: Vec<(String, TensorInfo)>,
+    metadata: BTreeMap<String, String>,
+}
 
 impl<'de> Deserialize<'de> for Tensors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -93,17 +113,18 @@ impl<'de> Visitor<'de> for TensorsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensors, A::Error> {
         let mut seen = BTreeSet::new();
         let mut tensors = Vec::new();
+        let mut metadata = BTreeMap::new();
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name.clone()) {
                 return Err(A::Error::custom(format_args!("key `{name}` stands twice")));
             }
             if name == METADATA {
-                map.next_value::<BTreeMap<String, String>>()?;
+                metadata = map.next_value()?;
             } else {
                 tensors.push((name, map.next_value()?));
             }
         }
-        Ok(Tensors(tensors))
+        Ok(Tensors { tensors, metadata })
     }
 }
 
@@ -133,11 +154,15 @@ pub(super) fn write(
         let dtype = file_dtype(array.dtype());
         infos.push((name, TensorInfo { dtype, shape: array.shape().to_vec(), data_offsets: (start, end) }));
     }
+    out.write_all(&header_text(metadata, infos)?)?;
+    sorted.iter().try_for_each(|(_, array)| elements::write(out, array))
+}
+
+/// The header of a file: its length, and its text padded so that elements are aligned.
+pub(super) fn header_text(metadata: &BTreeMap<String, String>, infos: Vec<(&str, TensorInfo)>) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(&HeaderText { metadata, infos })?;
     text.resize(text.len().next_multiple_of(PREFIX as usize), b' ');
-    out.write_all(&(text.len() as u64).to_le_bytes())?;
-    out.write_all(&text)?;
-    sorted.iter().try_for_each(|(_, array)| elements::write(out, array))
+    Ok([&(text.len() as u64).to_le_bytes(), text.as_slice()].concat())
 }
 
 /// A header in the order in which it is written.

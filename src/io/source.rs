@@ -186,7 +186,7 @@ pub fn load(spec: impl AsRef<OsStr>) -> Result<AnyArray, Error> {
 }
 
 /// Opens a file that has a length.
-fn regular(path: &Path) -> Result<(File, u64), FileError> {
+pub(super) fn regular(path: &Path) -> Result<(File, u64), FileError> {
     // Asked before opening too: to open a pipe would wait for its writer.
     if !fs::metadata(path).map_err(FileError::opening)?.is_file() {
         return Err(FileError::NotRegular);

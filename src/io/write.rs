@@ -67,6 +67,16 @@ pub fn save_tensors(
     written.map_err(|error| error.of(path))
 }
 
+/// Says now what would keep a `.safetensors` file from being written to `path`, as far as it can be known.
+pub fn check_tensors_output(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    let checked = match Format::of(path) {
+        Some(Format::Safetensors) => Target::of(path).map(drop),
+        _ => Err(FileError::Extension { known: "`.safetensors`" }),
+    };
+    checked.map_err(|error| error.of(path))
+}
+
 /// Writes any file whole or not at all: `write` fills it, and its error leaves the old file as it was.
 ///
 /// ```

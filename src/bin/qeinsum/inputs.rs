@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 
-use qeinsum::Dtype;
+use std::path::Path;
+
 use qeinsum::io::{AnyArray, Header, Opened, Source};
+use qeinsum::{Dtype, Frozen, QuantConfig};
 
 use crate::failure::Failure;
 use crate::text_file::shown;
@@ -15,10 +17,25 @@ pub(crate) struct Inputs(Vec<Input>);
 #[derive(Debug)]
 struct Input {
     name: String,
-    source: Source,
     header: Header,
-    /// Standard input, which cannot be opened again; files are, so that no number of them is open at once.
-    stream: Option<Opened>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// A file, which is opened again to read it, so that no number of them is open at once.
+    File(Source),
+    /// Standard input, which cannot be opened again.
+    Stream(Opened),
+    /// A frozen operand, which is small and was read.
+    Frozen(Box<Frozen>),
+}
+
+/// An operand that was read.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    Array(AnyArray),
+    Frozen(Box<Frozen>),
 }
 
 /// What becomes of a NaN or an infinity in an input.
@@ -39,10 +56,18 @@ impl Inputs {
         let mut inputs: Vec<Input> = Vec::with_capacity(arguments.len());
         for argument in arguments {
             let source = Source::parse(argument)?;
+            let name = shown(argument);
+            if let Source::Safetensors { path, name: None } = &source
+                && let Some(frozen) = frozen(path)?
+            {
+                let header = Header { dtype: frozen.dtype(), shape: frozen.shape().iter().copied().collect() };
+                inputs.push(Input { name, header, content: Content::Frozen(Box::new(frozen)) });
+                continue;
+            }
             let opened = source.open()?;
             let header = opened.header().clone();
-            let stream = (source == Source::Stdin).then_some(opened);
-            inputs.push(Input { name: shown(argument), source, header, stream });
+            let content = if source == Source::Stdin { Content::Stream(opened) } else { Content::File(source) };
+            inputs.push(Input { name, header, content });
         }
         Ok(Self(inputs))
     }
@@ -52,9 +77,41 @@ impl Inputs {
         self.0.iter().map(|input| input.header.shape.as_slice()).collect()
     }
 
+    /// Whether a frozen operand is among them.
+    pub(crate) fn any_frozen(&self) -> bool {
+        self.frozen().next().is_some()
+    }
+
+    fn frozen(&self) -> impl Iterator<Item = (&str, &Frozen)> {
+        self.0.iter().filter_map(|input| match &input.content {
+            Content::Frozen(frozen) => Some((input.name.as_str(), frozen.as_ref())),
+            Content::File(_) | Content::Stream(_) => None,
+        })
+    }
+
+    /// The configuration of a run: the one that was given, else that of the frozen operands, which then has to be one.
+    pub(crate) fn config(&self, given: Option<&QuantConfig>) -> Result<Option<QuantConfig>, Failure> {
+        if given.is_some() {
+            return Ok(given.cloned());
+        }
+        let mut frozen = self.frozen();
+        let Some((first, chosen)) = frozen.next() else { return Ok(None) };
+        match frozen.find(|(_, other)| other.config() != chosen.config()) {
+            None => Ok(Some(chosen.config().clone())),
+            Some((other, _)) => Err(Failure::Request(format!(
+                "`{first}` and `{other}` were frozen with different configurations; `--config` says which one the run has"
+            ))),
+        }
+    }
+
     /// The element type that all are read as: the one that they have, or the one that they are converted to.
     pub(crate) fn dtype(&self, cast: Option<Dtype>) -> Result<Dtype, Failure> {
         if let Some(dtype) = cast {
+            if let Some((name, frozen)) = self.frozen().find(|(_, frozen)| frozen.dtype() != dtype) {
+                let message =
+                    format!("`{name}` was frozen for {} operands: `--cast {dtype}` cannot convert it", frozen.dtype());
+                return Err(Failure::Request(message));
+            }
             return Ok(dtype);
         }
         // Without an input the equation is refused for it.
@@ -79,16 +136,33 @@ impl Inputs {
     }
 
     /// Reads the elements.
-    pub(crate) fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<Vec<AnyArray>, Failure> {
+    pub(crate) fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<Vec<Loaded>, Failure> {
         self.0.into_iter().map(|input| input.load(dtype, nonfinite)).collect()
+    }
+
+    /// Reads the elements of one, which is there, and of no other.
+    pub(crate) fn load_one(self, position: usize, dtype: Dtype, nonfinite: Nonfinite) -> Result<Loaded, Failure> {
+        let one = self.0.into_iter().nth(position);
+        let none = || Failure::Request(format!("there is no operand {position}"));
+        one.ok_or_else(none)?.load(dtype, nonfinite)
     }
 }
 
+/// The frozen operand of a file that says that it holds one.
+fn frozen(path: &Path) -> Result<Option<Frozen>, Failure> {
+    // What cannot be asked is refused, with its reason, when it is opened as an array.
+    if !Frozen::is_file(path).unwrap_or(false) {
+        return Ok(None);
+    }
+    Ok(Some(Frozen::load(path)?))
+}
+
 impl Input {
-    fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<AnyArray, Failure> {
-        let opened = match self.stream {
-            Some(stream) => stream,
-            None => self.source.open()?,
+    fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<Loaded, Failure> {
+        let opened = match self.content {
+            Content::Stream(stream) => stream,
+            Content::File(source) => source.open()?,
+            Content::Frozen(frozen) => return Ok(Loaded::Frozen(frozen)),
         };
         if *opened.header() != self.header {
             return Err(Failure::Machine(format!("`{}`: the file changed while it was read", self.name)));
@@ -103,6 +177,6 @@ impl Input {
                 self.name
             )));
         }
-        Ok(array)
+        Ok(Loaded::Array(array))
     }
 }

@@ -56,6 +56,8 @@ enum Command {
     Path(cmd::path::Path),
     Plan(Box<cmd::plan::Plan>),
     Run(Box<cmd::run::Run>),
+    Vjp(Box<cmd::vjp::Vjp>),
+    Freeze(Box<cmd::freeze::Freeze>),
 }
 
 /// The exit code of an interrupted command: 128 and the signal's number, as a shell has it.
@@ -74,6 +76,8 @@ fn main() -> ExitCode {
             Command::Path(path) => path.run(),
             Command::Plan(plan) => plan.run(),
             Command::Run(run) => run.run(),
+            Command::Vjp(vjp) => vjp.run(),
+            Command::Freeze(freeze) => freeze.run(),
         },
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
         Err(error) if error.use_stderr() => Err(Failure::usage(&error)),

@@ -117,7 +117,10 @@ fn executed_calls<'a>(plan: &'a Plan, config: &QuantConfig) -> impl Iterator<Ite
 ///
 /// `file_bytes` is what the largest input takes in its file's own type where it is converted, else 0.
 pub(crate) fn check(plan: &Plan, dtype: Dtype, work: Work, file_bytes: u64, limit: u64) -> Result<(), Failure> {
-    let needed = needed(plan, dtype, work).and_then(|bytes| bytes.checked_add(file_bytes));
+    within(needed(plan, dtype, work).and_then(|bytes| bytes.checked_add(file_bytes)), limit)
+}
+
+fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
     if needed.is_some_and(|bytes| bytes <= limit) {
         return Ok(());
     }
@@ -126,6 +129,26 @@ pub(crate) fn check(plan: &Plan, dtype: Dtype, work: Work, file_bytes: u64, limi
     Err(Failure::Request(format!(
         "the run needs {needed}, over the memory limit of {limit}; `--max-memory` sets another"
     )))
+}
+
+/// The same for a run and its gradients: every value is kept, and has a gradient of its size; a gradient's call takes what
+/// the largest of the forward calls does, three times, for its sides may be the largest value of that call.
+pub(crate) fn check_gradients(
+    plan: &Plan,
+    dtype: Dtype,
+    work: Work<'_>,
+    file_bytes: u64,
+    limit: u64,
+) -> Result<(), Failure> {
+    let needed = || -> Option<u64> {
+        let values = plan.values().iter().try_fold(0_u64, |all, value| {
+            let elements = value.shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))?;
+            all.checked_add(elements.checked_mul(dtype.bytes() as u64)?)
+        })?;
+        let forward = needed(plan, dtype, work)?;
+        values.checked_mul(2)?.checked_add(forward.checked_mul(3)?)?.checked_add(file_bytes)
+    };
+    within(needed(), limit)
 }
 
 /// The bytes that a run takes at most: those of the plan, what its largest call adds, and what it is compared with.

@@ -70,8 +70,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) key: Option<Key>,
     /// The most bytes that a run may take.
     pub(crate) limit: u64,
-    /// What becomes of inputs that are not finite.
-    pub(crate) nonfinite: Nonfinite,
+    allow_nonfinite: bool,
 }
 
 impl SettingsArgs {
@@ -89,7 +88,6 @@ impl SettingsArgs {
             Rng::JaxPartitionable => Layout::Partitionable,
         };
         let config = self.quantization.parsed()?;
-        let nonfinite = if config.is_none() || self.allow_nonfinite { Nonfinite::Allowed } else { Nonfinite::Refused };
         Ok(Settings {
             search: &self.search,
             plan,
@@ -97,12 +95,17 @@ impl SettingsArgs {
             cast: self.cast.map(Dtype::from),
             key: self.seed.map(|seed| Key::new(seed.into()).with_layout(layout)),
             limit: self.max_memory.map_or_else(memory::default_limit, |bytes| bytes.0),
-            nonfinite,
+            allow_nonfinite: self.allow_nonfinite,
         })
     }
 }
 
 impl Settings<'_> {
+    /// What becomes of inputs that are not finite in a run of this configuration.
+    pub(crate) fn nonfinite(&self, config: Option<&QuantConfig>) -> Nonfinite {
+        if config.is_none() || self.allow_nonfinite { Nonfinite::Allowed } else { Nonfinite::Refused }
+    }
+
     /// The plan of an equation: the one that was given, or one found for it.
     pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
         let Some(plan) = &self.plan else {

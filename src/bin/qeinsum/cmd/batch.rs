@@ -12,11 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::case::Case;
+use crate::case::{Case, Reporting};
 use crate::destination::print;
 use crate::equation;
 use crate::failure::Failure;
-use crate::memory::Work;
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file;
 
@@ -114,8 +113,7 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
         return Err(Failure::Request("a path has a U+0000 in it".to_owned()));
     }
     let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
-    let work = settings.config.as_ref().map_or(Work::Float, Work::Quantized);
-    Case { equation, inputs: &inputs, out: &out, work }.run(settings).map(drop)
+    Case { equation, inputs: &inputs, out: &out, reporting: Reporting::Silent }.run(settings).map(drop)
 }
 
 fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<T, Failure> {

@@ -1,11 +1,13 @@
 //! The subcommands.
 
 pub(crate) mod batch;
+pub(crate) mod freeze;
 pub(crate) mod graph;
 pub(crate) mod parse;
 pub(crate) mod path;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod vjp;
 
 use clap::ValueEnum;
 use serde::Serialize;

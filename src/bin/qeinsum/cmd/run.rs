@@ -4,11 +4,10 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::case::Case;
+use crate::case::{Case, Reporting};
 use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::{self, Failure};
-use crate::memory::Work;
 use crate::progress::Progress;
 use crate::settings::SettingsArgs;
 
@@ -21,11 +20,13 @@ Examples:
   qeinsum run 'i->' - --out - < x.npy > sum.npy
   qeinsum run ij,jk->ik a.npy b.npy --out c.npy --bits 8 --report
   qeinsum run ij,jk->ik a.npy b.npy --out c.npy --config int4.toml --seed 0
+  qeinsum run bi,io->bo x.npy w.safetensors --out y.npy    (w.safetensors made by `qeinsum freeze`)
   qeinsum run --batch cases.jsonl
 
 A line of a batch: {\"id\": 1, \"eq\": \"ij,jk->ik\", \"named\": false, \"inputs\": [\"a.npy\", \"b.npy\"], \"out\": \"c.npy\"}";
 
-/// Run an equation on arrays in files: .npy, archive.npz:name, file.safetensors:name, or `-` for .npy on standard input
+/// Run an equation on arrays in files: .npy, archive.npz:name, file.safetensors:name, a frozen operand, or `-` for .npy on
+/// standard input
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Run {
@@ -69,15 +70,11 @@ impl Run {
         let out = self.out.as_deref().unwrap_or(OsStr::new("-"));
         let equation = self.equation.read()?;
         let settings = self.settings.read()?;
-        let work = match (&settings.config, self.report) {
-            (None, true) => {
-                let message = "`--report` measures quantization: give `--config` or `--bits`";
-                return Err(Failure::Request(message.to_owned()));
-            }
-            (None, false) => Work::Float,
-            (Some(config), false) => Work::Quantized(config),
-            (Some(config), true) => Work::Measured(config),
-        };
+        if self.report && settings.config.is_none() {
+            let message = "`--report` measures quantization: give `--config` or `--bits`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let reporting = if self.report { Reporting::Measured } else { Reporting::Silent };
         if (self.explain || self.report) && out == "-" {
             let message = "`--out -` would mix with `--explain` and `--report` on standard output";
             return Err(Failure::Request(message.to_owned()));
@@ -86,12 +83,12 @@ impl Run {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
         let progress = Progress::start("running");
-        let done = Case { equation, inputs: &self.inputs, out, work }.run(&settings);
+        let done = Case { equation, inputs: &self.inputs, out, reporting }.run(&settings);
         drop(progress);
         let done = done?;
         failure::note(&done.notes);
         if self.explain {
-            print(&done.plan.explain(&settings.config.clone().unwrap_or_default()))?;
+            print(&done.plan.explain(&done.config.clone().unwrap_or_default()))?;
         }
         match &done.report {
             Some(report) => print(&match self.format {

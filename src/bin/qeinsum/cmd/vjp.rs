@@ -1,0 +1,170 @@
+//! `qeinsum vjp`: a result and the gradients of its operands.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ndarray::{ArrayD, ArrayViewD};
+use qeinsum::io::{self, AnyArray};
+use qeinsum::{Dtype, Element, Plan, QuantConfig};
+
+use crate::equation::EquationArg;
+use crate::failure::{self, Failure};
+use crate::inputs::{Inputs, Loaded};
+use crate::memory::{self, Work};
+use crate::progress::Progress;
+use crate::settings::{Settings, SettingsArgs};
+use crate::text_file::shown;
+
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum vjp bi,io->bo x.npy w.npy --cotangent g.npy --out-dir grads
+  qeinsum vjp bi,io->bo x.npy w.npy --cotangent g.npy --out-dir grads --bits 8 --seed 0
+  qeinsum vjp bi,io->bo x.npy w.npy --cotangent g.npy --out-dir grads --wrt 1
+
+Writes out.npy, d0.npy, d1.npy, ...: the result, and the gradient of each operand. Arrays of bf16, which .npy does not have,
+go to one gradients.safetensors as tensors of these names.";
+
+/// Compute a result and the gradients of its operands: each gradient is a quantized call of its own
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Vjp {
+    #[command(flatten)]
+    equation: EquationArg,
+
+    /// The operands, in the order of the equation
+    #[arg(value_name = "IN")]
+    inputs: Vec<OsString>,
+
+    /// The gradient of the result, in its shape
+    #[arg(long, value_name = "G")]
+    cotangent: OsString,
+
+    /// The folder for what is written; it is made where there is none
+    #[arg(long, value_name = "DIR")]
+    out_dir: PathBuf,
+
+    /// Only the gradients of these operands, such as `0,2`
+    #[arg(long, value_name = "K,...", value_delimiter = ',')]
+    wrt: Option<Vec<usize>>,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+impl Vjp {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let equation = self.equation.read()?;
+        let settings = self.settings.read()?;
+        // The cotangent last: it is of the operands' type, and read under the same rules.
+        let files: Vec<OsString> = self.inputs.iter().chain([&self.cotangent]).cloned().collect();
+        let inputs = Inputs::open(&files)?;
+        if inputs.any_frozen() {
+            let message = "a frozen operand keeps integers, and gradients need floats: give the operand itself";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let mut shapes = inputs.shapes();
+        let cotangent = shapes.pop().unwrap_or_default().to_vec();
+        let (resolved, sizes) = equation.bind(&shapes)?;
+        let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
+        let notes = equation.notes(&ranks)?;
+        let dtype = inputs.dtype(settings.cast)?;
+        self.check_folder()?;
+        let wrt = self.wrt.clone().unwrap_or_else(|| (0..ranks.len()).collect());
+        if let Some(operand) = wrt.iter().find(|&&operand| operand >= ranks.len()) {
+            let message = format!("`--wrt {operand}`: the equation has {} operands, counted from 0", ranks.len());
+            return Err(Failure::Request(message));
+        }
+        let plan = settings.plan(&resolved, &sizes, dtype)?;
+        let expected = plan.value(plan.output()).shape();
+        if cotangent != expected {
+            let name = shown(&self.cotangent);
+            let message = format!("`{name}`: the result has shape {expected:?}, but the cotangent has {cotangent:?}");
+            return Err(Failure::Request(message));
+        }
+        let config = settings.config.as_ref();
+        if let Some(config) = config {
+            plan.check_config(config)?;
+            check_key(&plan, config, &settings)?;
+        }
+        let work = config.map_or(Work::Float, Work::Quantized);
+        memory::check_gradients(&plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
+        let arrays = inputs.load(dtype, settings.nonfinite(config))?;
+        let compute = match dtype {
+            Dtype::F32 => compute::<f32>,
+            Dtype::F64 => compute::<f64>,
+            Dtype::F16 => compute::<half::f16>,
+            Dtype::Bf16 => compute::<half::bf16>,
+        };
+        let progress = Progress::start("running");
+        let computed = compute(&plan, arrays, &wrt, &settings);
+        drop(progress);
+        let (out, gradients) = computed?;
+        failure::note(&notes);
+        let named = wrt.iter().map(|operand| format!("d{operand}")).zip(gradients);
+        let arrays: Vec<(String, AnyArray)> = std::iter::once(("out".to_owned(), out)).chain(named).collect();
+        self.write(dtype, &arrays)
+    }
+
+    fn check_folder(&self) -> Result<(), Failure> {
+        let name = shown(self.out_dir.as_os_str());
+        match fs::metadata(&self.out_dir) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err(Failure::Request(format!("`{name}`: not a folder"))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::of_file(&name, "open", &error)),
+        }
+    }
+
+    /// Writes everything that was computed; each file whole or not at all.
+    fn write(&self, dtype: Dtype, arrays: &[(String, AnyArray)]) -> Result<(), Failure> {
+        let failed = |error| Failure::of_file(&shown(self.out_dir.as_os_str()), "make", &error);
+        fs::create_dir_all(&self.out_dir).map_err(failed)?;
+        let path = |name: &str| -> PathBuf { self.out_dir.join(Path::new(OsStr::new(name))) };
+        if dtype == Dtype::Bf16 {
+            let tensors: Vec<(&str, &AnyArray)> = arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
+            io::save_tensors(path("gradients.safetensors"), &tensors, &std::collections::BTreeMap::new())?;
+            return Ok(());
+        }
+        for (name, array) in arrays {
+            io::save(path(&format!("{name}.npy")), array)?;
+        }
+        Ok(())
+    }
+}
+
+/// Noise is asked for by most configurations of gradients, which then need a seed.
+fn check_key(plan: &Plan, config: &QuantConfig, settings: &Settings<'_>) -> Result<(), Failure> {
+    let noisy = plan
+        .call_configs(config)
+        .iter()
+        .any(|config| config.forward.needs_key() || config.dlhs.call.needs_key() || config.drhs.call.needs_key());
+    if noisy && settings.key.is_none() {
+        return Err(Failure::Request("the configuration adds noise to gradients: give `--seed`".to_owned()));
+    }
+    Ok(())
+}
+
+fn compute<T: Element>(
+    plan: &Plan,
+    arrays: Vec<Loaded>,
+    wrt: &[usize],
+    settings: &Settings<'_>,
+) -> Result<(AnyArray, Vec<AnyArray>), Failure>
+where
+    AnyArray: From<ArrayD<T>>,
+    ArrayD<T>: TryFrom<AnyArray>,
+{
+    // All were read as this type; were one not, the run would refuse the shorter list.
+    let arrays = arrays.into_iter().filter_map(|loaded| match loaded {
+        Loaded::Array(array) => array.try_into().ok(),
+        Loaded::Frozen(_) => None,
+    });
+    let mut arrays: Vec<ArrayD<T>> = arrays.collect();
+    let Some(cotangent) = arrays.pop() else { return Err(Failure::Request("there is no cotangent".to_owned())) };
+    let views: Vec<ArrayViewD<'_, T>> = arrays.iter().map(|array| array.view()).collect();
+    let (out, pullback) = plan.vjp(views, settings.config.as_ref(), settings.key)?;
+    let gradients = pullback.wrt(wrt)?.pull(&cotangent)?;
+    Ok((out.into(), gradients.into_iter().map(AnyArray::from).collect()))
+}

@@ -1,0 +1,319 @@
+//! Files of frozen operands.
+//!
+//! A `.safetensors` file with two tensors: `value`, the integers as the call reads them, and `scale`, the inverse scale in
+//! the layout of the call's result. Integers of up to four bits are packed two to a byte, the first in the lower half.
+//! The metadata say what the operand is for; all of it follows from the plan and the configuration that are there too,
+//! and is checked against them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+
+use crate::dtype::Dtype;
+use crate::equation::Syntax;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::FrozenSide;
+use crate::io::{self, Tensor, TensorDtype, TensorFile};
+use crate::lower::{Orientation, Plan};
+use crate::parse;
+use crate::quant::{Calibration, Clip, Format, IntNumerics, QuantConfig, ScaleKind, Storage, Values};
+use crate::sizes::Shape;
+use crate::span::printable_text;
+
+use super::packing::{pack, unpack};
+use super::{Frozen, call, own_config};
+
+/// What the metadata call the format.
+const FORMAT: &str = "qeinsum.frozen";
+/// The version that is written, and the only one that is read.
+const VERSION: &str = "1";
+
+impl Frozen {
+    /// Writes a file, whole or not at all. The same operand gives the same bytes.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, Frozen, QEinsum};
+    /// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().fwd_bits(Some(4)).build()?);
+    /// let frozen = dense.freeze(1, &array![[0.5_f32, 1.0], [0.25, -1.0]], &[&[1, 2], &[2, 2]], None)?;
+    /// let path = std::env::temp_dir().join(format!("qeinsum-frozen-doc-{}.safetensors", std::process::id()));
+    /// frozen.save(&path)?;
+    /// assert_eq!(Frozen::load(&path)?, frozen);
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        io::write_whole(path, |out| out.write_all(&bytes))
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote; an error where it is damaged, of another version, or contradicts
+    /// itself.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let name = printable_text(&path.to_string_lossy(), 80);
+        Self::from_bytes(&io::read_whole(path)?).map_err(|error| error.within(&format!("`{name}`")))
+    }
+
+    /// Whether a file says that it holds a frozen operand; only its header is read.
+    pub fn is_file(path: impl AsRef<Path>) -> Result<bool> {
+        Ok(io::metadata(path.as_ref())?.get("format").is_some_and(|format| format == FORMAT))
+    }
+
+    /// The bytes of a file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let own = self.tensor_config();
+        let packed = own.int().is_some_and(|&int| is_packed(int));
+        let (dtype, bytes, shape) = match &self.side.values {
+            Values::Int8(values) if packed => {
+                let bytes = pack(values.iter().copied());
+                (TensorDtype::U8, bytes.clone(), vec![bytes.len()])
+            }
+            Values::Int8(values) => {
+                (TensorDtype::I8, values.iter().map(|&value| value as u8).collect(), values.shape().to_vec())
+            }
+            Values::Float(values, format) => {
+                (tensor_dtype(*format), float_bytes(values, *format), values.shape().to_vec())
+            }
+        };
+        let value = Tensor { dtype, shape, bytes };
+        let inverse = self.inverse_scale();
+        let format = scale_format(self.side.kind, self.dtype);
+        let bytes = float_bytes(&inverse, format);
+        let scale = Tensor { dtype: tensor_dtype(format), shape: inverse.shape().to_vec(), bytes };
+        let mut metadata = self.description();
+        metadata.insert("config".to_owned(), self.config.to_json()?);
+        metadata.insert("plan".to_owned(), self.plan.to_json());
+        metadata.insert("packing".to_owned(), if packed { "low nibble first" } else { "none" }.to_owned());
+        let tensors = BTreeMap::from([("value".to_owned(), value), ("scale".to_owned(), scale)]);
+        TensorFile { tensors, metadata }.to_bytes()
+    }
+
+    /// The operand in the bytes of a file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let TensorFile { mut tensors, metadata } = TensorFile::parse(bytes)?;
+        let text = |key: &str| {
+            metadata.get(key).map(String::as_str).ok_or_else(|| file_error(&format!("the metadata have no `{key}`")))
+        };
+        match metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            _ => return Err(file_error("the file is none of a frozen operand")),
+        }
+        let version = text("version")?;
+        if version != VERSION {
+            let version = printable_text(version, 20);
+            return Err(file_error(&format!("the file has version `{version}`, but only version {VERSION} is known")));
+        }
+        let plan = Plan::from_json(text("plan")?).map_err(|error| error.within("`plan`"))?;
+        let config = QuantConfig::from_json(text("config")?).map_err(|error| error.within("`config`"))?;
+        let syntax = if text("syntax")? == "named" { Syntax::Named } else { Syntax::Compact };
+        let equation = text("equation")?;
+        let ranks: Vec<usize> = plan.sizes().shapes().iter().map(Shape::len).collect();
+        let resolved = parse::resolve(&parse::parse(equation, syntax)?, &ranks)?;
+        if resolved.to_string() != plan.equation().to_string() {
+            return Err(file_error("the equation is not that of the plan"));
+        }
+        let operand = text("operand")?.parse().map_err(|_| file_error("`operand` is no number"))?;
+        let entry = plan.entry(operand).ok_or_else(|| file_error("the plan multiplies the operand with nothing"))?;
+        config.check_fits(ranks.len())?;
+        let name = text("dtype")?;
+        let dtype = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().find(|dtype| dtype.to_string() == name);
+        let dtype = dtype.ok_or_else(|| file_error("`dtype` is none of f32, f16 and bf16"))?;
+        let frozen = |side| Self {
+            equation: equation.to_owned(),
+            syntax,
+            plan: Arc::new(plan.clone()),
+            operand,
+            entry,
+            config: Arc::new(config.clone()),
+            dtype,
+            side,
+        };
+        let mut take = |name: &str| {
+            tensors.remove(name).ok_or_else(|| file_error(&format!("the file has no tensor `{name}` of a known type")))
+        };
+        let int = own_config(&plan, &config, entry);
+        let int = int.int().ok_or_else(|| file_error("the configuration does not quantize the operand"))?;
+        let stored = Stored { value: take("value")?, scale: take("scale")?, packed: is_packed(*int) };
+        let made = frozen(stored.side(&plan, &config, entry, dtype)?);
+        // What is said for people has to be what is so.
+        for (key, expected) in made.description() {
+            if text(&key)? != expected {
+                return Err(file_error(&format!("`{key}` contradicts the plan and the configuration")));
+            }
+        }
+        Ok(made)
+    }
+
+    /// What the metadata say of the operand.
+    fn description(&self) -> BTreeMap<String, String> {
+        let orientation = match self.orientation() {
+            Orientation::AsWritten => "as_written",
+            Orientation::Swapped => "swapped",
+        };
+        let bits = self.tensor_config().int().map_or(0, |int| int.bits.get());
+        let shape: Vec<String> = self.shape().iter().map(usize::to_string).collect();
+        let syntax = match self.syntax {
+            Syntax::Compact => "compact",
+            Syntax::Named => "named",
+        };
+        let entries = [
+            ("format", FORMAT.to_owned()),
+            ("version", VERSION.to_owned()),
+            ("equation", self.equation.clone()),
+            ("syntax", syntax.to_owned()),
+            ("operand", self.operand.to_string()),
+            ("side", self.entry.side.to_string()),
+            ("orientation", orientation.to_owned()),
+            ("dtype", self.dtype.to_string()),
+            ("bits", bits.to_string()),
+            ("shape", shape.join("x")),
+        ];
+        entries.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
+    }
+}
+
+/// The tensors of a frozen operand as a file or a checkpoint has them.
+pub(super) struct Stored {
+    pub(super) value: Tensor,
+    pub(super) scale: Tensor,
+    pub(super) packed: bool,
+}
+
+impl Stored {
+    /// The side that they make in a plan; an error where they cannot have come from freezing there.
+    pub(super) fn side(
+        &self,
+        plan: &Plan,
+        config: &QuantConfig,
+        entry: crate::lower::Entry,
+        dtype: Dtype,
+    ) -> Result<FrozenSide> {
+        let own = own_config(plan, config, entry);
+        let Some(int) = own.int() else { return Err(file_error("the configuration does not quantize the operand")) };
+        let Some(operands) = Format::of(dtype) else { return Err(file_error("operands of f64 are not quantized")) };
+        let kind = match (own.calibration, operands) {
+            (Calibration::Constant(_), Format::Bf16 | Format::F16) => ScaleKind::Strong,
+            _ => ScaleKind::Operand,
+        };
+        let values = self.values(*int, plan.value(entry.value).shape(), operands)?;
+        let expected = tensor_dtype(scale_format(kind, dtype));
+        if self.scale.dtype != expected {
+            let found = self.scale.dtype;
+            return Err(file_error(&format!("`scale` is {found:?}, but operands of {dtype} have one of {expected:?}")));
+        }
+        let scale = floats(&self.scale).ok_or_else(|| file_error("`scale` has other bytes than its shape"))?;
+        if let Some(wrong) = scale.iter().find(|scale| scale.is_sign_negative() && !scale.is_nan()) {
+            return Err(file_error(&format!("`scale` has {wrong}: a scale is never negative")));
+        }
+        let (dims, _, other) = call(plan, entry);
+        let rank = plan.value(entry.value).shape().len();
+        let inverse_scale =
+            crate::exec::in_own_layout(&scale, entry.side, dims, entry.side.of([rank, other], [other, rank]));
+        let inverse_scale = inverse_scale.ok_or_else(|| self.misshapen(plan, entry))?;
+        let contracting = entry.side.of(dims.lhs_contracting(), dims.rhs_contracting());
+        let sizes = plan.value(entry.value).shape().iter().enumerate();
+        let expected: Vec<usize> = match own.calibration {
+            Calibration::AbsMax => {
+                sizes.map(|(axis, &size)| if contracting.contains(&axis) { 1 } else { size }).collect()
+            }
+            Calibration::Constant(_) => vec![1; rank],
+        };
+        if inverse_scale.shape() != expected {
+            return Err(self.misshapen(plan, entry));
+        }
+        Ok(FrozenSide { values, inverse_scale, kind })
+    }
+
+    fn misshapen(&self, plan: &Plan, entry: crate::lower::Entry) -> Error {
+        let step = plan.calls().nth(entry.call);
+        let result = step.map_or(&[][..], |step| plan.value(step.result()).shape());
+        file_error(&format!(
+            "`scale` of shape {:?} is not one for the {} of a call whose result is {result:?}",
+            self.scale.shape, entry.side
+        ))
+    }
+
+    fn values(&self, int: IntNumerics, shape: &[usize], operands: Format) -> Result<Values> {
+        let Tensor { dtype, shape: found, bytes } = &self.value;
+        let wrong = |what: String| Err(file_error(&format!("`value` {what}")));
+        let wanted = match int.storage {
+            Storage::Int8 if self.packed => TensorDtype::U8,
+            Storage::Int8 => TensorDtype::I8,
+            Storage::Float => tensor_dtype(operands),
+        };
+        // Where a scale widens what it meets, integers that are stored as floats are binary32.
+        let widened = int.storage == Storage::Float && *dtype == TensorDtype::F32;
+        if *dtype != wanted && !widened {
+            return wrong(format!("is {dtype:?}, but the configuration stores {wanted:?}"));
+        }
+        if !self.packed && found != shape {
+            return wrong(format!("has shape {found:?}, but the operand enters its call with {shape:?}"));
+        }
+        if int.storage == Storage::Float {
+            let format = if widened { Format::F32 } else { operands };
+            let Some(values) = floats(&self.value) else { return wrong("has other bytes than its shape".to_owned()) };
+            return Ok(Values::Float(values, format));
+        }
+        let count = shape.iter().product();
+        let values =
+            if self.packed { unpack(bytes, count) } else { Some(bytes.iter().map(|&byte| byte as i8).collect()) };
+        let Some(array) = values.and_then(|values| ArrayD::from_shape_vec(IxDyn(shape), values).ok()) else {
+            return wrong(format!("has {} bytes, which are not {count} integers", bytes.len()));
+        };
+        let most = int.clip_limit() as i8;
+        match array.iter().find(|value| int.clip == Clip::ToRange && value.unsigned_abs() > most.unsigned_abs()) {
+            Some(value) => wrong(format!("has {value}, but {} bits reach from -{most} to {most}", int.bits.get())),
+            None => Ok(Values::Int8(array)),
+        }
+    }
+}
+
+/// Whether integers of this format fit four bits, two to a byte.
+pub(super) fn is_packed(int: IntNumerics) -> bool {
+    int.storage == Storage::Int8 && int.clip == Clip::ToRange && int.bits.get() <= 4
+}
+
+/// The format of a stored inverse scale.
+fn scale_format(kind: ScaleKind, dtype: Dtype) -> Format {
+    match kind {
+        ScaleKind::Operand => Format::of(dtype).unwrap_or(Format::F32),
+        ScaleKind::Weak | ScaleKind::Strong => Format::F32,
+    }
+}
+
+fn tensor_dtype(format: Format) -> TensorDtype {
+    match format {
+        Format::F32 => TensorDtype::F32,
+        Format::F16 => TensorDtype::F16,
+        Format::Bf16 => TensorDtype::Bf16,
+    }
+}
+
+fn float_bytes(values: &ArrayD<f32>, format: Format) -> Vec<u8> {
+    let values = values.iter().copied();
+    match format {
+        Format::F32 => values.flat_map(f32::to_le_bytes).collect(),
+        Format::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+        Format::Bf16 => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
+    }
+}
+
+/// The values of a float tensor; none of one that is not, or whose bytes are not those of its shape.
+fn floats(tensor: &Tensor) -> Option<ArrayD<f32>> {
+    let bytes = &tensor.bytes;
+    let values: Vec<f32> = match tensor.dtype {
+        TensorDtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+        TensorDtype::F16 => bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
+        TensorDtype::Bf16 => bytes.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
+        TensorDtype::I8 | TensorDtype::U8 => return None,
+    };
+    ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).ok()
+}
+
+pub(super) fn file_error(message: &str) -> Error {
+    Error::new(ErrorKind::File, printable_text(message, 400))
+}

@@ -1,0 +1,125 @@
+//! `.safetensors` files as a whole: tensors of small types with their bytes, and metadata.
+//!
+//! Comes in: the bytes of a file; goes out: its tensors, borrowed, and its metadata; and back. The rules of the format
+//! are those of the `safetensors` crate.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+use safetensors::Dtype as FileDtype;
+use safetensors::tensor::{SafeTensors, TensorInfo};
+
+use super::error::FileError;
+use super::safetensors::{header_text, metadata_of};
+use super::source::regular;
+use crate::error::{Error, ErrorKind};
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TensorDtype {
+    I8,
+    U8,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl TensorDtype {
+    const ALL: [(Self, FileDtype, usize); 5] = [
+        (Self::I8, FileDtype::I8, 1),
+        (Self::U8, FileDtype::U8, 1),
+        (Self::F32, FileDtype::F32, 4),
+        (Self::F16, FileDtype::F16, 2),
+        (Self::Bf16, FileDtype::BF16, 2),
+    ];
+
+    fn of(dtype: FileDtype) -> Option<Self> {
+        Self::ALL.into_iter().find(|entry| entry.1 == dtype).map(|entry| entry.0)
+    }
+
+    fn written(self) -> (FileDtype, usize) {
+        Self::ALL.into_iter().find(|entry| entry.0 == self).map_or((FileDtype::U8, 1), |entry| (entry.1, entry.2))
+    }
+}
+
+/// A tensor: little-endian elements in row-major order.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Tensor {
+    pub(crate) dtype: TensorDtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A file's tensors and metadata.
+pub(crate) struct TensorFile {
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+impl TensorFile {
+    /// Reads the bytes of a file. Tensors of types that are not known here are left out.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        Self::parsed(bytes).map_err(|error| content(&error))
+    }
+
+    fn parsed(bytes: &[u8]) -> Result<Self, FileError> {
+        // Names that stand twice are refused here, which the crate does not do.
+        let metadata = metadata_of(&mut std::io::Cursor::new(bytes), bytes.len() as u64)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| FileError::Tensors(error.to_string()))?;
+        let tensors = file.iter().filter_map(|(name, view)| {
+            let (dtype, shape, bytes) = (TensorDtype::of(view.dtype())?, view.shape().to_vec(), view.data().to_vec());
+            Some((name.to_owned(), Tensor { dtype, shape, bytes }))
+        });
+        Ok(Self { tensors: tensors.collect(), metadata })
+    }
+
+    /// The bytes of a file; the same tensors give the same bytes.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut sorted: Vec<(&String, &Tensor)> = self.tensors.iter().collect();
+        // Wide elements first keeps every tensor aligned to its element.
+        sorted.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype.written().1), *name));
+        let mut end = 0;
+        let infos = sorted.iter().map(|(name, tensor)| {
+            let start = end;
+            end += tensor.bytes.len();
+            let dtype = tensor.dtype.written().0;
+            (name.as_str(), TensorInfo { dtype, shape: tensor.shape.clone(), data_offsets: (start, end) })
+        });
+        let mut bytes =
+            header_text(&self.metadata, infos.collect()).map_err(|error| content(&FileError::writing(error)))?;
+        for (_, tensor) in sorted {
+            bytes.extend_from_slice(&tensor.bytes);
+        }
+        Ok(bytes)
+    }
+}
+
+/// The public error about bytes that are in no file of their own.
+fn content(error: &FileError) -> Error {
+    Error::new(ErrorKind::File, error.to_string())
+}
+
+/// The bytes of a regular file.
+pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>, Error> {
+    let read = || -> Result<Vec<u8>, FileError> {
+        let (file, length) = regular(path)?;
+        let mut bytes = Vec::new();
+        let room = usize::try_from(length).ok().and_then(|length| bytes.try_reserve_exact(length).ok());
+        room.ok_or(FileError::Memory(length))?;
+        // A file that grows meanwhile is read no further than it was long.
+        file.take(length).read_to_end(&mut bytes).map_err(FileError::reading)?;
+        Ok(bytes)
+    };
+    read().map_err(|error| error.of(path))
+}
+
+/// The metadata of a `.safetensors` file, of which only the header is read.
+pub(crate) fn metadata(path: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let read = || -> Result<BTreeMap<String, String>, FileError> {
+        let (file, length): (File, u64) = regular(path)?;
+        metadata_of(&mut BufReader::new(file), length)
+    };
+    read().map_err(|error| error.of(path))
+}

@@ -98,7 +98,7 @@ pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
-pub use frozen::{Frozen, FrozenValues, Serving};
+pub use frozen::{FlaxLayer, Frozen, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::Element;

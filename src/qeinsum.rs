@@ -10,7 +10,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::CallRecord;
-use crate::frozen::Frozen;
+use crate::frozen::{FlaxLayer, Frozen, import};
 use crate::gradients::Pullback;
 use crate::graph::ContractionGraph;
 use crate::kernel::Element;
@@ -295,6 +295,19 @@ impl QEinsum {
     ) -> Result<Frozen> {
         let plan = self.planned(shapes, T::DTYPE)?;
         Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())?.freeze(operand, array, key)
+    }
+
+    /// Makes a frozen operand of what a Flax checkpoint keeps for a layer that was converted with this equation and this
+    /// configuration.
+    ///
+    /// `shapes` are those of all operands, as for [`freeze`](Self::freeze), and `dtype` is the element type that they have.
+    /// An error where the layer contradicts the equation, the shapes or the configuration, or does not keep the operand.
+    pub fn import(&self, operand: usize, layer: &FlaxLayer, shapes: &[&[usize]], dtype: Dtype) -> Result<Frozen> {
+        let config = self
+            .config
+            .clone()
+            .ok_or_else(|| Error::new(ErrorKind::Config, "freezing quantizes, which needs a configuration"))?;
+        import(&self.ast, self.planned(shapes, dtype)?, config, operand, layer, dtype)
     }
 
     fn execute<T: Element>(&self, operands: Vec<OperandView<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {

@@ -19,7 +19,7 @@ use crate::exec::FrozenSide;
 use crate::io::{self, Tensor, TensorDtype, TensorFile};
 use crate::lower::{Orientation, Plan};
 use crate::parse;
-use crate::quant::{Calibration, Clip, Format, IntNumerics, QuantConfig, ScaleKind, Storage, Values};
+use crate::quant::{Calibration, Clip, Format, IntNumerics, QuantConfig, ScaleKind, Storage, TensorConfig, Values};
 use crate::sizes::Shape;
 use crate::span::printable_text;
 
@@ -195,12 +195,9 @@ impl Stored {
         let own = own_config(plan, config, entry);
         let Some(int) = own.int() else { return Err(file_error("the configuration does not quantize the operand")) };
         let Some(operands) = Format::of(dtype) else { return Err(file_error("operands of f64 are not quantized")) };
-        let kind = match (own.calibration, operands) {
-            (Calibration::Constant(_), Format::Bf16 | Format::F16) => ScaleKind::Strong,
-            _ => ScaleKind::Operand,
-        };
+        let kind = stored_kind(&own, operands);
         let values = self.values(*int, plan.value(entry.value).shape(), operands)?;
-        let expected = tensor_dtype(scale_format(kind, dtype));
+        let expected = scale_dtype(&own, dtype);
         if self.scale.dtype != expected {
             let found = self.scale.dtype;
             return Err(file_error(&format!("`scale` is {found:?}, but operands of {dtype} have one of {expected:?}")));
@@ -275,6 +272,20 @@ impl Stored {
 /// Whether integers of this format fit four bits, two to a byte.
 pub(super) fn is_packed(int: IntNumerics) -> bool {
     int.storage == Storage::Int8 && int.clip == Clip::ToRange && int.bits.get() <= 4
+}
+
+/// The type that a stored inverse scale has beside operands of `dtype`.
+pub(super) fn scale_dtype(own: &TensorConfig, dtype: Dtype) -> TensorDtype {
+    let kind = stored_kind(own, Format::of(dtype).unwrap_or(Format::F32));
+    tensor_dtype(scale_format(kind, dtype))
+}
+
+/// What a stored inverse scale is to the values that it multiplies.
+fn stored_kind(own: &TensorConfig, operands: Format) -> ScaleKind {
+    match (own.calibration, operands) {
+        (Calibration::Constant(_), Format::Bf16 | Format::F16) => ScaleKind::Strong,
+        _ => ScaleKind::Operand,
+    }
 }
 
 /// The format of a stored inverse scale.

@@ -7,6 +7,7 @@
 mod file;
 mod fit;
 mod freeze;
+mod import;
 mod packing;
 mod serving;
 
@@ -22,6 +23,8 @@ use crate::quant::{QuantConfig, TensorConfig, Values};
 
 pub(crate) use fit::{Served, serve};
 pub(crate) use freeze::freeze;
+pub use import::FlaxLayer;
+pub(crate) use import::import;
 pub use serving::Serving;
 
 /// An operand of an equation that was quantized once: integers, their scales, and what they are for.

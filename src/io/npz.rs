@@ -12,7 +12,8 @@ use zip::result::ZipError;
 use super::array::AnyArray;
 use super::elements::{self, Supply};
 use super::error::FileError;
-use super::npy::Head;
+use super::npy::{self, Head};
+use super::tensors::Tensor;
 use crate::span::printable_text;
 
 /// An entry whose head was read.
@@ -25,19 +26,8 @@ pub(super) struct Entry {
 impl Entry {
     /// The entry called `name`, or the only one.
     pub(super) fn open(file: File, name: Option<&str>) -> Result<Self, FileError> {
-        let mut archive = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
-        if archive.has_duplicate_names() {
-            return Err(FileError::TwiceInArchive);
-        }
-        let index = match name {
-            Some(name) => archive.index_for_name(name).or_else(|| archive.index_for_name(&format!("{name}.npy"))),
-            None if archive.len() == 1 => Some(0),
-            None => None,
-        };
-        let Some(index) = index else {
-            let available = (0..archive.len()).map(|index| shown_name(&archive, index)).collect();
-            return Err(FileError::Name { noun: "array", asked: name.map(str::to_owned), available });
-        };
+        let mut archive = open(file)?;
+        let index = find(&archive, name)?;
         let mut entry = archive.by_index(index).map_err(refused)?;
         let declared = entry.size();
         let head = Head::read(&mut entry)?;
@@ -56,6 +46,41 @@ impl Entry {
         skipped.map_err(FileError::reading)?;
         elements::read(&mut bounded, &self.head.layout, Supply::Stream)
     }
+}
+
+/// The names of the arrays in an archive.
+pub(super) fn names(file: File) -> Result<Vec<String>, FileError> {
+    Ok(shown_names(&open(file)?))
+}
+
+/// The array called `name`, whose elements may also be integers of one byte.
+pub(super) fn read_tensor(file: File, name: &str) -> Result<Tensor, FileError> {
+    let mut archive = open(file)?;
+    let index = find(&archive, Some(name))?;
+    npy::read_tensor(&mut archive.by_index(index).map_err(refused)?)
+}
+
+fn open(file: File) -> Result<ZipArchive<BufReader<File>>, FileError> {
+    let archive = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
+    if archive.has_duplicate_names() { Err(FileError::TwiceInArchive) } else { Ok(archive) }
+}
+
+/// The place of the entry called `name`, or of the only one.
+fn find(archive: &ZipArchive<BufReader<File>>, name: Option<&str>) -> Result<usize, FileError> {
+    let index = match name {
+        Some(name) => archive.index_for_name(name).or_else(|| archive.index_for_name(&format!("{name}.npy"))),
+        None if archive.len() == 1 => Some(0),
+        None => None,
+    };
+    index.ok_or_else(|| FileError::Name {
+        noun: "array",
+        asked: name.map(str::to_owned),
+        available: shown_names(archive),
+    })
+}
+
+fn shown_names(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
+    (0..archive.len()).map(|index| shown_name(archive, index)).collect()
 }
 
 fn shown_name(archive: &ZipArchive<BufReader<File>>, index: usize) -> String {
@@ -83,7 +108,6 @@ mod tests {
     use zip::write::{SimpleFileOptions, ZipWriter};
 
     use super::*;
-    use crate::io::npy;
     use crate::io::scratch::Scratch;
 
     /// The bytes of an `.npy` file.

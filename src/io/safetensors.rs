@@ -28,6 +28,26 @@ const METADATA: &str = "__metadata__";
 
 /// Finds the tensor called `name`, or the only one, in a file of `length` bytes and goes to its first element.
 pub(super) fn find<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&str>) -> Result<Layout, FileError> {
+    let Found { name, info } = seek(reader, length, name)?;
+    let dtype = match info.dtype {
+        FileDtype::F32 => Dtype::F32,
+        FileDtype::F64 => Dtype::F64,
+        FileDtype::F16 => Dtype::F16,
+        FileDtype::BF16 => Dtype::Bf16,
+        other => return Err(FileError::TensorDtype { tensor: name, dtype: other.to_string() }),
+    };
+    let header = Header { dtype, shape: info.shape.iter().copied().collect() };
+    Layout::new(header, ByteOrder::Little, MemoryOrder::C)
+}
+
+/// A tensor of a file, whatever its type.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) info: TensorInfo,
+}
+
+/// Finds the tensor called `name`, or the only one, and goes to its first element. The file is as long as its header says.
+pub(super) fn seek<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&str>) -> Result<Found, FileError> {
     let HeaderRead { mut tensors, start, .. } = header(reader, length)?;
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     let names: Vec<String> = tensors.iter().map(|(name, _)| name.clone()).collect();
@@ -45,18 +65,14 @@ pub(super) fn find<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&st
         let asked = name.map(str::to_owned);
         return Err(FileError::Name { noun: "tensor", asked, available: names });
     };
-    let dtype = match info.dtype {
-        FileDtype::F32 => Dtype::F32,
-        FileDtype::F64 => Dtype::F64,
-        FileDtype::F16 => Dtype::F16,
-        FileDtype::BF16 => Dtype::Bf16,
-        other => return Err(FileError::TensorDtype { tensor: name.to_owned(), dtype: other.to_string() }),
-    };
-    let header = Header { dtype, shape: info.shape.iter().copied().collect() };
-    let layout = Layout::new(header, ByteOrder::Little, MemoryOrder::C)?;
     // Cannot overflow: the offset lies inside the file.
     reader.seek(SeekFrom::Start(start + info.data_offsets.0 as u64)).map_err(FileError::reading)?;
-    Ok(layout)
+    Ok(Found { name: name.to_owned(), info: info.clone() })
+}
+
+/// The names of a file's tensors.
+pub(super) fn names<R: Read>(reader: &mut R, length: u64) -> Result<Vec<String>, FileError> {
+    Ok(header(reader, length)?.tensors.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The metadata of a file of `length` bytes; empty where it has none.

@@ -1,19 +1,20 @@
-//! `.safetensors` files as a whole: tensors of small types with their bytes, and metadata.
+//! Tensors of small types with their bytes: whole `.safetensors` files with metadata, and single arrays of a container.
 //!
-//! Comes in: the bytes of a file; goes out: its tensors, borrowed, and its metadata; and back. The rules of the format
-//! are those of the `safetensors` crate.
+//! Comes in: the bytes of a file; goes out: its tensors and its metadata; and back. Or a file and a name come in, and one
+//! array goes out. The rules of `.safetensors` are those of the `safetensors` crate.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
 
-use safetensors::Dtype as FileDtype;
-use safetensors::tensor::{SafeTensors, TensorInfo};
+use ::safetensors::Dtype as FileDtype;
+use ::safetensors::tensor::{SafeTensors, TensorInfo};
 
 use super::error::FileError;
-use super::safetensors::{header_text, metadata_of};
-use super::source::regular;
+use super::npz;
+use super::safetensors::{self, header_text, metadata_of};
+use super::source::{Format, regular};
 use crate::error::{Error, ErrorKind};
 
 /// The type of a tensor's elements.
@@ -37,6 +38,11 @@ impl TensorDtype {
 
     fn of(dtype: FileDtype) -> Option<Self> {
         Self::ALL.into_iter().find(|entry| entry.1 == dtype).map(|entry| entry.0)
+    }
+
+    /// Bytes of an element.
+    pub(crate) fn bytes(self) -> usize {
+        self.written().1
     }
 
     fn written(self) -> (FileDtype, usize) {
@@ -113,6 +119,55 @@ pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>, Error> {
         Ok(bytes)
     };
     read().map_err(|error| error.of(path))
+}
+
+/// The names of the arrays in an `.npz` archive or a `.safetensors` file.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, Error> {
+    let read = || -> Result<Vec<String>, FileError> {
+        let (file, length) = regular(path)?;
+        match container(path)? {
+            Container::Npz => npz::names(file),
+            Container::Safetensors => safetensors::names(&mut BufReader::new(file), length),
+        }
+    };
+    read().map_err(|error| error.of(path))
+}
+
+/// One array of an `.npz` archive or a `.safetensors` file, integers of one byte included.
+pub(crate) fn load_tensor(path: &Path, name: &str) -> Result<Tensor, Error> {
+    let read = || -> Result<Tensor, FileError> {
+        let (file, length) = regular(path)?;
+        match container(path)? {
+            Container::Npz => npz::read_tensor(file, name),
+            Container::Safetensors => {
+                let mut reader = BufReader::new(file);
+                let found = safetensors::seek(&mut reader, length, Some(name))?;
+                let refused =
+                    || FileError::TensorDtype { tensor: name.to_owned(), dtype: found.info.dtype.to_string() };
+                let dtype = TensorDtype::of(found.info.dtype).ok_or_else(refused)?;
+                let (start, end) = found.info.data_offsets;
+                // The file was as long as its header says.
+                let mut bytes = Vec::new();
+                reader.take((end - start) as u64).read_to_end(&mut bytes).map_err(FileError::reading)?;
+                Ok(Tensor { dtype, shape: found.info.shape, bytes })
+            }
+        }
+    };
+    read().map_err(|error| error.of(path))
+}
+
+/// A file of several arrays, by its extension.
+enum Container {
+    Npz,
+    Safetensors,
+}
+
+fn container(path: &Path) -> Result<Container, FileError> {
+    match Format::of(path) {
+        Some(Format::Npz) => Ok(Container::Npz),
+        Some(Format::Safetensors) => Ok(Container::Safetensors),
+        Some(Format::Npy) | None => Err(FileError::Extension { known: "`.npz` and `.safetensors`" }),
+    }
 }
 
 /// The metadata of a `.safetensors` file, of which only the header is read.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
-use qeinsum::{Element, Frozen, FrozenValues, OperandView, QEinsum};
+use qeinsum::{Element, FlaxLayer, Frozen, FrozenValues, OperandView, QEinsum};
 use serde_json::Value;
 
 use super::config::config_from_golden;
@@ -25,6 +25,10 @@ pub(crate) fn check_freeze<T: Element>(set: &mut Set, case: &Value) {
         match qe.freeze(position, &operands[position], &shapes, user_key) {
             Ok(made) => {
                 check_variables(set, case, side, &made);
+                let imported = imported(set, case).and_then(|layer| qe.import(position, &layer, &shapes, T::DTYPE));
+                if imported.as_ref() != Ok(&made) {
+                    set.differ(format!("{}: {side} as it is imported: {:?}", case["name"], imported.err()));
+                }
                 frozen.insert(position, made);
             }
             Err(error) => return set.differ(format!("{}: refused: {error}", case["name"])),
@@ -53,6 +57,20 @@ pub(crate) fn check_freeze<T: Element>(set: &mut Set, case: &Value) {
         let served = serve([&others[0], &others[1]]);
         compare(set, case, &arrays["serve2_out"], served);
     }
+}
+
+/// The layer, out of a checkpoint that has the variables under the names that they have in the original.
+fn imported(set: &Set, case: &Value) -> qeinsum::Result<FlaxLayer> {
+    let tensors = set.tensors();
+    let variables = case["freeze"]["variables"].as_object().into_iter().flatten();
+    let named = variables
+        .map(|(path, variable)| (path, tensors.tensor(text(&variable["array"])).expect("variables are there")));
+    let name = format!("qeinsum-{}-{}.safetensors", text(&case["name"]), std::process::id());
+    let checkpoint = std::env::temp_dir().join(name);
+    safetensors::serialize_to_file(named, None, &checkpoint).expect("a temporary file can be written");
+    let layer = FlaxLayer::load(&checkpoint, "QDotGeneral_0");
+    std::fs::remove_file(&checkpoint).ok();
+    layer
 }
 
 fn compare<T: Element>(set: &mut Set, case: &Value, name: &Value, ours: qeinsum::Result<ArrayD<T>>) {

@@ -6,14 +6,19 @@
 
 mod header;
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
+use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
+
+use header::Fields;
 pub(super) use header::HeaderError;
 
 use super::array::{AnyArray, Header};
 use super::elements::{self, ByteOrder, Layout, MemoryOrder, fill};
 use super::error::FileError;
+use super::tensors::{Tensor, TensorDtype};
 use crate::dtype::Dtype;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -35,42 +40,11 @@ pub(super) struct Head {
 impl Head {
     /// Reads up to the first element.
     pub(super) fn read(reader: &mut dyn Read) -> Result<Self, FileError> {
-        let mut magic = [0; MAGIC.len()];
-        let found = fill(reader, &mut magic)?;
-        if &magic != MAGIC {
-            return Err(HeaderError::Magic(magic[..found].to_vec()).into());
-        }
-        let mut version = [0; 2];
-        let found = fill(reader, &mut version)?;
-        if found < version.len() {
-            return Err(HeaderError::Truncated { needed: 10, found: (MAGIC.len() + found) as u64 }.into());
-        }
-        let width = match version {
-            [1, 0] => 2,
-            [2 | 3, 0] => 4,
-            [major, minor] => return Err(HeaderError::Version(major, minor).into()),
-        };
-        let mut length = [0; 4];
-        let before = (MAGIC.len() + version.len()) as u64;
-        let found = fill(reader, &mut length[..width])?;
-        if found < width {
-            return Err(HeaderError::Truncated { needed: before + width as u64, found: before + found as u64 }.into());
-        }
-        let claimed = u64::from(u32::from_le_bytes(length));
-        if claimed > HEADER_LIMIT {
-            return Err(HeaderError::TooLong { claimed, limit: HEADER_LIMIT }.into());
-        }
-        let before = before + width as u64;
-        let mut text = vec![0; claimed as usize];
-        let found = fill(reader, &mut text)? as u64;
-        if found < claimed {
-            return Err(HeaderError::Truncated { needed: before + claimed, found: before + found }.into());
-        }
-        let fields = header::parse(&text)?;
+        let (fields, offset) = fields(reader)?;
         let (dtype, byte_order) = element(&fields.descr)?;
         let memory_order = if fields.fortran_order { MemoryOrder::Fortran } else { MemoryOrder::C };
         let layout = Layout::new(Header { dtype, shape: fields.shape }, byte_order, memory_order)?;
-        Ok(Self { layout, offset: before + claimed })
+        Ok(Self { layout, offset })
     }
 
     /// Refuses a file or entry of `length` bytes that is not exactly as long as this head implies.
@@ -78,6 +52,82 @@ impl Head {
         let found = length.saturating_sub(self.offset);
         if found == self.layout.bytes { Ok(()) } else { Err(FileError::Length { expected: self.layout.bytes, found }) }
     }
+}
+
+/// Reads a header: its three values, and where the elements begin.
+fn fields(reader: &mut dyn Read) -> Result<(Fields, u64), FileError> {
+    let mut magic = [0; MAGIC.len()];
+    let found = fill(reader, &mut magic)?;
+    if &magic != MAGIC {
+        return Err(HeaderError::Magic(magic[..found].to_vec()).into());
+    }
+    let mut version = [0; 2];
+    let found = fill(reader, &mut version)?;
+    if found < version.len() {
+        return Err(HeaderError::Truncated { needed: 10, found: (MAGIC.len() + found) as u64 }.into());
+    }
+    let width = match version {
+        [1, 0] => 2,
+        [2 | 3, 0] => 4,
+        [major, minor] => return Err(HeaderError::Version(major, minor).into()),
+    };
+    let mut length = [0; 4];
+    let before = (MAGIC.len() + version.len()) as u64;
+    let found = fill(reader, &mut length[..width])?;
+    if found < width {
+        return Err(HeaderError::Truncated { needed: before + width as u64, found: before + found as u64 }.into());
+    }
+    let claimed = u64::from(u32::from_le_bytes(length));
+    if claimed > HEADER_LIMIT {
+        return Err(HeaderError::TooLong { claimed, limit: HEADER_LIMIT }.into());
+    }
+    let before = before + width as u64;
+    let mut text = vec![0; claimed as usize];
+    let found = fill(reader, &mut text)? as u64;
+    if found < claimed {
+        return Err(HeaderError::Truncated { needed: before + claimed, found: before + found }.into());
+    }
+    Ok((header::parse(&text)?, before + claimed))
+}
+
+/// Reads a whole stream as a tensor. Its elements may also be integers of one byte, or bf16, which `NumPy` writes as two
+/// raw bytes.
+pub(super) fn read_tensor(reader: &mut dyn Read) -> Result<Tensor, FileError> {
+    let (Fields { descr, fortran_order, shape }, _) = fields(reader)?;
+    let small = [("i1", TensorDtype::I8), ("u1", TensorDtype::U8), ("V2", TensorDtype::Bf16)];
+    let small = small.into_iter().find(|(code, _)| descr.trim_start_matches(['<', '=', '|']) == *code);
+    let (dtype, byte_order) = match small {
+        Some((_, dtype)) => (dtype, ByteOrder::Little),
+        None => match element(&descr)? {
+            (Dtype::F32, order) => (TensorDtype::F32, order),
+            (Dtype::F16, order) => (TensorDtype::F16, order),
+            (other, _) => return Err(HeaderError::NotYet { name: other.to_string(), descr }.into()),
+        },
+    };
+    // A dtype as wide stands for the element, which only has to be counted.
+    let layout = Layout::new(Header { dtype: Dtype::F32, shape }, byte_order, MemoryOrder::C)?;
+    let (count, unit) = (layout.bytes / Dtype::F32.bytes() as u64, dtype.bytes());
+    let expected = count * unit as u64;
+    let mut bytes = Vec::new();
+    // Memory grows with what is there, whatever the header claims.
+    reader.take(expected + 1).read_to_end(&mut bytes).map_err(FileError::reading)?;
+    match (bytes.len() as u64).cmp(&expected) {
+        Ordering::Less => return Err(FileError::Length { expected, found: bytes.len() as u64 }),
+        Ordering::Greater => return Err(FileError::Longer { expected }),
+        Ordering::Equal => {}
+    }
+    if byte_order == ByteOrder::Big {
+        bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+    }
+    let shape = layout.header.shape.to_vec();
+    if fortran_order {
+        let by_columns = IxDyn(&shape).set_f(true);
+        let elements: Vec<&[u8]> = bytes.chunks_exact(unit).collect();
+        let array = ArrayD::from_shape_vec(by_columns, elements).map_err(|_| FileError::Overflow(layout.header))?;
+        let bytes = array.iter().copied().flatten().copied().collect();
+        return Ok(Tensor { dtype, shape, bytes });
+    }
+    Ok(Tensor { dtype, shape, bytes })
 }
 
 /// The element type and byte order that a `descr` names.

@@ -10,6 +10,8 @@ mod frozen;
 mod gradients;
 #[path = "cli/harness.rs"]
 mod harness;
+#[path = "cli/imports.rs"]
+mod imports;
 #[path = "cli/plans.rs"]
 mod plans;
 #[path = "cli/refusals.rs"]

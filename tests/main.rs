@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+mod arithmetic;
 mod ebnf;
 mod errors;
 mod fixture;
@@ -12,5 +13,6 @@ mod paths;
 mod plans;
 mod properties;
 mod quantized;
+mod reference;
 mod serving;
 mod snapshot;

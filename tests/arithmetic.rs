@@ -1,0 +1,145 @@
+//! Quantized runs and gradients against the reference arithmetic written a second time.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use qeinsum::quant::{
+    Accumulator, Bits, Calibration, CallConfig, Clip, ClipGradient, Dequantize, DotGeneralConfig, GradientConfig,
+    IntNumerics, MaxValue, Noise, Numerics, QuantConfig, Residual, Rounding, ScaleRounding, Storage, TensorConfig,
+    Zero,
+};
+use qeinsum::{Key, QEinsum};
+
+use crate::properties::{Problem, Random, random_path, seeds};
+use crate::reference;
+
+fn one_of<T: Copy>(random: &mut Random, values: &[T]) -> T {
+    values[random.below(values.len())]
+}
+
+/// A side of any kind that a call can have.
+fn random_side(random: &mut Random) -> TensorConfig {
+    if random.below(6) == 0 {
+        return TensorConfig::UNQUANTIZED;
+    }
+    let bits = one_of(random, &[2, 3, 4, 5, 8, 8, 8, 8, 12]);
+    let storage = if bits > 8 || random.below(6) == 0 { Storage::Float } else { Storage::Int8 };
+    let int = IntNumerics {
+        bits: Bits::new(bits).unwrap(),
+        zero: one_of(random, &[Zero::Preserved, Zero::Preserved, Zero::Preserved, Zero::Halfway]),
+        max: one_of(random, &[MaxValue::Edge, MaxValue::Edge, MaxValue::Preserved]),
+        clip: one_of(random, &[Clip::ToRange, Clip::ToRange, Clip::ToRange, Clip::Unclipped]),
+        rounding: one_of(random, &[Rounding::Nearest, Rounding::Nearest, Rounding::Nearest, Rounding::Unrounded]),
+        noise: one_of(random, &[None, None, Some(Noise::JaxUniform), Some(Noise::Custom1)]),
+        storage,
+        gradient: one_of(random, &[ClipGradient::PassThrough, ClipGradient::Masked]),
+    };
+    TensorConfig {
+        numerics: Numerics::Int(int),
+        calibration: one_of(random, &[Calibration::AbsMax, Calibration::AbsMax, Calibration::Constant(0.75)]),
+        scale_rounding: one_of(random, &[ScaleRounding::Exact, ScaleRounding::Exact, ScaleRounding::PowerOfTwo]),
+    }
+}
+
+fn random_call(random: &mut Random) -> CallConfig {
+    let (mut lhs, mut rhs) = (random_side(random), random_side(random));
+    let dequantize = if random.below(6) == 0 { Dequantize::Inputs } else { Dequantize::Output };
+    if dequantize == Dequantize::Inputs {
+        for side in [&mut lhs, &mut rhs] {
+            side.scale_rounding = ScaleRounding::PowerOfTwo;
+            if let Numerics::Int(int) = &mut side.numerics {
+                int.storage = Storage::Float;
+            }
+        }
+    }
+    CallConfig { lhs, rhs, accumulator: Accumulator::Auto, dequantize }
+}
+
+fn random_config(random: &mut Random) -> DotGeneralConfig {
+    let forward = random_call(random);
+    let mut gradient = |other: &TensorConfig| GradientConfig {
+        call: random_call(random),
+        residual: if other.is_quantized() {
+            one_of(random, &[Residual::Original, Residual::Quantized])
+        } else {
+            Residual::Unspecified
+        },
+        shards: None,
+    };
+    let (dlhs, drhs) = (gradient(&forward.rhs), gradient(&forward.lhs));
+    DotGeneralConfig { forward, dlhs, drhs }
+}
+
+fn fraction(random: &mut Random) -> f32 {
+    random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0
+}
+
+fn bits(array: &ArrayD<f32>) -> Vec<u32> {
+    array.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Whether an axis of extent 0 is calibrated, which is refused.
+fn is_empty(operands: &[ArrayD<f64>]) -> bool {
+    operands.iter().any(|operand| operand.shape().contains(&0))
+}
+
+#[test]
+fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
+    let mut compared = 0;
+    for seed in 0..seeds(1500) {
+        let random = &mut Random::new(seed);
+        let problem = Problem::random(random);
+        if is_empty(&problem.operands) {
+            continue;
+        }
+        let operands: Vec<ArrayD<f32>> =
+            problem.operands.iter().map(|operand| operand.mapv(|_| fraction(random))).collect();
+        let config = random_config(random);
+        let path = random_path(random, operands.len());
+        let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone()).with_path(path);
+        let key = Key::new(seed);
+        let views: Vec<ArrayViewD<'_, f32>> = operands.iter().map(|operand| operand.view()).collect();
+        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+        let plan = qe.plan(&shapes).unwrap();
+        let context = format!("seed {seed}: {} with {config:?}", problem.equation());
+
+        let (out, grads) = qe.vjp(views, key).unwrap();
+        let recorded = reference::run(&plan, &operands, &config, Some(key.words()));
+        assert_eq!(bits(&out), bits(recorded.output(&plan)), "{context}");
+        let cotangent = out.mapv(|_| fraction(random));
+        let expected = reference::pull(&plan, &recorded, &cotangent);
+        for (position, (ours, theirs)) in grads.pull(&cotangent).unwrap().iter().zip(&expected).enumerate() {
+            assert_eq!((ours.shape(), bits(ours)), (theirs.shape(), bits(theirs)), "{context}: gradient {position}");
+        }
+        compared += 1;
+    }
+    assert!(compared * 10 > seeds(1500) * 8, "most problems are not empty: {compared}");
+}
+
+/// Shards of a product whose first contracting axis they divide, on both gradients.
+#[test]
+fn sharded_gradients_are_those_of_the_reference_arithmetic() {
+    for seed in 0..seeds(200) {
+        let random = &mut Random::new(seed);
+        let mut config = random_config(random);
+        config.dlhs.shards =
+            one_of(random, &[None, Some(1), Some(2), Some(3), Some(6)]).and_then(|n: usize| n.try_into().ok());
+        config.drhs.shards = one_of(random, &[None, Some(1), Some(2), Some(4)]).and_then(|n: usize| n.try_into().ok());
+        for (equation, lhs, rhs) in [
+            ("bij,bjk->bik", [2, 4, 5], [2, 5, 6]),
+            ("ijk,jl->lik", [4, 5, 2], [5, 6, 1]),
+            ("ijb,kjb->bki", [4, 5, 2], [6, 5, 2]),
+        ] {
+            let rhs = if equation.starts_with("ijk") { &rhs[..2] } else { &rhs[..] };
+            let operands = [&lhs[..], rhs].map(|shape| ArrayD::from_shape_simple_fn(IxDyn(shape), || fraction(random)));
+            let qe = QEinsum::new(equation).unwrap().with_config(QuantConfig::from(config.clone()));
+            let plan = qe.plan(&[operands[0].shape(), operands[1].shape()]).unwrap();
+            let key = Key::new(seed);
+            let (out, grads) = qe.vjp((&operands[0], &operands[1]), key).unwrap();
+            let cotangent = out.mapv(|_| fraction(random));
+            let recorded = reference::run(&plan, &operands, &config, Some(key.words()));
+            let expected = reference::pull(&plan, &recorded, &cotangent);
+            for (position, (ours, theirs)) in grads.pull(&cotangent).unwrap().iter().zip(&expected).enumerate() {
+                assert_eq!(bits(ours), bits(theirs), "seed {seed}: {equation}, gradient {position}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use qeinsum::quant::{
     IntNumerics, MaxValue, Noise, Numerics, QuantConfig, Residual, Rounding, ScaleRounding, Storage, TensorConfig,
     Zero,
 };
-use qeinsum::{Key, QEinsum};
+use qeinsum::{Key, Plan, QEinsum};
 
 use crate::properties::{Problem, Random, random_path, seeds};
 use crate::reference;
@@ -76,9 +76,9 @@ fn bits(array: &ArrayD<f32>) -> Vec<u32> {
     array.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Whether an axis of extent 0 is calibrated, which is refused.
-fn is_empty(operands: &[ArrayD<f64>]) -> bool {
-    operands.iter().any(|operand| operand.shape().contains(&0))
+/// Whether the arithmetic defines every bit: there is something to calibrate, and no sum is so long that it is cut.
+fn is_defined(plan: &Plan) -> bool {
+    plan.values().iter().all(|value| (1..=384).contains(&value.shape().iter().product::<usize>()))
 }
 
 #[test]
@@ -87,9 +87,6 @@ fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
     for seed in 0..seeds(1500) {
         let random = &mut Random::new(seed);
         let problem = Problem::random(random);
-        if is_empty(&problem.operands) {
-            continue;
-        }
         let operands: Vec<ArrayD<f32>> =
             problem.operands.iter().map(|operand| operand.mapv(|_| fraction(random))).collect();
         let config = random_config(random);
@@ -97,8 +94,11 @@ fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
         let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone()).with_path(path);
         let key = Key::new(seed);
         let views: Vec<ArrayViewD<'_, f32>> = operands.iter().map(|operand| operand.view()).collect();
-        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+        let shapes: Vec<&[usize]> = operands.iter().map(ndarray::ArrayBase::shape).collect();
         let plan = qe.plan(&shapes).unwrap();
+        if !is_defined(&plan) {
+            continue;
+        }
         let context = format!("seed {seed}: {} with {config:?}", problem.equation());
 
         let (out, grads) = qe.vjp(views, key).unwrap();
@@ -111,7 +111,7 @@ fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
         }
         compared += 1;
     }
-    assert!(compared * 10 > seeds(1500) * 8, "most problems are not empty: {compared}");
+    assert!(compared * 4 > seeds(1500) * 3, "most problems are defined: {compared}");
 }
 
 /// Shards of a product whose first contracting axis they divide, on both gradients.

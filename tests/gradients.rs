@@ -26,6 +26,22 @@ fn views<T>(operands: &[ArrayD<T>]) -> Vec<ArrayViewD<'_, T>> {
     operands.iter().map(|operand| operand.view()).collect()
 }
 
+/// The worked example of the specification, its key folded from the run's as Flax folds it.
+#[test]
+fn a_small_product_and_its_gradients() {
+    let lhs = arr2(&[[1.0_f32, -2.5, 0.75, 3.0], [0.1, 0.2, -0.3, 0.0]]);
+    let rhs = arr2(&[[1.0_f32, 2.0], [-1.0, 0.5], [0.25, -4.0], [2.0, 0.0]]);
+    let cotangent = arr2(&[[1.0_f32, -0.5], [0.25, 2.0]]);
+    let config = DotGeneralConfig::v4().drhs_bits(Some(8)).build().unwrap();
+    let einsum = QEinsum::new("ij,jk->ik").unwrap().with_config(config);
+    let (_, grads) = einsum.vjp((&lhs, &rhs), Key::new(42)).unwrap();
+    let bits = |array: &ArrayD<f32>| array.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let gradients = grads.pull(&cotangent).unwrap();
+    let dlhs = [0x3c7f_ff00, 0xbf9e_bee0, 0x400d_ff72, 0x3ffd_ff02, 0x4087_0f99, 0x3f3f_ff40, 0xc0fb_fafc, 0x3eff_ff00];
+    let drhs = [0x3f82_460b, 0xbe97_ff68, 0xc01b_9918, 0x3fd1_ff2e, 0x3f2b_38c7, 0xbf78_ff06, 0x403e_7f41, 0xbfbf_ff3f];
+    assert_eq!((bits(&gradients[0]), bits(&gradients[1])), (dlhs.to_vec(), drhs.to_vec()));
+}
+
 /// An equation is linear in each operand, so that the derivative by an element is the result of the equation with that
 /// element 1 and all others of its operand 0. Values are small integers: every sum is exact, and so is the comparison.
 #[test]

@@ -16,3 +16,4 @@ mod quantized;
 mod reference;
 mod serving;
 mod snapshot;
+mod training;

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use half::bf16;
-use ndarray::{ArrayD, ArrayViewD, ShapeBuilder as _};
+use ndarray::{ArrayD, ShapeBuilder as _};
 use qeinsum::{DotGeneralConfig, Frozen, FrozenValues, QEinsum};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
@@ -12,10 +12,9 @@ use crate::snapshot;
 
 /// An array as `NumPy` writes it, with the dtype that it has there.
 fn npy(descr: &str, fortran: bool, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size},")).collect();
+    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
     let order = if fortran { "True" } else { "False" };
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({sizes}), }}");
-    text.push('\n');
+    let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({},), }}\n", sizes.join(", "));
     let length = (text.len() as u16).to_le_bytes();
     [b"\x93NUMPY\x01\x00".as_slice(), &length, text.as_bytes(), bytes].concat()
 }
@@ -29,7 +28,7 @@ fn archive(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn integers(array: ArrayViewD<'_, i8>) -> Vec<u8> {
+fn integers(array: &ArrayD<i8>) -> Vec<u8> {
     array.iter().map(|&value| value as u8).collect()
 }
 
@@ -55,7 +54,7 @@ fn checkpoint(frozen: &Frozen) -> Vec<u8> {
     let (value, scale) = (int8(frozen), frozen.inverse_scale());
     archive(&[
         ("params/dense/kernel", npy("<f4", false, &[2], &[0; 8])),
-        ("aqt/dense/QDotGeneral_0/qrhs/value", npy("|i1", false, value.shape(), &integers(value.view()))),
+        ("aqt/dense/QDotGeneral_0/qrhs/value", npy("|i1", false, value.shape(), &integers(value))),
         ("aqt/dense/QDotGeneral_0/qrhs/scale", npy("<f4", false, scale.shape(), &little(&scale))),
     ])
 }
@@ -89,13 +88,9 @@ fn arrays_are_read_as_numpy_writes_them() {
     let (value, scale) = (int8(&frozen), frozen.inverse_scale());
     let raw: Vec<u8> = scale.iter().flat_map(|&scale| bf16::from_f32(scale).to_le_bytes()).collect();
     let big: Vec<u8> = scale.iter().flat_map(|scale| scale.to_be_bytes()).collect();
-    let by_columns = integers(value.t().as_standard_layout().view());
+    let by_columns = integers(&value.t().to_owned());
     let entries = [
-        (
-            "two raw bytes",
-            npy("|V2", false, scale.shape(), &raw),
-            npy("|i1", false, value.shape(), &integers(value.view())),
-        ),
+        ("two raw bytes", npy("|V2", false, scale.shape(), &raw), npy("|i1", false, value.shape(), &integers(value))),
         ("widened, big-endian", npy(">f4", false, scale.shape(), &big), npy("i1", true, value.shape(), &by_columns)),
     ];
     for (what, scale, value) in entries {
@@ -118,9 +113,9 @@ fn a_checkpoint_that_does_not_fit_is_refused_and_nothing_is_written() {
     let whole = checkpoint(&frozen);
     folder.write("flax.npz", &whole);
     folder.write("cut.npz", &whole[..whole.len() - 9]);
-    let (value, scale) = (integers(int8(&frozen).view()), little(&frozen.inverse_scale()));
+    let (value, scale) = (integers(int8(&frozen)), little(&frozen.inverse_scale()));
     let part = |name: &'static str, descr: &str, shape: &[usize], bytes: &[u8]| (name, npy(descr, false, shape, bytes));
-    let tests: [(&str, Vec<(&str, Vec<u8>)>); 6] = [
+    let tests = [
         ("half.npz", vec![part("l/qrhs/value", "|i1", &[4, 5], &value)]),
         ("other.npz", vec![part("params/kernel", "<f4", &[5], &scale)]),
         (

@@ -66,20 +66,17 @@ pub(crate) fn gradient(ran: &Ran, of: Which, incoming: &ArrayD<f32>) -> ArrayD<f
     let (mut left, mut right) = (incoming.clone(), y.x.clone());
     if let (Residual::Quantized, Some(quantized)) = (config.residual, &y.quantized) {
         left = rescaled(&left, &in_output_layout(quantized, &axes, other));
-        right = quantized.q.clone();
+        right.clone_from(&quantized.q);
     }
     let batch_pairs: Vec<(usize, usize)> = axes.batch[other].iter().copied().enumerate().collect();
     let contracting: Vec<(usize, usize)> =
         axes.free[other].iter().enumerate().map(|(at, &axis)| (free_of_other + at, axis)).collect();
     let keys = ran.backward.map(|key| split(split(key)[own])[0]);
-    let made = match (config.shards, contracting.first()) {
-        (Some(shards), Some(&pair)) => {
-            sharded(&left, &right, pair, shards.get(), &batch_pairs, &contracting, &config.call, keys)
-        }
-        _ => {
-            let axes = Axes::new(&batch_pairs, &contracting, [left.ndim(), right.ndim()]);
-            raw(&left, &right, &axes, &config.call, keys).0
-        }
+    let made = if let (Some(shards), Some(&pair)) = (config.shards, contracting.first()) {
+        sharded(&left, &right, pair, shards.get(), &batch_pairs, &contracting, &config.call, keys)
+    } else {
+        let axes = Axes::new(&batch_pairs, &contracting, [left.ndim(), right.ndim()]);
+        raw(&left, &right, &axes, &config.call, keys).0
     };
     // The result's axes: batch, this side's free ones, and its contracting ones as they rise on the other side.
     let by_other = argsort(&axes.contracting[other]).into_iter().map(|at| axes.contracting[own][at]);

@@ -107,7 +107,7 @@ fn power_of_two(scale: f32) -> f32 {
     }
     m += back;
     let (x2, x3) = (m * m, m * m * m);
-    let mut y = m.mul_add(7.037_683_6e-2, -1.151_461_03e-1);
+    let mut y = m.mul_add(7.037_683_6e-2, -1.151_461e-1);
     let mut y1 = m.mul_add(-1.242_014_1e-1, 1.424_932_3e-1);
     let mut y2 = m.mul_add(2.000_071_5e-1, -2.499_999_4e-1);
     y = y.mul_add(m, 1.167_699_9e-1);
@@ -116,6 +116,6 @@ fn power_of_two(scale: f32) -> f32 {
     y = y.mul_add(x3, y1);
     y = y.mul_add(x3, y2);
     y = y.mul_add(x3, -2.121_944_4e-4 * e);
-    let log = 0.693_359_375_f32.mul_add(e, (-0.5_f32).mul_add(x2, m) + y);
-    2.0_f32.powi((log * 1.442_695_f32).floor() as i32)
+    let log = 0.693_359_4_f32.mul_add(e, (-0.5_f32).mul_add(x2, m) + y);
+    2.0_f32.powi((log * std::f32::consts::LOG2_E).floor() as i32)
 }

@@ -50,6 +50,11 @@
 //! - `parse` decides nothing by a size, `path` never sees an axis, `lower` never sees a configuration, runs never see a
 //!   label (only the naive interpreter reads the equation itself), `quant`, `kernel` and `rng` never see an equation. The
 //!   few words that a lower room shares with a higher one ([`DimensionNumbers`], [`Orientation`]) are plain data.
+//! - A gradient is a plan's calls in reverse: each side's is a `dot_general` too ([`DimensionNumbers::gradient`]), run by the
+//!   same code as the forward one, and what stands between calls has an adjoint in `exec/adjoint.rs`. [`QEinsum::vjp`] gives a
+//!   [`Pullback`].
+//! - An operand that was quantized once is a value, [`Frozen`], not a mode: it enters a run where its operand would have
+//!   (`frozen` says whether it fits, `exec` takes it as it takes any side).
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.

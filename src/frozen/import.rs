@@ -31,6 +31,27 @@ const LISTED: usize = 8;
 /// a `QDotGeneral`.
 ///
 /// [`QEinsum::import`](crate::QEinsum::import) makes a [`Frozen`] operand of it.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{io, DotGeneralConfig, Dtype, FlaxLayer, FrozenValues, QEinsum};
+/// // Twelve bits, so that the integers are floats, which can be written here; those of Flax are int8 up to eight bits.
+/// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().fwd_bits(Some(12)).build()?);
+/// let w = array![[0.5_f32, 1.0], [0.25, -1.0]];
+/// let shapes: [&[usize]; 2] = [&[1, 2], &[2, 2]];
+/// let frozen = dense.freeze(1, &w, &shapes, None)?;
+/// let FrozenValues::Float(value) = frozen.values() else { unreachable!() };
+///
+/// let path = std::env::temp_dir().join(format!("qeinsum-flax-doc-{}.safetensors", std::process::id()));
+/// let (value, scale) = (value.clone().into(), frozen.inverse_scale().into());
+/// let names = ["aqt/dense/QDotGeneral_0/qrhs/value", "aqt/dense/QDotGeneral_0/qrhs/scale"];
+/// io::save_tensors(&path, &[(names[0], &value), (names[1], &scale)], &Default::default())?;
+///
+/// let layer = FlaxLayer::load(&path, "dense/QDotGeneral_0")?;
+/// assert_eq!(dense.import(1, &layer, &shapes, Dtype::F32)?, frozen);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[doc(alias("aqt", "Freezer"))]
 pub struct FlaxLayer {

@@ -81,7 +81,7 @@ impl Frozen {
         };
         let value = Tensor { dtype, shape, bytes };
         let inverse = self.inverse_scale();
-        let format = scale_format(self.side.kind, self.dtype);
+        let format = scale_format(self.side.kind, Format::of(self.dtype).unwrap_or(Format::F32));
         let bytes = float_bytes(&inverse, format);
         let scale = Tensor { dtype: tensor_dtype(format), shape: inverse.shape().to_vec(), bytes };
         let mut metadata = self.description();
@@ -195,8 +195,13 @@ impl Stored {
         let own = own_config(plan, config, entry);
         let Some(int) = own.int() else { return Err(file_error("the configuration does not quantize the operand")) };
         let Some(operands) = Format::of(dtype) else { return Err(file_error("operands of f64 are not quantized")) };
-        let kind = stored_kind(&own, operands);
-        let values = self.values(*int, plan.value(entry.value).shape(), operands)?;
+        let kind = ScaleKind::of(&own).stored(operands);
+        let expected = if self.packed { TensorDtype::U8 } else { value_dtype(&own, *int, dtype) };
+        if self.value.dtype != expected {
+            let found = self.value.dtype;
+            return Err(file_error(&format!("`value` is {found:?}, but the configuration stores {expected:?}")));
+        }
+        let values = self.values(*int, plan.value(entry.value).shape(), value_format(&own, operands))?;
         let expected = scale_dtype(&own, dtype);
         if self.scale.dtype != expected {
             let found = self.scale.dtype;
@@ -234,24 +239,14 @@ impl Stored {
         ))
     }
 
-    fn values(&self, int: IntNumerics, shape: &[usize], operands: Format) -> Result<Values> {
-        let Tensor { dtype, shape: found, bytes } = &self.value;
+    /// The values, whose type was checked; those that are floats have `format`.
+    fn values(&self, int: IntNumerics, shape: &[usize], format: Format) -> Result<Values> {
+        let Tensor { shape: found, bytes, .. } = &self.value;
         let wrong = |what: String| Err(file_error(&format!("`value` {what}")));
-        let wanted = match int.storage {
-            Storage::Int8 if self.packed => TensorDtype::U8,
-            Storage::Int8 => TensorDtype::I8,
-            Storage::Float => tensor_dtype(operands),
-        };
-        // Where a scale widens what it meets, integers that are stored as floats are binary32.
-        let widened = int.storage == Storage::Float && *dtype == TensorDtype::F32;
-        if *dtype != wanted && !widened {
-            return wrong(format!("is {dtype:?}, but the configuration stores {wanted:?}"));
-        }
         if !self.packed && found != shape {
             return wrong(format!("has shape {found:?}, but the operand enters its call with {shape:?}"));
         }
         if int.storage == Storage::Float {
-            let format = if widened { Format::F32 } else { operands };
             let Some(values) = floats(&self.value) else { return wrong("has other bytes than its shape".to_owned()) };
             return Ok(Values::Float(values, format));
         }
@@ -276,22 +271,27 @@ pub(super) fn is_packed(int: IntNumerics) -> bool {
 
 /// The type that a stored inverse scale has beside operands of `dtype`.
 pub(super) fn scale_dtype(own: &TensorConfig, dtype: Dtype) -> TensorDtype {
-    let kind = stored_kind(own, Format::of(dtype).unwrap_or(Format::F32));
-    tensor_dtype(scale_format(kind, dtype))
+    let operands = Format::of(dtype).unwrap_or(Format::F32);
+    tensor_dtype(scale_format(ScaleKind::of(own).stored(operands), operands))
 }
 
-/// What a stored inverse scale is to the values that it multiplies.
-fn stored_kind(own: &TensorConfig, operands: Format) -> ScaleKind {
-    match (own.calibration, operands) {
-        (Calibration::Constant(_), Format::Bf16 | Format::F16) => ScaleKind::Strong,
-        _ => ScaleKind::Operand,
+/// The type that stored values have beside operands of `dtype`, where they are one to an element.
+pub(super) fn value_dtype(own: &TensorConfig, int: IntNumerics, dtype: Dtype) -> TensorDtype {
+    match int.storage {
+        Storage::Int8 => TensorDtype::I8,
+        Storage::Float => tensor_dtype(value_format(own, Format::of(dtype).unwrap_or(Format::F32))),
     }
 }
 
+/// The format of values that are floats: a scale that widens what it meets has widened them.
+fn value_format(own: &TensorConfig, operands: Format) -> Format {
+    ScaleKind::of(own).product(operands)
+}
+
 /// The format of a stored inverse scale.
-fn scale_format(kind: ScaleKind, dtype: Dtype) -> Format {
+fn scale_format(kind: ScaleKind, operands: Format) -> Format {
     match kind {
-        ScaleKind::Operand => Format::of(dtype).unwrap_or(Format::F32),
+        ScaleKind::Operand => operands,
         ScaleKind::Weak | ScaleKind::Strong => Format::F32,
     }
 }

@@ -18,7 +18,7 @@ use crate::parse::Ast;
 use crate::quant::QuantConfig;
 use crate::span::printable_text;
 
-use super::file::{Stored, scale_dtype};
+use super::file::{Stored, scale_dtype, value_dtype};
 use super::freeze::site;
 use super::{Frozen, call};
 
@@ -133,8 +133,9 @@ pub(crate) fn import(
         let message = format!("operand {operand} is the {written}, but layer `{name}` keeps no frozen {written}");
         return Err(Error::new(ErrorKind::Freeze, message));
     };
-    let scale = scale_dtype(&own, dtype);
-    let stored = Stored { value: variables.value.clone(), scale: narrowed(&variables.scale, scale), packed: false };
+    let value = narrowed(&variables.value, own.int().map_or(TensorDtype::F32, |&int| value_dtype(&own, int, dtype)));
+    let scale = narrowed(&variables.scale, scale_dtype(&own, dtype));
+    let stored = Stored { value, scale, packed: false };
     let side = stored.side(&plan, &config, entry, dtype).map_err(|error| {
         let within = format!("layer `{name}`, `{}`", variable_of(written));
         error.within(&within)
@@ -143,7 +144,8 @@ pub(crate) fn import(
     Ok(Frozen { equation, syntax, plan, operand, entry, config, dtype, side })
 }
 
-/// A float tensor in a narrower type where every value of it is one of that type: an `.npz` archive has no bf16.
+/// A float tensor in a narrower type where every value of it is one of that type: an `.npz` archive has no bf16, and the
+/// original stores values that are floats as binary32.
 fn narrowed(tensor: &Tensor, to: TensorDtype) -> Tensor {
     let narrow = |value: f32| match to {
         TensorDtype::F16 => Some(f16::from_f32(value)).filter(|half| half.to_f32() == value).map(f16::to_le_bytes),

@@ -36,6 +36,15 @@ pub(crate) enum ScaleKind {
 }
 
 impl ScaleKind {
+    /// The kind of the scales that a side is calibrated with.
+    pub(crate) fn of(config: &TensorConfig) -> Self {
+        match (config.calibration, config.scale_rounding) {
+            (Calibration::AbsMax, _) => Self::Operand,
+            (Calibration::Constant(_), ScaleRounding::Exact) => Self::Weak,
+            (Calibration::Constant(_), ScaleRounding::PowerOfTwo) => Self::Strong,
+        }
+    }
+
     /// The format of a product of a value in `format` with such a scale.
     pub(crate) fn product(self, format: Format) -> Format {
         if self == Self::Strong { Format::F32 } else { format }
@@ -67,15 +76,10 @@ pub(crate) fn calibrate(
     config: &TensorConfig,
     int: IntNumerics,
 ) -> Result<Scales> {
-    let (bound, kind) = match config.calibration {
-        Calibration::AbsMax => (absmax(x, axes)?, ScaleKind::Operand),
-        Calibration::Constant(bound) => {
-            let kind = match config.scale_rounding {
-                ScaleRounding::Exact => ScaleKind::Weak,
-                ScaleRounding::PowerOfTwo => ScaleKind::Strong,
-            };
-            (ArrayD::from_elem(IxDyn(&vec![1; x.ndim()]), bound), kind)
-        }
+    let kind = ScaleKind::of(config);
+    let bound = match config.calibration {
+        Calibration::AbsMax => absmax(x, axes)?,
+        Calibration::Constant(bound) => ArrayD::from_elem(IxDyn(&vec![1; x.ndim()]), bound),
     };
     // A constant's scale is computed in binary32, whatever the operands are.
     let format = if kind == ScaleKind::Operand { format } else { Format::F32 };

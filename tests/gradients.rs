@@ -1,11 +1,12 @@
 //! Gradients through the public interface: against finite differences, the naive interpreter and themselves.
 
+use half::{bf16, f16};
 use ndarray::{Array, Array2, ArrayD, ArrayViewD, Dimension as _, IxDyn, arr0, arr1, arr2};
 use qeinsum::quant::{
     Calibration, ClipGradient, DotGeneralConfig, Noise, Numerics, QuantConfig, Residual, StochasticRounding,
     TensorConfig,
 };
-use qeinsum::{ErrorKind, Key, QEinsum, interpret};
+use qeinsum::{Element, ErrorKind, Key, QEinsum, interpret};
 
 use crate::properties::{Problem, Random, random_path, seeds};
 
@@ -188,6 +189,31 @@ fn clipped_values_get_no_gradient_where_masked() {
     let dx = &grads.pull(&out.mapv(|_| -1.0)).unwrap()[0];
     assert!(dx[[0, 0]] != 0.0 && dx[[0, 2]] != 0.0);
     assert_eq!((dx[[0, 1]].to_bits(), dx[[0, 3]].to_bits()), (0, 0), "blocked, and positive: {dx}");
+}
+
+/// The largest magnitude is scaled to half a step beyond the largest value, and so is always masked; bfloat16 has no 2047,
+/// but the original compares with it all the same.
+#[test]
+fn the_largest_magnitude_is_masked_in_any_type() {
+    fn masked<T: Element>(bits: u8) -> Vec<bool> {
+        let mut config = DotGeneralConfig::v4().fwd_bits(Some(bits)).build().unwrap();
+        let Numerics::Int(int) = &mut config.forward.lhs.numerics else { panic!("quantized") };
+        int.gradient = ClipGradient::Masked;
+        let array = |values: &[f32], shape: &[usize]| {
+            let values = values.iter().map(|&value| T::from_floats(arr0(value).into_dyn())[[].as_slice()]).collect();
+            ArrayD::from_shape_vec(IxDyn(shape), values).unwrap()
+        };
+        let (x, w) = (array(&[0.5, -1.0, 0.25], &[1, 3]), array(&[1.0, 2.0, -1.0], &[3, 1]));
+        let qe = QEinsum::new("bi,io->bo").unwrap().with_config(config);
+        let (_, grads) = qe.vjp((&x, &w), Key::new(0)).unwrap();
+        let dx = grads.wrt(&[0]).unwrap().pull(&array(&[1.0], &[1, 1])).unwrap().remove(0);
+        dx.iter().map(|gradient| *gradient == T::ZERO).collect()
+    }
+    for bits in [2, 4, 8, 10, 12, 16] {
+        assert_eq!(masked::<f32>(bits), [false, true, false], "f32, {bits} bits");
+        assert_eq!(masked::<bf16>(bits), [false, true, false], "bf16, {bits} bits");
+    }
+    assert_eq!(masked::<f16>(8), [false, true, false], "f16");
 }
 
 #[test]

@@ -79,8 +79,12 @@ pub(crate) fn mask_gradient(
     int: IntNumerics,
 ) {
     let step = Step::new(int, scales.kind, format);
-    // The limit holds for gradients even where values are not clipped.
-    let limit = step.format.round(int.clip_limit());
+    // The limit holds for gradients even where values are not clipped. bfloat16 compares in binary32, with a limit that was
+    // never rounded: of more than nine bits, the largest values that it has lie beyond.
+    let limit = match step.format {
+        Format::F16 => Format::F16.round(int.clip_limit()),
+        Format::F32 | Format::Bf16 => int.clip_limit(),
+    };
     let mask = map_scaled(x, &scales.scale, move |x, scale| {
         let scaled = step.scale(x, scale);
         if -limit <= scaled && scaled <= limit { 1.0 } else { 0.0 }

@@ -3,7 +3,9 @@
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::exec::{CallRecord, Computed, Input, Kept, KeptSide, Value, check_call, check_gradient_calls, run_call};
+use crate::exec::{
+    CallRecord, Input, Kept, KeptSide, QuantizedCall, Rescaled, Value, check_call, check_gradient_calls, prepare,
+};
 use crate::gradients::DotPullback;
 use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Orientation};
@@ -42,7 +44,7 @@ impl QDotGeneral {
     ///
     /// An error where axes do not fit, the configuration contradicts itself or the operands, or it adds noise.
     pub fn run<'a, T: Element>(&self, lhs: impl Operand<'a, T>, rhs: impl Operand<'a, T>) -> Result<ArrayD<T>> {
-        self.execute(lhs, rhs, None, |computed| T::from_floats(computed.output))
+        Ok(T::from_floats(self.prepare(lhs, rhs, None)?.rescale()?.output))
     }
 
     /// The same with a key for the noise of stochastic rounding.
@@ -52,18 +54,17 @@ impl QDotGeneral {
         rhs: impl Operand<'a, T>,
         key: Key,
     ) -> Result<ArrayD<T>> {
-        self.execute(lhs, rhs, Some(key), |computed| T::from_floats(computed.output))
+        Ok(T::from_floats(self.prepare(lhs, rhs, Some(key))?.rescale()?.output))
     }
 
     /// Computes the call and keeps everything on the way: scales, noise, integers, sums.
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     pub fn record<'a, T: Element>(
         &self,
         lhs: impl Operand<'a, T>,
         rhs: impl Operand<'a, T>,
         key: Option<Key>,
     ) -> Result<CallRecord> {
-        self.execute(lhs, rhs, key, |computed| computed.into_record())
+        Ok(self.prepare(lhs, rhs, key)?.compute()?.into_record())
     }
 
     /// Computes the call and keeps what its gradients need.
@@ -83,8 +84,8 @@ impl QDotGeneral {
         // Before gradients are checked, which look at the axes.
         let output_shape = self.dims.output_shape(shapes[0], shapes[1])?;
         check_gradient_calls(&self.config, Orientation::AsWritten, &self.dims, shapes, T::DTYPE, key)?;
-        let run = |computed: Computed<'_>| computed.into_parts();
-        let (output, [lhs_scales, rhs_scales]) = self.execute(lhs.view(), rhs.view(), key, run)?;
+        let Rescaled { output, scales: [lhs_scales, rhs_scales], .. } =
+            self.prepare(lhs.view(), rhs.view(), key)?.rescale()?;
         let kept = Kept {
             lhs: KeptSide { value: Value::Borrowed(lhs), scales: lhs_scales },
             rhs: KeptSide { value: Value::Borrowed(rhs), scales: rhs_scales },
@@ -93,19 +94,18 @@ impl QDotGeneral {
         Ok((T::from_floats(output), DotPullback { dims, config, key, kept, output_shape }))
     }
 
-    fn execute<'a, T: Element, R>(
-        &self,
+    fn prepare<'c, 'a: 'c, T: Element>(
+        &'c self,
         lhs: impl Operand<'a, T>,
         rhs: impl Operand<'a, T>,
         key: Option<Key>,
-        finish: impl FnOnce(Computed<'_>) -> R,
-    ) -> Result<R> {
+    ) -> Result<QuantizedCall<'c>> {
         let lhs = lhs.into_operand().into_array("a bare call")?;
         let rhs = rhs.into_operand().into_array("a bare call")?;
         check_call(&self.config, T::DTYPE, key)?;
         let shape = self.dims.output_shape(lhs.shape(), rhs.shape())?;
         crate::sizes::check_elements(&shape, "the output")?;
         let (lhs, rhs) = (Input::Array(T::floats(lhs)), Input::Array(T::floats(rhs)));
-        run_call(lhs, rhs, &self.dims, T::DTYPE, &self.config.forward, key, finish)
+        prepare(lhs, rhs, &self.dims, T::DTYPE, self.config.forward, key)
     }
 }

@@ -11,6 +11,7 @@ use crate::lower::DimensionNumbers;
 use crate::quant::{Accumulator, CallConfig, Dequantize, Format, Scales};
 use crate::rng::SideKeys;
 
+use super::fused;
 use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
 use super::side::{Input, Side, SideFactor, SideRecord};
 
@@ -56,15 +57,46 @@ impl Computed<'_> {
         let Self { lhs, rhs, sums, output, .. } = self;
         CallRecord { lhs: lhs.into_record(), rhs: rhs.into_record(), sums, output }
     }
+}
 
-    /// The output and the scales that were computed for the two sides.
-    pub(crate) fn into_parts(self) -> (ArrayD<f32>, [Option<Scales>; 2]) {
-        (self.output, [self.lhs.into_scales(), self.rhs.into_scales()])
+/// What a call gives to those who want no record of it.
+pub(crate) struct Rescaled {
+    pub(crate) output: ArrayD<f32>,
+    /// The format of the output, before it is rounded to the operands' type.
+    pub(crate) format: Format,
+    /// The scales that were computed for the two sides.
+    pub(crate) scales: [Option<Scales>; 2],
+}
+
+/// One call, ready to run.
+pub(crate) struct QuantizedCall<'a> {
+    pub(crate) lhs: Input<'a>,
+    pub(crate) rhs: Input<'a>,
+    pub(crate) dims: &'a DimensionNumbers,
+    /// That of float values on both sides.
+    pub(crate) format: Format,
+    pub(crate) config: CallConfig,
+    pub(crate) keys: Option<SideKeys>,
+}
+
+impl<'a> QuantizedCall<'a> {
+    /// Runs the call step by step, keeping what is between.
+    pub(crate) fn compute(self) -> Result<Computed<'a>> {
+        let Self { lhs, rhs, dims, format, config, keys } = self;
+        dot_general(lhs, rhs, dims, format, &config, keys)
+    }
+
+    /// Runs the call for its result: fused where it can be, with the same bits.
+    pub(crate) fn rescale(self) -> Result<Rescaled> {
+        if let Some(rescaled) = fused::rescale(&self)? {
+            return Ok(rescaled);
+        }
+        let Computed { lhs, rhs, output, format, .. } = self.compute()?;
+        Ok(Rescaled { output, format, scales: [lhs.into_scales(), rhs.into_scales()] })
     }
 }
 
-/// Runs one call on sides whose float values are of `format`.
-pub(crate) fn dot_general<'a>(
+fn dot_general<'a>(
     lhs: Input<'a>,
     rhs: Input<'a>,
     dims: &DimensionNumbers,

@@ -14,7 +14,7 @@ use crate::quant::{
 };
 use crate::rng::{CallKeys, Key};
 
-use super::call::{CallRecord, dot_general};
+use super::call::{CallRecord, QuantizedCall, Rescaled};
 use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
 use super::shards;
 use super::side::Input;
@@ -100,22 +100,25 @@ pub(crate) fn gradient<T: Element>(
     let Factors { incoming, other, format: working } = &factors;
     let keys = keys.map(|keys| of.of(keys.dlhs, keys.drhs));
     let (lhs, rhs) = (Input::Array(incoming.view().into()), Input::Array(other.view().into()));
-    let mut computed = dot_general(lhs, rhs, &dims, *working, &call, keys)?;
-    if sharded {
-        computed.output = shards::sum(&computed.output, computed.format);
-    }
-    let made = computed.format;
-    let mut gradient = match observe {
-        None => computed.output,
+    let call = QuantizedCall { lhs, rhs, dims: &dims, format: *working, config: call, keys };
+    let summed = |output, format| if sharded { shards::sum(&output, format) } else { output };
+    let (gradient, made) = match observe {
+        None => {
+            let Rescaled { output, format, .. } = call.rescale()?;
+            (summed(output, format), format)
+        }
         Some(observe) => {
-            let call = computed.into_record();
+            let computed = call.compute()?;
+            let format = computed.format;
+            let mut call = computed.into_record();
+            call.output = summed(call.output, format);
             let output = call.output.clone();
             let (incoming, other) = (incoming.to_owned(), other.to_owned());
-            observe(of, GradientRecord { dims, incoming, other, call });
-            output
+            observe(of, GradientRecord { dims: dims.clone(), incoming, other, call });
+            (output, format)
         }
-    }
-    .permuted_axes(&permutation[..]);
+    };
+    let mut gradient = gradient.permuted_axes(&permutation[..]);
 
     let own = kept.side(of);
     let forward = of.of(&config.forward.lhs, &config.forward.rhs);

@@ -8,6 +8,7 @@
 mod adjoint;
 mod call;
 mod fold;
+mod fused;
 mod gradient;
 mod measure;
 mod naive;
@@ -26,12 +27,12 @@ pub use measure::QuantizationError;
 pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
-pub(crate) use call::Computed;
+pub(crate) use call::{QuantizedCall, Rescaled};
 pub(crate) use fold::{Folded, fold};
 pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;
 pub(crate) use pull::{accumulation_order, check_cotangent, pull};
-pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, check_gradient_calls, run_call};
+pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, check_gradient_calls, prepare};
 pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layout};
 pub(crate) use run::{Held, Unquantized, check, entering, run, run_known};
 pub(crate) use side::{FrozenSide, Input};

@@ -12,7 +12,7 @@ use crate::lower::{DimensionNumbers, Entry, Op, Orientation, Plan, Side, Step};
 use crate::quant::{CallConfig, DotGeneralConfig, Format, Numerics, QuantConfig, Source};
 use crate::rng::{CallKeys, Key};
 
-use super::call::{CallRecord, Computed, dot_general};
+use super::call::{CallRecord, QuantizedCall};
 use super::run::{Call, Calls, Held, Unquantized};
 use super::side::Input;
 
@@ -105,14 +105,10 @@ impl QuantizedCalls {
         self.key.map(|key| call_key(key, step))
     }
 
-    pub(crate) fn run<T: Element, R>(
-        &self,
-        step: usize,
-        call: &Call<'_, '_, T>,
-        finish: impl FnOnce(Computed<'_>) -> R,
-    ) -> Result<R> {
+    /// A call of the plan, ready to run.
+    pub(crate) fn prepare<'c, T: Element>(&self, step: usize, call: &'c Call<'_, '_, T>) -> Result<QuantizedCall<'c>> {
         let config = self.config(step, call.orientation).forward;
-        run_call(call.lhs.input(), call.rhs.input(), call.dims, T::DTYPE, &config, self.key(step), finish)
+        prepare(call.lhs.input(), call.rhs.input(), call.dims, T::DTYPE, config, self.key(step))
     }
 }
 
@@ -122,7 +118,7 @@ impl<'a, T: Element> Calls<'a, T> for QuantizedCalls {
             // The checks let f64 pass only where nothing is quantized: a plain product.
             return Unquantized.call(step, call);
         }
-        self.run(step, &call, |computed| T::from_floats(computed.output))
+        Ok(T::from_floats(self.prepare(step, &call)?.rescale()?.output))
     }
 }
 
@@ -139,9 +135,8 @@ impl<F: FnMut(usize, CallRecord)> RecordedCalls<F> {
 }
 
 impl<'a, T: Element, F: FnMut(usize, CallRecord)> Calls<'a, T> for RecordedCalls<F> {
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
-        let record = self.quantized.run(step, &call, |computed| computed.into_record())?;
+        let record = self.quantized.prepare(step, &call)?.compute()?.into_record();
         let output = T::from_floats(record.output.clone());
         (self.observe)(step, record);
         Ok(output)
@@ -213,19 +208,18 @@ fn check_key(call: &CallConfig, key: Option<Key>, whose: &str) -> Result<()> {
 }
 
 /// One forward call under an oriented configuration that passed [`check_call`]; `key` is the call's own.
-pub(crate) fn run_call<'a, R>(
+pub(crate) fn prepare<'a>(
     lhs: Input<'a>,
     rhs: Input<'a>,
-    dims: &DimensionNumbers,
+    dims: &'a DimensionNumbers,
     dtype: Dtype,
-    config: &CallConfig,
+    config: CallConfig,
     key: Option<Key>,
-    finish: impl FnOnce(Computed<'a>) -> R,
-) -> Result<R> {
+) -> Result<QuantizedCall<'a>> {
     let format = Format::of(dtype).ok_or_else(|| {
         let message = format!("quantized calls take f32, f16 and bf16 operands, not {dtype}");
         Error::new(ErrorKind::Config, message)
     })?;
     let keys = key.map(|key| CallKeys::new(key).forward);
-    Ok(finish(dot_general(lhs, rhs, dims, format, config, keys)?))
+    Ok(QuantizedCall { lhs, rhs, dims, format, config, keys })
 }

@@ -36,7 +36,7 @@ pub(crate) fn rhs_in_output_layout(inverse: &ArrayD<f32>, dims: &DimensionNumber
 }
 
 /// Batch axes in their order, then free axes; the contracting ones, all of extent 1, are dropped.
-fn own_axes(inverse: &ArrayD<f32>, batch: &[usize], free: &[usize], contracting: &[usize]) -> ArrayD<f32> {
+pub(crate) fn own_axes(inverse: &ArrayD<f32>, batch: &[usize], free: &[usize], contracting: &[usize]) -> ArrayD<f32> {
     let order: Vec<usize> = batch.iter().chain(free).chain(contracting).copied().collect();
     let mut moved = inverse.clone().permuted_axes(IxDyn(&order));
     for _ in contracting {

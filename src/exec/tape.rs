@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernel::Element;
 use crate::quant::Format;
 
+use super::call::Rescaled;
 use super::gradient::{Kept, KeptSide};
 use super::quantized::QuantizedCalls;
 use super::run::{Call, Calls, Held, Unquantized};
@@ -28,12 +29,11 @@ impl<'a, 'c, T: Element> TapedCalls<'a, 'c, T> {
 }
 
 impl<'a, T: Element> Calls<'a, T> for TapedCalls<'a, '_, T> {
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
         let (output, scales) = match self.quantized.filter(|_| Format::of(T::DTYPE).is_some()) {
             None => (Unquantized::product(&call)?, [None, None]),
             Some(quantized) => {
-                let (output, scales) = quantized.run(step, &call, |computed| computed.into_parts())?;
+                let Rescaled { output, scales, .. } = quantized.prepare(step, &call)?.rescale()?;
                 (T::from_floats(output), scales)
             }
         };

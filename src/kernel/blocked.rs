@@ -22,12 +22,12 @@ const COLUMNS_OPEN: usize = 512;
 
 /// Gives the sum of these terms to every output, in output order, through `take`.
 ///
-/// `part` makes a factor of an element.
+/// `widen` makes a factor of an element.
 pub(super) fn multiply<T: Copy, S: Accumulator, O>(
     isa: Isa,
     product: &Product<'_, T>,
     terms: Range<usize>,
-    part: impl Fn(T) -> S::Part + Copy,
+    widen: impl Fn(T) -> S + Copy,
     take: impl Fn(&mut O, S),
     out: &mut [O],
 ) {
@@ -45,7 +45,7 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
     let (rows, columns, strides) = if exchanged { (rhs, lhs, (1, n)) } else { (lhs, rhs, (n, 1)) };
     let mut workspace = Workspace::<S>::new(isa, rows.free.len(), columns.free.len(), terms.len());
     for (batch, out) in out.chunks_mut(m * n).enumerate() {
-        workspace.multiply(batch, rows, columns, &terms, part, |row, column, sums| {
+        workspace.multiply(batch, rows, columns, &terms, widen, |row, column, sums| {
             for (out, &sum) in out[row * strides.0 + column * strides.1..].iter_mut().step_by(strides.1).zip(sums) {
                 take(out, sum);
             }
@@ -55,7 +55,7 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
 
 /// Packed panels of one side, with the offsets that they were read from.
 struct Panels<S: Accumulator> {
-    parts: Vec<S::Part>,
+    factors: Vec<S>,
     free: Vec<isize>,
     terms: Vec<isize>,
 }
@@ -66,17 +66,17 @@ impl<S: Accumulator> Panels<S> {
         &mut self,
         side: &Operand<'_, T>,
         [batch, free, terms]: [&Range<usize>; 3],
-        part: impl Fn(T) -> S::Part + Copy,
+        widen: impl Fn(T) -> S + Copy,
         width: usize,
     ) {
-        let size = Tile::<S>::panel(terms.len(), width);
+        let size = terms.len() * width;
         side.free.offsets(free, &mut self.free);
         side.contracting.offsets(terms, &mut self.terms);
-        self.parts.resize(size * self.free.len().div_ceil(width), S::Part::default());
+        self.factors.resize(size * self.free.len().div_ceil(width), S::default());
         let first = side.first.wrapping_offset(side.batch.offset(batch.start));
-        for (free, panel) in self.free.chunks(width).zip(self.parts.chunks_mut(size)) {
+        for (free, panel) in self.free.chunks(width).zip(self.factors.chunks_mut(size)) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            unsafe { pack::<T, S>(first, free, &self.terms, part, width, panel) }
+            unsafe { pack::<T, S>(first, free, &self.terms, widen, width, panel) }
         }
     }
 }
@@ -97,7 +97,7 @@ impl<S: Accumulator> Workspace<S> {
         let size = tile.rows * tile.columns;
         let tiles = m.min(ROWS_OPEN).div_ceil(tile.rows) * n.min(COLUMNS_OPEN).div_ceil(tile.columns);
         let trees = usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros();
-        let panels = || Panels { parts: Vec::new(), free: Vec::new(), terms: Vec::new() };
+        let panels = || Panels { factors: Vec::new(), free: Vec::new(), terms: Vec::new() };
         Self {
             tile,
             rows: panels(),
@@ -114,7 +114,7 @@ impl<S: Accumulator> Workspace<S> {
         rows: &Operand<'_, T>,
         columns: &Operand<'_, T>,
         all_terms: &Range<usize>,
-        part: impl Fn(T) -> S::Part + Copy,
+        widen: impl Fn(T) -> S + Copy,
         mut write: impl FnMut(usize, usize, &[S]),
     ) {
         let (m, n) = (rows.free.len(), columns.free.len());
@@ -128,9 +128,9 @@ impl<S: Accumulator> Workspace<S> {
             for top in cuts(&(0..m), open_rows) {
                 for (block, terms) in cuts(all_terms, BLOCK).enumerate() {
                     let place = Place { block, last: terms.end == all_terms.end, terms: terms.len() };
-                    self.columns.fill(columns, [&batch, &left, &terms], part, width);
+                    self.columns.fill(columns, [&batch, &left, &terms], widen, width);
                     for strip in cuts(&top, packed) {
-                        self.rows.fill(rows, [&batch, &strip, &terms], part, height);
+                        self.rows.fill(rows, [&batch, &strip, &terms], widen, height);
                         self.tiles(&place, (strip.start - top.start) / height, |i, j, sums| {
                             let (row, column) = (strip.start + i * height, left.start + j * width);
                             let across = (left.end - column).min(width);
@@ -150,8 +150,8 @@ impl<S: Accumulator> Workspace<S> {
         let (height, width) = (self.tile.rows, self.tile.columns);
         let across = self.columns.free.len().div_ceil(width);
         let merged = if place.last { usize::BITS } else { place.block.trailing_ones() };
-        for (j, right) in self.columns.parts.chunks(Tile::<S>::panel(place.terms, width)).enumerate() {
-            for (i, left) in self.rows.parts.chunks(Tile::<S>::panel(place.terms, height)).enumerate() {
+        for (j, right) in self.columns.factors.chunks(place.terms * width).enumerate() {
+            for (i, left) in self.rows.factors.chunks(place.terms * height).enumerate() {
                 let at = ((above + i) * across + j) * height * width;
                 let at = at..at + height * width;
                 let earlier = self.trees.iter().enumerate().take(merged as usize);

@@ -42,7 +42,7 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
 }
 
 /// A type in which float sums are kept: `f32` or `f64`.
-pub trait Wide: Element<Wide = Self> + Accumulator<Part = Self> {
+pub trait Wide: Element<Wide = Self> + Accumulator {
     /// One.
     const ONE: Self;
 

@@ -1,17 +1,10 @@
 #![allow(unsafe_code, reason = "vector loads and stores go through pointers")]
 //! The few vector operations that the kernels are made of, and their portable form.
 //!
-//! A lane is one output's sum. It takes a group of terms at once: one for floats, two for integers, whose products
-//! the processor adds in one instruction.
+//! A lane is one output's sum.
 
 /// A type that sums are kept in, with its vectors on every instruction set.
 pub trait Accumulator: Copy + Default + Send + Sync + 'static {
-    /// What the two factors of a term are stored as.
-    type Part: Copy + Default + Send + Sync;
-
-    /// Terms that a lane takes at once.
-    const GROUP: usize;
-
     /// Vectors that every processor has.
     type Portable: Lanes<Sum = Self>;
 
@@ -22,10 +15,6 @@ pub trait Accumulator: Copy + Default + Send + Sync + 'static {
     /// Vectors of 64 bytes.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Lanes<Sum = Self>;
-
-    /// Vectors of 64 bytes with fused multiply-adds of integers.
-    #[cfg(target_arch = "x86_64")]
-    type Vnni: Lanes<Sum = Self>;
 }
 
 /// A vector of sums.
@@ -33,13 +22,13 @@ pub trait Accumulator: Copy + Default + Send + Sync + 'static {
 /// # Safety
 ///
 /// Every function may only run on a processor with the instruction set of the type. Pointers are to
-/// `LANES` sums or `LANES * GROUP` parts (`GROUP` for `splat`), aligned for their element type only.
+/// `LANES` sums or factors (one factor for `splat`), aligned for their element type only.
 #[allow(clippy::missing_safety_doc, reason = "the trait says it once for all its functions")]
 pub trait Lanes: Copy {
     /// The type of a lane.
     type Sum: Accumulator;
 
-    /// A group of factors for every lane.
+    /// A factor for every lane.
     type Factors: Copy;
 
     /// Sums in the vector.
@@ -54,11 +43,11 @@ pub trait Lanes: Copy {
     /// Writes the sums.
     unsafe fn store(self, to: *mut Self::Sum);
 
-    /// A group of factors for every lane.
-    unsafe fn factors(from: *const <Self::Sum as Accumulator>::Part) -> Self::Factors;
+    /// A factor for every lane.
+    unsafe fn factors(from: *const Self::Sum) -> Self::Factors;
 
-    /// The same group of factors for every lane.
-    unsafe fn splat(from: *const <Self::Sum as Accumulator>::Part) -> Self::Factors;
+    /// The same factor for every lane.
+    unsafe fn splat(from: *const Self::Sum) -> Self::Factors;
 
     /// `self + left * right`, rounded once.
     unsafe fn mul_add(self, left: Self::Factors, right: Self::Factors) -> Self;
@@ -76,15 +65,11 @@ const PORTABLE_LANES: usize = 8;
 macro_rules! portable_float {
     ($type:ident, $avx2:ident, $avx512:ident) => {
         impl Accumulator for $type {
-            type Part = Self;
-            const GROUP: usize = 1;
             type Portable = Portable<Self>;
             #[cfg(target_arch = "x86_64")]
             type Avx2 = std::arch::x86_64::$avx2;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = std::arch::x86_64::$avx512;
-            #[cfg(target_arch = "x86_64")]
-            type Vnni = Self::Avx512;
         }
 
         impl Lanes for Portable<$type> {
@@ -142,69 +127,3 @@ macro_rules! portable_float {
 
 portable_float!(f32, __m256, __m512);
 portable_float!(f64, __m256d, __m512d);
-
-impl Accumulator for i32 {
-    // Products of two int8 fit, and a pair of them is what `vpmaddwd` multiplies and adds, exactly for all of int8.
-    type Part = i16;
-    const GROUP: usize = 2;
-    type Portable = Portable<Self>;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2 = std::arch::x86_64::__m256i;
-    #[cfg(target_arch = "x86_64")]
-    type Avx512 = std::arch::x86_64::__m512i;
-    #[cfg(target_arch = "x86_64")]
-    type Vnni = super::x86::Vnni;
-}
-
-impl Lanes for Portable<i32> {
-    type Sum = i32;
-    type Factors = [[i16; 2]; PORTABLE_LANES];
-    const LANES: usize = PORTABLE_LANES;
-
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        Self([0; PORTABLE_LANES])
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const i32) -> Self {
-        // SAFETY: the caller gives a pointer to this many sums.
-        Self(unsafe { from.cast::<[i32; PORTABLE_LANES]>().read_unaligned() })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: as above.
-        unsafe { to.cast::<[i32; PORTABLE_LANES]>().write_unaligned(self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn factors(from: *const i16) -> Self::Factors {
-        // SAFETY: as above.
-        unsafe { from.cast::<Self::Factors>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(from: *const i16) -> Self::Factors {
-        // SAFETY: the caller gives a pointer to a group of factors.
-        [unsafe { from.cast::<[i16; 2]>().read_unaligned() }; PORTABLE_LANES]
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(mut self, left: Self::Factors, right: Self::Factors) -> Self {
-        for lane in 0..PORTABLE_LANES {
-            let [first, second] = [0, 1].map(|term| i32::from(left[lane][term]) * i32::from(right[lane][term]));
-            // No sum overflows: the caller keeps blocks short enough for the worst case.
-            self.0[lane] += first + second;
-        }
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn plus(mut self, other: Self) -> Self {
-        for lane in 0..PORTABLE_LANES {
-            self.0[lane] += other.0[lane];
-        }
-        self
-    }
-}

@@ -16,10 +16,12 @@
 //! included: no instruction set, blocking or layout changes a bit.
 //!
 //! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
-//! a product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
+//! a float product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
 //! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
 //! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing. A sum over axes is a
-//! product with ones. The tests run every way on every instruction set that the processor has.
+//! product with ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it makes
+//! integers of floats while it packs, and scales sums as soon as they are whole. The tests run every way on every
+//! instruction set that the processor has.
 //!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
 //! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound.
@@ -48,7 +50,7 @@ mod x86;
 
 pub use element::Element;
 pub(crate) use element::Wide;
-pub(crate) use int8::{INT32_TERMS, IntSums};
+pub(crate) use int8::{INT32_TERMS, IntSums, ScaledElements, ScaledSide, Scales};
 use tile::Isa;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
@@ -66,6 +68,17 @@ pub(crate) fn dot_general<T: Element>(
 /// The exact product of two int8 sides that fit `dims`.
 pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>, dims: &DimensionNumbers) -> IntSums {
     int8::dot_general(Isa::detect(), &lhs, &rhs, dims)
+}
+
+/// The exact product of two sides of eight-bit integers, or of floats that become such, each sum finished with the inverses
+/// of its two positions: `finish(sum, lhs inverse, rhs inverse)`. None where a sum could have more than 32 bits.
+pub(crate) fn dot_general_scaled(
+    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    dims: &DimensionNumbers,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+) -> Option<ArrayD<f32>> {
+    int8::dot_general_scaled(Isa::detect(), lhs, rhs, dims, finish)
 }
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.

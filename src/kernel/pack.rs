@@ -6,7 +6,7 @@ use super::lanes::Accumulator;
 /// Terms that are copied before the next row: one cache line of the widest type's reads stays useful.
 const STRIP: usize = 16;
 
-/// Fills `panel` with a term group of each row in turn, rows beyond `free` and terms beyond `terms` with zeros.
+/// Fills `panel` with each term of all rows in turn, rows beyond `free` with zeros.
 ///
 /// # Safety
 ///
@@ -15,23 +15,22 @@ pub(super) unsafe fn pack<T: Copy, S: Accumulator>(
     first: *const T,
     free: &[isize],
     terms: &[isize],
-    part: impl Fn(T) -> S::Part,
+    widen: impl Fn(T) -> S,
     width: usize,
-    panel: &mut [S::Part],
+    panel: &mut [S],
 ) {
-    assert_eq!(panel.len(), terms.len().div_ceil(S::GROUP) * S::GROUP * width);
+    assert_eq!(panel.len(), terms.len() * width);
     assert!(free.len() <= width);
-    if free.len() < width || !terms.len().is_multiple_of(S::GROUP) {
-        panel.fill(S::Part::default());
+    if free.len() < width {
+        panel.fill(S::default());
     }
-    let at = |row: usize, term: usize| (term / S::GROUP * width + row) * S::GROUP + term % S::GROUP;
+    let at = |row: usize, term: usize| term * width + row;
     if is_run(free) {
         for (term, &offset) in terms.iter().enumerate() {
             // SAFETY: the caller vouches for the address.
             let source = unsafe { std::slice::from_raw_parts(first.offset(offset + free[0]), free.len()) };
-            let start = at(0, term);
-            for (part_at, &value) in panel[start..].iter_mut().step_by(S::GROUP).zip(source) {
-                *part_at = part(value);
+            for (factor, &value) in panel[at(0, term)..].iter_mut().zip(source) {
+                *factor = widen(value);
             }
         }
         return;
@@ -40,7 +39,7 @@ pub(super) unsafe fn pack<T: Copy, S: Accumulator>(
         for (row, &offset) in free.iter().enumerate() {
             for (term, &term_offset) in terms.iter().enumerate() {
                 // SAFETY: the caller vouches for the address.
-                panel[at(row, strip * STRIP + term)] = part(unsafe { *first.offset(offset + term_offset) });
+                panel[at(row, strip * STRIP + term)] = widen(unsafe { *first.offset(offset + term_offset) });
             }
         }
     }

@@ -34,15 +34,15 @@ impl<'a, T> Operand<'a, T> {
 
 /// Both sides of a call, their paired sizes checked.
 #[derive(Clone, Debug)]
-pub(super) struct Product<'a, T> {
-    pub(super) lhs: Operand<'a, T>,
-    pub(super) rhs: Operand<'a, T>,
+pub(super) struct Product<'a, L, R = L> {
+    pub(super) lhs: Operand<'a, L>,
+    pub(super) rhs: Operand<'a, R>,
     /// Of the output.
     pub(super) shape: Shape,
 }
 
-impl<'a, T> Product<'a, T> {
-    pub(super) fn new(lhs: &ArrayViewD<'a, T>, rhs: &ArrayViewD<'a, T>, dims: &DimensionNumbers) -> Self {
+impl<'a, L, R> Product<'a, L, R> {
+    pub(super) fn new(lhs: &ArrayViewD<'a, L>, rhs: &ArrayViewD<'a, R>, dims: &DimensionNumbers) -> Self {
         let (lhs_free, rhs_free) = (dims.lhs_free(lhs.ndim()), dims.rhs_free(rhs.ndim()));
         for &(l, r) in dims.batch().iter().chain(dims.contracting()) {
             // Not only a debug assertion: the kernels read through pointers by these sizes.

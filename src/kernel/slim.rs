@@ -104,7 +104,7 @@ fn by_outputs<T: Element, O>(isa: Isa, product: &Product<'_, T>, take: impl Fn(&
                     match isa {
                         Isa::Portable => lines_portable(sides, sums),
                         #[cfg(target_arch = "x86_64")]
-                        Isa::Avx2 => lines_avx2(sides, sums),
+                        Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
                         #[cfg(target_arch = "x86_64")]
                         Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
                     }
@@ -257,7 +257,7 @@ fn by_blocks<T: Element, O>(
                 match isa {
                     Isa::Portable => side_by_side_portable(&chains, strides, &mut sums),
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 => side_by_side_avx2(&chains, strides, &mut sums),
+                    Isa::Avx2 | Isa::AvxVnni => side_by_side_avx2(&chains, strides, &mut sums),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx512 | Isa::Vnni => side_by_side_avx512(&chains, strides, &mut sums),
                 }

@@ -13,6 +13,9 @@ pub(super) enum Isa {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The same and AVX-VNNI, which only integers notice.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     /// AVX-512 F and BW.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -30,7 +33,7 @@ impl Isa {
                 return if is_x86_feature_detected!("avx512vnni") { Self::Vnni } else { Self::Avx512 };
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
+                return if is_x86_feature_detected!("avxvnni") { Self::AvxVnni } else { Self::Avx2 };
             }
         }
         Self::Portable
@@ -39,15 +42,21 @@ impl Isa {
     /// Every instruction set of this processor.
     #[cfg(test)]
     pub(super) fn available() -> Vec<Self> {
-        match Self::detect() {
-            Self::Portable => vec![Self::Portable],
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => vec![Self::Portable, Self::Avx2],
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
-            #[cfg(target_arch = "x86_64")]
-            Self::Vnni => vec![Self::Portable, Self::Avx2, Self::Avx512, Self::Vnni],
+        #[allow(unused_mut, reason = "other targets have the portable one only")]
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            let sets = [
+                (Self::Avx2, avx2),
+                (Self::AvxVnni, avx2 && is_x86_feature_detected!("avxvnni")),
+                (Self::Avx512, avx512),
+                (Self::Vnni, avx512 && is_x86_feature_detected!("avx512vnni")),
+            ];
+            all.extend(sets.into_iter().filter(|(_, there)| *there).map(|(isa, _)| isa));
         }
+        all
     }
 
     /// Outputs in the widest tile's row.
@@ -56,7 +65,7 @@ impl Isa {
             * match self {
                 Self::Portable => S::Portable::LANES,
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => S::Avx2::LANES,
+                Self::Avx2 | Self::AvxVnni => S::Avx2::LANES,
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx512 | Self::Vnni => S::Avx512::LANES,
             }
@@ -68,9 +77,9 @@ const VECTORS: usize = 2;
 
 /// Computes a tile of `rows` times `columns` outputs.
 ///
-/// `run(depth, lhs, rhs, earlier, sums)` starts `depth` groups of terms from zero, adds the tiles `earlier` to the
-/// result, each on the left and one after the other, and writes the tile to `sums`, row after row. `lhs` and `rhs`
-/// are panels: for each group, the group of every row or column.
+/// `run(terms, lhs, rhs, earlier, sums)` starts from zero, adds the tiles `earlier` to the result, each on the left and one
+/// after the other, and writes the tile to `sums`, row after row. `lhs` and `rhs` are panels: for each term, that of every
+/// row or column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<S: Accumulator> {
     pub(super) rows: usize,
@@ -78,9 +87,7 @@ pub(super) struct Tile<S: Accumulator> {
     run: Run<S>,
 }
 
-type Run<S> = unsafe fn(usize, *const Part<S>, *const Part<S>, &[*const S], *mut S);
-
-type Part<S> = <S as Accumulator>::Part;
+type Run<S> = unsafe fn(usize, *const S, *const S, &[*const S], *mut S);
 
 impl<S: Accumulator> Tile<S> {
     /// The tile of an instruction set that wastes the least on `rows` times `columns` outputs.
@@ -106,32 +113,25 @@ impl<S: Accumulator> Tile<S> {
         match isa {
             Isa::Portable => choose!(portable, Portable, 4, [1 2 4]),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => choose!(avx2, Avx2, 6, [1 2 4 6]),
+            Isa::Avx2 | Isa::AvxVnni => choose!(avx2, Avx2, 6, [1 2 4 6]),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => choose!(avx512, Avx512, 14, [1 2 4 6 8 10 12 14]),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Vnni => choose!(vnni, Vnni, 14, [1 2 4 6 8 10 12 14]),
+            Isa::Avx512 | Isa::Vnni => choose!(avx512, Avx512, 14, [1 2 4 6 8 10 12 14]),
         }
-    }
-
-    /// Parts in a panel of this many terms and `width` rows or columns.
-    pub(super) fn panel(terms: usize, width: usize) -> usize {
-        terms.div_ceil(S::GROUP) * S::GROUP * width
     }
 
     /// Runs the kernel on panels of `terms` terms, then adds the tiles `earlier`, each on the left.
     pub(super) fn run<'a>(
         &self,
         terms: usize,
-        lhs: &[S::Part],
-        rhs: &[S::Part],
+        lhs: &[S],
+        rhs: &[S],
         earlier: impl Iterator<Item = &'a [S]>,
         sums: &mut [S],
     ) where
         S: 'a,
     {
-        assert_eq!(lhs.len(), Self::panel(terms, self.rows));
-        assert_eq!(rhs.len(), Self::panel(terms, self.columns));
+        assert_eq!(lhs.len(), terms * self.rows);
+        assert_eq!(rhs.len(), terms * self.columns);
         assert_eq!(sums.len(), self.rows * self.columns);
         let earlier: SmallVec<[*const S; 8]> = earlier
             .map(|tile| {
@@ -140,36 +140,34 @@ impl<S: Accumulator> Tile<S> {
             })
             .collect();
         // SAFETY: all lengths were just checked, and `choose` was given an instruction set that was detected.
-        unsafe { (self.run)(terms.div_ceil(S::GROUP), lhs.as_ptr(), rhs.as_ptr(), &earlier, sums.as_mut_ptr()) }
+        unsafe { (self.run)(terms, lhs.as_ptr(), rhs.as_ptr(), &earlier, sums.as_mut_ptr()) }
     }
 }
 
 /// The kernel itself; inlined, so that it is compiled with the features of each function below.
 #[inline(always)]
 unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
-    groups: usize,
-    lhs: *const Part<V::Sum>,
-    rhs: *const Part<V::Sum>,
+    terms: usize,
+    lhs: *const V::Sum,
+    rhs: *const V::Sum,
     earlier: &[*const V::Sum],
     into: *mut V::Sum,
 ) {
-    let group = <V::Sum as Accumulator>::GROUP;
-    // SAFETY: the caller vouches for the instruction set, for `groups` groups in both panels and for whole tiles
+    // SAFETY: the caller vouches for the instruction set, for `terms` terms in both panels and for whole tiles
     // behind the other pointers.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
         let (mut lhs, mut rhs) = (lhs, rhs);
-        for _ in 0..groups {
-            let columns: [V::Factors; VECTORS] =
-                std::array::from_fn(|vector| V::factors(rhs.add(vector * V::LANES * group)));
+        for _ in 0..terms {
+            let columns: [V::Factors; VECTORS] = std::array::from_fn(|vector| V::factors(rhs.add(vector * V::LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let left = V::splat(lhs.add(row * group));
+                let left = V::splat(lhs.add(row));
                 for (sum, right) in sums.iter_mut().zip(columns) {
                     *sum = sum.mul_add(left, right);
                 }
             }
-            lhs = lhs.add(ROWS * group);
-            rhs = rhs.add(VECTORS * V::LANES * group);
+            lhs = lhs.add(ROWS);
+            rhs = rhs.add(VECTORS * V::LANES);
         }
         for &tile in earlier {
             for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
@@ -189,16 +187,16 @@ macro_rules! compiled {
         /// As for [`tile`].
         $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
         unsafe fn $name<V: Lanes, const ROWS: usize, const VECTORS: usize>(
-            groups: usize,
-            lhs: *const Part<V::Sum>,
-            rhs: *const Part<V::Sum>,
+            terms: usize,
+            lhs: *const V::Sum,
+            rhs: *const V::Sum,
             earlier: &[*const V::Sum],
             into: *mut V::Sum,
         ) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile::<V, ROWS, VECTORS>(groups, lhs, rhs, earlier, into) }
+            unsafe { tile::<V, ROWS, VECTORS>(terms, lhs, rhs, earlier, into) }
         }
     )*};
 }
 
-compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw", vnni with "avx512f,avx512bw,avx512vnni");
+compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw");

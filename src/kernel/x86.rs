@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{Accumulator, Lanes};
+use super::lanes::Lanes;
 
 macro_rules! lanes {
     (
@@ -37,14 +37,14 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            unsafe fn factors(from: *const <$sum as Accumulator>::Part) -> Self {
+            unsafe fn factors(from: *const $sum) -> Self {
                 // SAFETY: as for `load`.
                 unsafe { $load(from.cast::<$load_from>()) }
             }
 
             #[inline(always)]
-            unsafe fn splat(from: *const <$sum as Accumulator>::Part) -> Self {
-                // SAFETY: the caller vouches for the instruction set and for a group behind the pointer.
+            unsafe fn splat(from: *const $sum) -> Self {
+                // SAFETY: the caller vouches for the instruction set and for a factor behind the pointer.
                 unsafe { $splat(from) }
             }
 
@@ -74,13 +74,6 @@ lanes! {
 }
 
 lanes! {
-    __m256i of 8 i32:
-    _mm256_setzero_si256, _mm256_loadu_si256(__m256i), _mm256_storeu_si256(__m256i), _mm256_add_epi32,
-    splat |from: *const i16| _mm256_set1_epi32(from.cast::<i32>().read_unaligned()),
-    mul_add |left, right, sum| _mm256_add_epi32(sum, _mm256_madd_epi16(left, right))
-}
-
-lanes! {
     __m512 of 16 f32: _mm512_setzero_ps, _mm512_loadu_ps(f32), _mm512_storeu_ps(f32), _mm512_add_ps,
     splat |from: *const f32| _mm512_set1_ps(*from), mul_add _mm512_fmadd_ps
 }
@@ -88,63 +81,4 @@ lanes! {
 lanes! {
     __m512d of 8 f64: _mm512_setzero_pd, _mm512_loadu_pd(f64), _mm512_storeu_pd(f64), _mm512_add_pd,
     splat |from: *const f64| _mm512_set1_pd(*from), mul_add _mm512_fmadd_pd
-}
-
-lanes! {
-    __m512i of 16 i32: _mm512_setzero_si512, _mm512_loadu_si512(__m512i), _mm512_storeu_si512(__m512i), _mm512_add_epi32,
-    splat |from: *const i16| _mm512_set1_epi32(from.cast::<i32>().read_unaligned()),
-    mul_add |left, right, sum| _mm512_add_epi32(sum, _mm512_madd_epi16(left, right))
-}
-
-/// Integers on AVX-512 with VNNI, whose one instruction multiplies pairs and adds them to the sum.
-#[derive(Clone, Copy, Debug)]
-#[repr(transparent)]
-pub struct Vnni(__m512i);
-
-impl Lanes for Vnni {
-    type Sum = i32;
-    type Factors = __m512i;
-    const LANES: usize = <__m512i as Lanes>::LANES;
-
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        // SAFETY: the caller vouches for the instruction set.
-        Self(unsafe { __m512i::zero() })
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const i32) -> Self {
-        // SAFETY: the caller's promise, passed on.
-        Self(unsafe { __m512i::load(from) })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut i32) {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { self.0.store(to) }
-    }
-
-    #[inline(always)]
-    unsafe fn factors(from: *const i16) -> __m512i {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { __m512i::factors(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(from: *const i16) -> __m512i {
-        // SAFETY: the caller's promise, passed on.
-        unsafe { __m512i::splat(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, left: __m512i, right: __m512i) -> Self {
-        // SAFETY: the caller vouches for the instruction set.
-        Self(unsafe { _mm512_dpwssd_epi32(self.0, left, right) })
-    }
-
-    #[inline(always)]
-    unsafe fn plus(self, other: Self) -> Self {
-        // SAFETY: the caller's promise, passed on.
-        Self(unsafe { self.0.plus(other.0) })
-    }
 }

@@ -27,7 +27,7 @@ pub use overrides::{QuantConfig, Source};
 pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
 pub use settings::StochasticRounding;
 
-pub(crate) use calibration::{ScaleKind, Scales};
+pub(crate) use calibration::{ScaleKind, Scales, calibrate};
 pub(crate) use format::Format;
-pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
+pub(crate) use quantizer::{Quantized, ToEightBits, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::update_scaled;

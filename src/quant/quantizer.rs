@@ -52,6 +52,33 @@ pub(crate) fn quantize(
     Ok(Quantized { values, scales, noise })
 }
 
+/// What the usual configuration makes of a binary32 value and its scale: an integer of up to eight bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToEightBits {
+    limit: f32,
+}
+
+impl ToEightBits {
+    /// Of integers that are clipped, rounded to nearest and stored as `i8`, without noise; none of others.
+    pub(crate) fn of(int: IntNumerics) -> Option<Self> {
+        let usual = int.storage == Storage::Int8
+            && int.clip == Clip::ToRange
+            && (int.rounding, int.zero) == (Rounding::Nearest, Zero::Preserved)
+            && int.noise.is_none();
+        usual.then(|| Self { limit: int.clip_limit() })
+    }
+
+    /// The integer that [`quantize`] stores for a value; of NaN, zero.
+    #[inline(always)]
+    pub(crate) fn integer(self, x: f32, scale: f32) -> i32 {
+        // Added to this, a magnitude of up to 2^22 is rounded to an integer, ties to even, in the lowest bits of the sum.
+        const UNIT: f32 = 12_582_912.0;
+        let value = clip(Format::F32.mul(x, scale), self.limit);
+        let integer = (value + UNIT).to_bits() as i32 - UNIT.to_bits() as i32;
+        if value.is_nan() { 0 } else { integer }
+    }
+}
+
 /// What [`quantize`] made of `x` with these scales and this key, as the floats that they were before they were stored.
 ///
 /// A stored eight-bit integer has lost the sign of zero and, unclipped, its magnitude; the gradient's call takes what

@@ -3,13 +3,26 @@
 //! A sum of up to 131,071 products fits in 32 bits even when all factors are -128. Longer sums are cut into pieces
 //! that do, and the pieces are added in 64 bits.
 
+mod lanes;
+mod multiply;
+mod pack;
+mod scaled;
+mod side;
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::BLOCK;
-use super::blocked::multiply;
 use super::product::Product;
 use super::tile::Isa;
 use crate::DimensionNumbers;
+pub(crate) use multiply::Scales;
+use multiply::multiply;
+pub(super) use scaled::dot_general as dot_general_scaled;
+pub(crate) use scaled::{ScaledElements, ScaledSide};
+use side::{Elements, Side};
 
 /// Exact sums, in the narrowest type that holds the largest that could occur.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,10 +47,18 @@ pub(super) fn dot_general(
         ArrayD::from_shape_vec(IxDyn(&product.shape), sums).expect("one sum per index")
     }
     let product = Product::new(lhs, rhs, dims);
+    let side = |operand| Elements { operand, quantize: |integer: i8, _: f32| i32::from(integer) };
+    let (lhs, rhs) = (side(&product.lhs), side(&product.rhs));
+    let sides: [(&dyn Side, _); 2] = [(&lhs, Scales::Shared(1.0)), (&rhs, Scales::Shared(1.0))];
     let terms = product.terms();
     if terms <= INT32_TERMS {
         let mut sums = vec![0; product.outputs()];
-        multiply(isa, &product, 0..terms, i16::from, |out, sum: i32| *out = sum, &mut sums);
+        multiply(isa, sides, &(0..terms), &mut |tile| {
+            for line in tile.lines() {
+                let exact = line.sums.iter().map(|sum| sum.wrapping_sub(line.offset));
+                sums[line.start..].iter_mut().step_by(line.step).zip(exact).for_each(|(out, sum)| *out = sum);
+            }
+        });
         return IntSums::I32(shaped(&product, sums));
     }
     let mut sums = vec![0; product.outputs()];
@@ -45,7 +66,12 @@ pub(super) fn dot_general(
     let piece = INT32_TERMS / BLOCK * BLOCK;
     for start in (0..terms).step_by(piece) {
         let terms = start..terms.min(start + piece);
-        multiply(isa, &product, terms, i16::from, |out, sum: i32| *out += i64::from(sum), &mut sums);
+        multiply(isa, sides, &terms, &mut |tile| {
+            for line in tile.lines() {
+                let exact = line.sums.iter().map(|sum| i64::from(sum.wrapping_sub(line.offset)));
+                sums[line.start..].iter_mut().step_by(line.step).zip(exact).for_each(|(out, sum)| *out += sum);
+            }
+        });
     }
     IntSums::I64(shaped(&product, sums))
 }

@@ -1,0 +1,165 @@
+#![allow(unsafe_code, reason = "functions compiled for an instruction set")]
+//! Integer products whose sums are scaled to floats as soon as they are whole.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+use super::INT32_TERMS;
+use super::multiply::{Line, Rows, Scales, Tile, multiply, rows_of};
+use super::side::{Elements, Side};
+use crate::DimensionNumbers;
+use crate::kernel::product::Product;
+use crate::kernel::tile::Isa;
+
+/// A side of a scaled product.
+#[derive(Debug)]
+pub(crate) struct ScaledSide<'a, Q> {
+    pub(crate) elements: ScaledElements<'a, Q>,
+    /// What sums are finished with, for each position.
+    pub(crate) inverses: Scales<'a>,
+}
+
+/// The elements of a side.
+#[derive(Debug)]
+pub(crate) enum ScaledElements<'a, Q> {
+    Integers(ArrayViewD<'a, i8>),
+    /// Floats, their positions' scales, and what makes an integer of eight bits of the two.
+    Floats(ArrayViewD<'a, f32>, Scales<'a>, Q),
+}
+
+/// For integers, which need none.
+const NONE: Scales<'_> = Scales::Shared(1.0);
+
+/// `finish(sum, inverse of the lhs position, inverse of the rhs position)` at every output; none where a sum could have more
+/// than 32 bits.
+pub(crate) fn dot_general(
+    isa: Isa,
+    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    dims: &DimensionNumbers,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+) -> Option<ArrayD<f32>> {
+    use ScaledElements::{Floats, Integers};
+    fn exact(integer: i8, _: f32) -> i32 {
+        i32::from(integer)
+    }
+    let inverses = [lhs.inverses, rhs.inverses];
+    match (lhs.elements, rhs.elements) {
+        (Integers(l), Integers(r)) => product(isa, (&l, NONE, exact), (&r, NONE, exact), inverses, dims, finish),
+        (Integers(l), Floats(r, scales, q)) => product(isa, (&l, NONE, exact), (&r, scales, q), inverses, dims, finish),
+        (Floats(l, scales, q), Integers(r)) => product(isa, (&l, scales, q), (&r, NONE, exact), inverses, dims, finish),
+        (Floats(l, left, p), Floats(r, right, q)) => {
+            product(isa, (&l, left, p), (&r, right, q), inverses, dims, finish)
+        }
+    }
+}
+
+fn product<L: Copy, R: Copy>(
+    isa: Isa,
+    (lhs, lhs_scales, lhs_quantize): (&ArrayViewD<'_, L>, Scales<'_>, impl Fn(L, f32) -> i32 + Copy),
+    (rhs, rhs_scales, rhs_quantize): (&ArrayViewD<'_, R>, Scales<'_>, impl Fn(R, f32) -> i32 + Copy),
+    inverses: [Scales<'_>; 2],
+    dims: &DimensionNumbers,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+) -> Option<ArrayD<f32>> {
+    let product = Product::new(lhs, rhs, dims);
+    if product.terms() > INT32_TERMS {
+        return None;
+    }
+    let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize };
+    let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize };
+    let mut out = vec![0.0; product.outputs()];
+    finished(isa, [(&lhs, lhs_scales), (&rhs, rhs_scales)], inverses, product.terms(), finish, &mut out);
+    Some(ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index"))
+}
+
+fn finished(
+    isa: Isa,
+    sides: [(&dyn Side, Scales<'_>); 2],
+    inverses: [Scales<'_>; 2],
+    terms: usize,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+    out: &mut [f32],
+) {
+    let [m, n] = sides.map(|(side, _)| side.free().len());
+    let [rows, columns] = match rows_of(isa, m, n) {
+        Rows::Lhs => [(inverses[0], m), (inverses[1], n)],
+        Rows::Rhs => [(inverses[1], n), (inverses[0], m)],
+    };
+    let (mut row_inverses, mut column_inverses) = (Vec::new(), Vec::new());
+    multiply(isa, sides, &(0..terms), &mut |tile| {
+        let positions = |count: usize, free: &std::ops::Range<usize>| {
+            tile.batch * count + free.start..tile.batch * count + free.end
+        };
+        rows.0.of(positions(rows.1, tile.rows), &mut row_inverses);
+        columns.0.of(positions(columns.1, tile.columns), &mut column_inverses);
+        let inverses = [row_inverses.as_slice(), column_inverses.as_slice()];
+        match rows_of(isa, m, n) {
+            Rows::Lhs => write(isa, &tile, inverses, finish, out),
+            Rows::Rhs => write(isa, &tile, inverses, |sum, row, column| finish(sum, column, row), out),
+        }
+    });
+}
+
+macro_rules! compiled {
+    ($($isa:ident: $name:ident $(with $features:literal)?),*) => {
+        /// Finishes the sums of a tile.
+        fn write(
+            isa: Isa,
+            tile: &Tile<'_>,
+            inverses: [&[f32]; 2],
+            finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+            out: &mut [f32],
+        ) {
+            $(
+                $(#[target_feature(enable = $features)])?
+                unsafe fn $name(
+                    tile: &Tile<'_>,
+                    inverses: [&[f32]; 2],
+                    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+                    out: &mut [f32],
+                ) {
+                    write_lines(tile, inverses, finish, out);
+                }
+            )*
+            // SAFETY: the instruction set was detected.
+            unsafe {
+                match isa {
+                    $(Isa::$isa => $name(tile, inverses, finish, out),)*
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+compiled!(
+    Portable: portable,
+    Avx2: avx2 with "avx2",
+    AvxVnni: avx_vnni with "avx2,avxvnni",
+    Avx512: avx512 with "avx512f,avx512bw",
+    Vnni: vnni with "avx512f,avx512bw,avx512vnni"
+);
+
+#[cfg(not(target_arch = "x86_64"))]
+compiled!(Portable: portable);
+
+#[inline(always)]
+fn write_lines(
+    tile: &Tile<'_>,
+    [rows, columns]: [&[f32]; 2],
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+    out: &mut [f32],
+) {
+    for (Line { sums, offset, start, step, .. }, &row) in tile.lines().zip(rows) {
+        let sums = sums.iter().zip(columns);
+        if step == 1 {
+            for (out, (sum, &column)) in out[start..start + columns.len()].iter_mut().zip(sums) {
+                *out = finish(sum.wrapping_sub(offset), row, column);
+            }
+        } else {
+            for (out, (sum, &column)) in out[start..].iter_mut().step_by(step).zip(sums) {
+                *out = finish(sum.wrapping_sub(offset), row, column);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+#![allow(unsafe_code, reason = "vector instructions and their loads and stores")]
+#![allow(clippy::wildcard_imports, reason = "a list of intrinsics says nothing")]
+#![allow(clippy::cast_ptr_alignment, reason = "every load and store used is an unaligned one")]
+//! Integer vectors of x86-64.
+//!
+//! `vpmaddwd` multiplies pairs of 16-bit factors and is exact for all of int8. `vpdpbusd` takes four 8-bit factors, twice
+//! as many a cycle, but unsigned ones on one side: there they are 128 more than they stand for, and what that adds to a
+//! sum is subtracted in the end. Both wrap, so that a sum that fits is right even where what was added does not.
+
+use std::arch::x86_64::*;
+
+use super::lanes::{Lanes, Words};
+
+macro_rules! lanes {
+    (
+        $(#[$doc:meta])*
+        $name:ident($vector:ident) of $lanes:literal $words:ident, most $most:expr;
+        $zero:ident, $load:ident, $splat:ident, $store:ident, mul_add $mul_add:expr
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[repr(transparent)]
+        pub(super) struct $name($vector);
+
+        impl Lanes for $name {
+            const WORDS: Words = Words::$words;
+            const LANES: usize = $lanes;
+            const MOST: (usize, usize) = $most;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: the caller vouches for the instruction set.
+                Self(unsafe { $zero() })
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const i32) -> Self {
+                // SAFETY: the caller vouches for the instruction set and for a vector's length behind the pointer.
+                Self(unsafe { $load(from.cast()) })
+            }
+
+            #[inline(always)]
+            unsafe fn splat(from: *const i32) -> Self {
+                // SAFETY: the caller vouches for the instruction set and for a word behind the pointer.
+                Self(unsafe { $splat(from.read()) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut i32) {
+                // SAFETY: as for `load`.
+                unsafe { $store(to.cast(), self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(self, row: Self, column: Self) -> Self {
+                // SAFETY: the caller vouches for the instruction set.
+                Self(unsafe { $mul_add(self.0, row.0, column.0) })
+            }
+        }
+    };
+}
+
+lanes! {
+    /// AVX2: pairs.
+    Avx2(__m256i) of 8 Pairs, most (4, 3);
+    _mm256_setzero_si256, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_storeu_si256,
+    mul_add |sum, row, column| _mm256_add_epi32(sum, _mm256_madd_epi16(row, column))
+}
+
+lanes! {
+    /// AVX-VNNI: quads in 32-byte vectors.
+    AvxVnni(__m256i) of 8 Quads, most (4, 3);
+    _mm256_setzero_si256, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_storeu_si256,
+    mul_add |sum, row, column| _mm256_dpbusd_avx_epi32(sum, column, row)
+}
+
+lanes! {
+    /// AVX-512 without VNNI: pairs.
+    Avx512(__m512i) of 16 Pairs, most (8, 3);
+    _mm512_setzero_si512, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_storeu_si512,
+    mul_add |sum, row, column| _mm512_add_epi32(sum, _mm512_madd_epi16(row, column))
+}
+
+lanes! {
+    /// AVX-512 VNNI: quads.
+    Vnni(__m512i) of 16 Quads, most (8, 3);
+    _mm512_setzero_si512, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_storeu_si512,
+    mul_add |sum, row, column| _mm512_dpbusd_epi32(sum, column, row)
+}

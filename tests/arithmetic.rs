@@ -143,3 +143,47 @@ fn sharded_gradients_are_those_of_the_reference_arithmetic() {
         }
     }
 }
+
+/// Any float: of any magnitude, subnormal, infinite, NaN.
+fn any_float(random: &mut Random) -> f32 {
+    let ordinary = fraction(random);
+    match random.below(24) {
+        0 => 0.0,
+        1 => -0.0,
+        2 => one_of(random, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
+        3..8 => ordinary * 2.0_f32.powi(random.below(277) as i32 - 149),
+        _ => ordinary,
+    }
+}
+
+/// Where nobody watches, floats are quantized while they are packed and sums are rescaled at once; that changes no bit,
+/// whatever the values are.
+#[test]
+fn a_call_gives_the_same_bits_watched_or_not() {
+    for seed in 0..seeds(3000) {
+        let random = &mut Random::new(seed);
+        let problem = Problem::random(random);
+        // A whole operand may be so small or so large that its scale, or one over it, is beyond what is normal.
+        let operands: Vec<ArrayD<f32>> = problem
+            .operands
+            .iter()
+            .map(|operand| {
+                let factor = if random.below(3) == 0 { 2.0_f32.powi(random.below(277) as i32 - 149) } else { 1.0 };
+                operand.mapv(|_| any_float(random) * factor)
+            })
+            .collect();
+        let config = random_config(random);
+        let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone());
+        let views = || -> Vec<ArrayViewD<'_, f32>> { operands.iter().map(|operand| operand.view()).collect() };
+        let watched = qe.run_recorded(views(), Some(Key::new(seed)), |_, _| {});
+        let unwatched = qe.run_with_key(views(), Key::new(seed));
+        let context = format!("seed {seed}: {} with {config:?}", problem.equation());
+        match (watched, unwatched) {
+            (Ok(watched), Ok(unwatched)) => {
+                let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+                assert!(watched.iter().zip(&unwatched).all(same), "{context}: {watched} is not {unwatched}");
+            }
+            (watched, unwatched) => assert_eq!(watched.unwrap_err(), unwatched.unwrap_err(), "{context}"),
+        }
+    }
+}

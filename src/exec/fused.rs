@@ -36,13 +36,28 @@ pub(super) fn rescale(call: &QuantizedCall<'_>) -> Result<Option<Rescaled>> {
         |scale: &ArrayD<f32>| positions(scale, &dims.rhs_batch(), &dims.rhs_free(scale.ndim()), &right_axes);
     let (left_scales, right_scales) = (left.scale().map(lhs_positions), right.scale().map(rhs_positions));
     let (left_inverses, right_inverses) = (lhs_positions(left.inverse()), rhs_positions(right.inverse()));
-    let output = kernel::dot_general_scaled(
-        left.scaled(left_scales.as_ref(), &left_inverses),
-        right.scaled(right_scales.as_ref(), &right_inverses),
-        dims,
-        |sum, lhs, rhs| Format::F32.mul(Format::F32.mul(sum as f32, lhs), rhs),
-    );
+    let left_side = left.scaled(left_scales.as_ref(), &left_inverses);
+    let right_side = right.scaled(right_scales.as_ref(), &right_inverses);
+    let output = if products_are_normal(&left_inverses, &right_inverses) {
+        kernel::dot_general_scaled(left_side, right_side, dims, |sum, lhs, rhs| sum as f32 * lhs * rhs)
+    } else {
+        kernel::dot_general_scaled(left_side, right_side, dims, |sum, lhs, rhs| {
+            Format::F32.mul(Format::F32.mul(sum as f32, lhs), rhs)
+        })
+    };
     Ok(output.map(|output| Rescaled { output, format: Format::F32, scales: [left.into_scales(), right.into_scales()] }))
+}
+
+/// Whether nothing that integers are multiplied with by these is subnormal, so that nothing has to be flushed.
+fn products_are_normal(left: &ArrayD<f32>, right: &ArrayD<f32>) -> bool {
+    // Zero, infinity and NaN stay what they are, and what they make is none either.
+    let least = |inverses: &ArrayD<f32>| {
+        let magnitudes = inverses.iter().map(|inverse| inverse.abs()).filter(|&inverse| inverse != 0.0);
+        magnitudes.fold(f32::INFINITY, f32::min)
+    };
+    let (left, right) = (least(left), least(right));
+    // An integer that is not zero is one or more; the factor of two is more than the roundings.
+    left >= f32::MIN_POSITIVE && right >= f32::MIN_POSITIVE && left * right >= 2.0 * f32::MIN_POSITIVE
 }
 
 /// Whether a side is multiplied as eight-bit integers: nothing is computed for a call of which one is not.
@@ -74,17 +89,17 @@ impl<'a> FusedSide<'a> {
                 Values::Int8(values) => Some(Self::Frozen(values, side)),
                 Values::Float(..) => None,
             },
-            (Input::Array(x), Some(&int)) => match ToEightBits::of(int) {
-                Some(to) => {
-                    let x = x.view();
-                    let scales = calibrate(&x, Format::F32, contracting, config, int)?;
-                    Some(Self::Floats(x, scales, to))
+            (Input::Array(x), Some(&int)) => {
+                let x = x.view();
+                let scales = calibrate(&x, Format::F32, contracting, config, int)?;
+                match ToEightBits::of(int, &scales) {
+                    Some(to) => Some(Self::Floats(x, scales, to)),
+                    None => match quantize(&x, Format::F32, contracting, config, int, key)? {
+                        Quantized { values: Values::Int8(values), scales, .. } => Some(Self::Integers(values, scales)),
+                        Quantized { values: Values::Float(..), .. } => None,
+                    },
                 }
-                None => match quantize(&x.view(), Format::F32, contracting, config, int, key)? {
-                    Quantized { values: Values::Int8(values), scales, .. } => Some(Self::Integers(values, scales)),
-                    Quantized { values: Values::Float(..), .. } => None,
-                },
-            },
+            }
             (Input::Array(_), None) => None,
         })
     }

@@ -8,10 +8,11 @@
 use std::ops::Range;
 
 use super::BLOCK;
+use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::pack::pack;
 use super::product::{Operand, Product};
-use super::tile::{Isa, Tile};
+use super::tile::{Tile, widest};
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
 const ROWS_PACKED: usize = 112;
@@ -41,7 +42,7 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
         return;
     }
     // A product commutes, so the side with more outputs can be the one that fills vectors.
-    let exchanged = n < m && n < isa.widest::<S>();
+    let exchanged = n < m && n < widest::<S>(isa);
     let (rows, columns, strides) = if exchanged { (rhs, lhs, (1, n)) } else { (lhs, rhs, (n, 1)) };
     let mut workspace = Workspace::<S>::new(isa, rows.free.len(), columns.free.len(), terms.len());
     for (batch, out) in out.chunks_mut(m * n).enumerate() {

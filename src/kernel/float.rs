@@ -4,9 +4,9 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::blocked::multiply;
 use super::element::Element;
+use super::isa::Isa;
 use super::product::Product;
 use super::slim::Slim;
-use super::tile::Isa;
 use crate::DimensionNumbers;
 
 /// The product, each sum rounded by `finish`.

@@ -36,7 +36,9 @@ mod cases;
 mod element;
 mod float;
 mod int8;
+mod isa;
 mod lanes;
+mod magnitude;
 mod pack;
 mod product;
 #[cfg(test)]
@@ -51,7 +53,7 @@ mod x86;
 pub use element::Element;
 pub(crate) use element::Wide;
 pub(crate) use int8::{INT32_TERMS, IntSums, ScaledElements, ScaledSide, Scales};
-use tile::Isa;
+use isa::Isa;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
 const BLOCK: usize = 1024;
@@ -79,6 +81,12 @@ pub(crate) fn dot_general_scaled(
     finish: impl Fn(i32, f32, f32) -> f32 + Copy,
 ) -> Option<ArrayD<f32>> {
     int8::dot_general_scaled(Isa::detect(), lhs, rhs, dims, finish)
+}
+
+/// The bits of the largest magnitude over `axes`, which keep extent 1; those of a NaN where one is, and of zero where there
+/// is nothing.
+pub(crate) fn largest_magnitudes(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
+    magnitude::largest(Isa::detect(), x, axes)
 }
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.

@@ -7,8 +7,8 @@
 use super::BLOCK;
 use super::element::Element;
 use super::element::Wide;
+use super::isa::Isa;
 use super::product::{Operand, Product};
-use super::tile::Isa;
 use super::walk::Walk;
 
 /// Outputs that take a term together.

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::element::{Element, Wide};
 use super::float;
-use super::tile::Isa;
+use super::isa::Isa;
 use crate::{Axes, DimensionNumbers};
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.

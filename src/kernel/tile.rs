@@ -1,75 +1,21 @@
 #![allow(unsafe_code, reason = "the kernel runs on vector registers and through pointers into packed panels")]
-//! The register-blocked kernel, compiled for every instruction set, and the choice between them.
+//! The register-blocked kernel of float products, compiled for every instruction set.
 
 use smallvec::SmallVec;
 
+use super::isa::Isa;
 use super::lanes::{Accumulator, Lanes};
 
-/// The instruction sets that the kernels are compiled for. All give the same bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Isa {
-    /// What the target has without being asked; without a fused multiply-add this is exact but slow.
-    Portable,
-    /// AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// The same and AVX-VNNI, which only integers notice.
-    #[cfg(target_arch = "x86_64")]
-    AvxVnni,
-    /// AVX-512 F and BW.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// The same and AVX-512 VNNI, which only integers notice.
-    #[cfg(target_arch = "x86_64")]
-    Vnni,
-}
-
-impl Isa {
-    /// The widest instruction set of this processor.
-    pub(super) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-                return if is_x86_feature_detected!("avx512vnni") { Self::Vnni } else { Self::Avx512 };
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return if is_x86_feature_detected!("avxvnni") { Self::AvxVnni } else { Self::Avx2 };
-            }
+/// Outputs in the widest tile's row.
+pub(super) fn widest<S: Accumulator>(isa: Isa) -> usize {
+    VECTORS
+        * match isa {
+            Isa::Portable => S::Portable::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni => S::Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Vnni => S::Avx512::LANES,
         }
-        Self::Portable
-    }
-
-    /// Every instruction set of this processor.
-    #[cfg(test)]
-    pub(super) fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other targets have the portable one only")]
-        let mut all = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-            let sets = [
-                (Self::Avx2, avx2),
-                (Self::AvxVnni, avx2 && is_x86_feature_detected!("avxvnni")),
-                (Self::Avx512, avx512),
-                (Self::Vnni, avx512 && is_x86_feature_detected!("avx512vnni")),
-            ];
-            all.extend(sets.into_iter().filter(|(_, there)| *there).map(|(isa, _)| isa));
-        }
-        all
-    }
-
-    /// Outputs in the widest tile's row.
-    pub(super) fn widest<S: Accumulator>(self) -> usize {
-        VECTORS
-            * match self {
-                Self::Portable => S::Portable::LANES,
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 | Self::AvxVnni => S::Avx2::LANES,
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512 | Self::Vnni => S::Avx512::LANES,
-            }
-    }
 }
 
 /// Vectors in the widest tile's row.

@@ -6,11 +6,11 @@
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::largest_magnitudes;
 
 use super::config::{Calibration, IntNumerics, ScaleRounding, TensorConfig};
 use super::format::{Format, flush};
 use super::log2::power_of_two_below;
-use super::rows::largest_magnitudes;
 
 /// The scales of one side of a call, shaped like it with extent 1 on the axes that share a scale.
 #[derive(Clone, PartialEq, Debug)]

@@ -59,13 +59,17 @@ pub(crate) struct ToEightBits {
 }
 
 impl ToEightBits {
-    /// Of integers that are clipped, rounded to nearest and stored as `i8`, without noise; none of others.
-    pub(crate) fn of(int: IntNumerics) -> Option<Self> {
-        let usual = int.storage == Storage::Int8
+    /// Of integers that are clipped, rounded to nearest and stored as `i8`, without noise; none of others, and none where a
+    /// scale is so large that it matters that subnormal values are zero.
+    pub(crate) fn of(int: IntNumerics, scales: &Scales) -> Option<Self> {
+        // Times less than this a subnormal number is less than a half.
+        const LARGE: f32 = f32::MAX / 8.0;
+        let is_usual = int.storage == Storage::Int8
             && int.clip == Clip::ToRange
             && (int.rounding, int.zero) == (Rounding::Nearest, Zero::Preserved)
-            && int.noise.is_none();
-        usual.then(|| Self { limit: int.clip_limit() })
+            && int.noise.is_none()
+            && !scales.scale.iter().any(|&scale| scale > LARGE);
+        is_usual.then(|| Self { limit: int.clip_limit() })
     }
 
     /// The integer that [`quantize`] stores for a value; of NaN, zero.
@@ -73,9 +77,12 @@ impl ToEightBits {
     pub(crate) fn integer(self, x: f32, scale: f32) -> i32 {
         // Added to this, a magnitude of up to 2^22 is rounded to an integer, ties to even, in the lowest bits of the sum.
         const UNIT: f32 = 12_582_912.0;
-        let value = clip(Format::F32.mul(x, scale), self.limit);
-        let integer = (value + UNIT).to_bits() as i32 - UNIT.to_bits() as i32;
-        if value.is_nan() { 0 } else { integer }
+        let scaled = x * scale;
+        // As the minimum and maximum of vectors are: the second where one is NaN.
+        let clipped = if scaled > -self.limit { scaled } else { -self.limit };
+        let clipped = if clipped < self.limit { clipped } else { self.limit };
+        let integer = (clipped + UNIT).to_bits() as i32 - UNIT.to_bits() as i32;
+        if scaled.is_nan() { 0 } else { integer }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A loop over one row with one scale, or with a slice of them, is one that the compiler vectorizes.
 
-use ndarray::{ArrayD, ArrayView1, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Zip};
+use ndarray::{ArrayD, ArrayView1, ArrayViewD, IxDyn, Zip};
 
 /// `f` of every element and its scale, in row-major order. The scale broadcasts to the shape of `x`.
 pub(crate) fn map_scaled<T: Copy, U: Clone + Default>(
@@ -46,46 +46,6 @@ pub(crate) fn update_scaled(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, f: im
             (Some(row), Along::Shared(scale)) => row.iter_mut().for_each(|x| *x = f(*x, scale)),
             (Some(row), Along::Beside(scale)) => row.iter_mut().zip(scale).for_each(|(x, &scale)| *x = f(*x, scale)),
             (_, along) => row.iter_mut().enumerate().for_each(|(at, x)| *x = f(*x, along.at(at))),
-        }
-    });
-}
-
-/// The bits of the largest magnitude over `axes`, which keep extent 1. No axis among them may be empty.
-///
-/// Magnitudes are compared as integers, which orders them as the floats they are and puts NaN above all: so a maximum
-/// is NaN where one value is, and the loops vectorize.
-pub(crate) fn largest_magnitudes(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
-    let magnitude = |x: &f32| x.to_bits() & 0x7fff_ffff;
-    let Some(last) = x.ndim().checked_sub(1) else { return x.mapv(|x| magnitude(&x)) };
-    let (first, mut largest) = if axes.contains(&last) {
-        let row = |row: ArrayView1<'_, f32>| match row.as_slice() {
-            Some(row) => row.iter().map(magnitude).fold(0, u32::max),
-            None => row.iter().map(magnitude).fold(0, u32::max),
-        };
-        (Some(last), Zip::from(x.rows()).map_collect(row).insert_axis(Axis(last)))
-    } else if let Some(&axis) = axes.first() {
-        let mut shape = x.raw_dim();
-        shape[axis] = 1;
-        let mut largest = ArrayD::zeros(shape);
-        for part in x.axis_iter(Axis(axis)) {
-            let whole = largest.index_axis_mut(Axis(axis), 0);
-            fold_rows(whole, &part, |most: &mut u32, x| *most = magnitude(x).max(*most));
-        }
-        (Some(axis), largest)
-    } else {
-        (None, x.mapv(|x| magnitude(&x)))
-    };
-    for &axis in axes.iter().filter(|&&axis| Some(axis) != first) {
-        largest = largest.fold_axis(Axis(axis), 0, |&most, &bits| bits.max(most)).insert_axis(Axis(axis));
-    }
-    largest
-}
-
-fn fold_rows<T, U>(mut whole: ArrayViewMutD<'_, U>, part: &ArrayViewD<'_, T>, f: impl Fn(&mut U, &T) + Copy) {
-    Zip::from(whole.rows_mut()).and(part.rows()).for_each(|mut whole, part| {
-        match (whole.as_slice_mut(), part.as_slice()) {
-            (Some(whole), Some(part)) => whole.iter_mut().zip(part).for_each(|(whole, part)| f(whole, part)),
-            _ => whole.iter_mut().zip(part).for_each(|(whole, part)| f(whole, part)),
         }
     });
 }

@@ -15,8 +15,8 @@ mod x86;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::BLOCK;
+use super::isa::Isa;
 use super::product::Product;
-use super::tile::Isa;
 use crate::DimensionNumbers;
 pub(crate) use multiply::Scales;
 use multiply::multiply;

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use super::pack::{Layout, Role};
-use super::side::{Packed, Request, Side};
+use super::pack::{Layout, Packed, Role};
+use super::side::{Request, Side};
 use super::tile::{From, Kernel};
-use crate::kernel::tile::Isa;
+use crate::kernel::isa::Isa;
 
 /// Terms that are packed at a time. Sums of more are kept beside the tiles.
 const TERMS: usize = 4096;
@@ -167,7 +167,7 @@ struct Panels {
     scales: Vec<f32>,
     /// The sum of each position's integers.
     sums: Vec<i32>,
-    line: Vec<i8>,
+    lines: Vec<i8>,
 }
 
 impl Panels {
@@ -179,7 +179,7 @@ impl Panels {
             terms: Vec::new(),
             scales: Vec::new(),
             sums: Vec::new(),
-            line: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -197,7 +197,7 @@ impl Panels {
         side.contracting().offsets(terms, &mut self.terms);
         self.words.resize(self.layout.size(self.free.len(), self.terms.len()), 0);
         let request = Request { batch, free: &self.free, terms: &self.terms, scales: &self.scales };
-        let packed = Packed { panels: &mut self.words, sums: &mut self.sums, line: &mut self.line };
+        let packed = Packed { panels: &mut self.words, sums: &mut self.sums, lines: &mut self.lines };
         side.pack(isa, self.layout, request, packed);
     }
 }

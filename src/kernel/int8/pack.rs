@@ -6,7 +6,7 @@
 //! loops over them vectorize.
 
 use super::lanes::Words;
-use super::side::Packed;
+use crate::kernel::isa::Vectorized;
 
 /// Which side of the kernel a panel is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,14 +18,51 @@ pub(super) enum Role {
 /// What is packed: some positions of one side, and some of its terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a, T> {
-    /// The side's first element at this batch position.
-    pub(super) first: *const T,
-    /// How far each position lies from it.
-    pub(super) free: &'a [isize],
-    /// How far each term lies from that.
-    pub(super) terms: &'a [isize],
-    /// The scale of each position.
-    pub(super) scales: &'a [f32],
+    first: *const T,
+    free: &'a [isize],
+    terms: &'a [isize],
+    scales: &'a [f32],
+}
+
+impl<'a, T> Source<'a, T> {
+    /// The side's first element at a batch position, how far each free position lies from it, how far each term lies from
+    /// that, and the scale of each free position.
+    ///
+    /// # Safety
+    ///
+    /// `first` plus any of `free` plus any of `terms` is readable for `'a`.
+    pub(super) unsafe fn new(first: *const T, free: &'a [isize], terms: &'a [isize], scales: &'a [f32]) -> Self {
+        assert_eq!(scales.len(), free.len());
+        Self { first, free, terms, scales }
+    }
+
+    /// The element at these offsets, which are of the source.
+    #[inline(always)]
+    fn element(&self, term: isize, free: isize) -> T
+    where
+        T: Copy,
+    {
+        // SAFETY: `new` was promised that it can be read.
+        unsafe { *self.first.offset(term + free) }
+    }
+
+    /// The elements of each of these terms at positions that lie together, all of the source.
+    #[inline(always)]
+    fn at<const TERMS: usize>(&self, terms: &[isize; TERMS], free: &[isize]) -> [&'a [T]; TERMS] {
+        // SAFETY: `new` was promised that they can be read.
+        terms.map(|term| unsafe { std::slice::from_raw_parts(self.first.offset(term + free[0]), free.len()) })
+    }
+}
+
+/// Where it goes.
+#[derive(Debug)]
+pub(super) struct Packed<'a> {
+    /// As many words as [`Layout::size`] says.
+    pub(super) panels: &'a mut [i32],
+    /// The sum of each free position's integers, to be added to.
+    pub(super) sums: &'a mut [i32],
+    /// For the integers of a panel's positions.
+    pub(super) lines: &'a mut Vec<i8>,
 }
 
 /// How panels are laid out.
@@ -43,66 +80,60 @@ impl Layout {
         free.div_ceil(self.width) * self.width * terms.div_ceil(self.words.terms())
     }
 
-    /// What is added to an integer to make a factor of it.
+    /// The bits that turn signed factors into what the kernel takes: a byte plus 128 has its highest bit flipped.
     #[inline(always)]
-    fn offset(self) -> i32 {
-        match self.role {
-            Role::Rows => 0,
-            Role::Columns => self.words.offset(),
+    fn flipped(self) -> i32 {
+        match (self.role, self.words) {
+            (Role::Columns, Words::Quads) => 0x8080_8080_u32 as i32,
+            (Role::Rows, _) | (_, Words::Pairs) => 0,
         }
     }
 
-    /// The integer's factor in its bits of a word.
+    /// The integer as the factor of a word's term `at`, before bits are flipped.
     #[inline(always)]
     fn factor(self, integer: i32, at: usize) -> i32 {
         let bits = self.words.bits();
-        ((integer + self.offset()) & (u32::MAX >> (32 - bits)) as i32) << (bits * at as u32)
+        (integer & (u32::MAX >> (32 - bits)) as i32) << (bits * at as u32)
     }
 
-    /// The word of integers that lie together; those that a last word lacks are zero.
+    /// The word of these integers, of eight bits each.
     #[inline(always)]
-    fn word(self, integers: &[i8]) -> i32 {
-        match (self.words, <[i8; 4]>::try_from(integers)) {
-            // A byte plus 128 is the byte with its highest bit flipped.
-            (Words::Quads, Ok(bytes)) => {
-                i32::from_le_bytes(bytes.map(|byte| byte as u8))
-                    ^ if self.offset() == 0 { 0 } else { 0x8080_8080_u32 as i32 }
-            }
-            _ => integers.iter().enumerate().fold(0, |word, (at, &integer)| word | self.factor(integer.into(), at)),
-        }
+    fn word<const TERMS: usize>(self, integers: [i32; TERMS]) -> i32 {
+        let word = integers.into_iter().enumerate().fold(0, |word, (at, integer)| word | self.factor(integer, at));
+        word ^ self.flipped()
     }
 }
 
-/// Fills panels, and adds each position's integers to `sums`.
+/// Fills panels, and adds each position's integers to the sums.
 ///
 /// Positions that a last panel has no element for and terms that a last word has none for are zero.
-///
-/// # Safety
-///
-/// `first` plus any of `free` plus any of `terms` must be readable.
-#[inline(always)]
-pub(super) unsafe fn pack<T: Copy>(
-    source: Source<'_, T>,
-    layout: Layout,
-    quantize: impl Fn(T, f32) -> i32 + Copy,
-    packed: Packed<'_>,
-) {
-    let Packed { panels, sums, line } = packed;
-    let Source { free, terms, scales, .. } = source;
-    assert_eq!(panels.len(), layout.size(free.len(), terms.len()));
-    assert!(scales.len() == free.len() && sums.len() == free.len());
-    if terms.is_empty() {
-        return;
-    }
-    if !free.len().is_multiple_of(layout.width) || !terms.len().is_multiple_of(layout.words.terms()) {
-        panels.fill(0);
-    }
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        if runs(terms) >= runs(free) {
-            by_terms(source, layout, quantize, panels, sums, line);
-        } else {
-            by_positions(source, layout, quantize, panels, sums);
+pub(super) struct Pack<'a, T, Q> {
+    pub(super) source: Source<'a, T>,
+    pub(super) layout: Layout,
+    /// The integer of an element and its position's scale.
+    pub(super) quantize: Q,
+    pub(super) packed: Packed<'a>,
+}
+
+impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { source, layout, quantize, packed } = self;
+        let Source { free, terms, .. } = source;
+        assert_eq!(packed.panels.len(), layout.size(free.len(), terms.len()));
+        assert_eq!(packed.sums.len(), free.len());
+        if terms.is_empty() {
+            return;
+        }
+        if !free.len().is_multiple_of(layout.width) || !terms.len().is_multiple_of(layout.words.terms()) {
+            packed.panels.fill(0);
+        }
+        match (layout.words, runs(terms) >= runs(free)) {
+            (_, true) => by_terms(source, layout, quantize, packed),
+            (Words::Pairs, false) => by_positions::<T, Q, 2>(source, layout, quantize, packed),
+            (Words::Quads, false) => by_positions::<T, Q, 4>(source, layout, quantize, packed),
         }
     }
 }
@@ -112,77 +143,158 @@ fn runs(offsets: &[isize]) -> usize {
     1 + offsets.windows(2).take_while(|pair| pair[1] == pair[0] + 1).count()
 }
 
-/// Position by position: each one's terms become a line of integers, whose words then go to their places.
+/// The length of runs of neighbours that are all as long as the first, but for the last, which may be shorter; else 1.
+fn run_length(offsets: &[isize]) -> usize {
+    let first = runs(offsets);
+    if offsets.chunks(first).all(|run| runs(run) == run.len()) { first } else { 1 }
+}
+
+/// Panel by panel: the terms of each position become a line of integers, and the words of all lines go to their places.
 #[inline(always)]
-unsafe fn by_terms<T: Copy>(
-    Source { first, free, terms, scales }: Source<'_, T>,
+fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
+    source: Source<'_, T>,
     layout: Layout,
-    quantize: impl Fn(T, f32) -> i32 + Copy,
-    panels: &mut [i32],
-    sums: &mut [i32],
-    line: &mut Vec<i8>,
+    quantize: Q,
+    Packed { panels, sums, lines }: Packed<'_>,
 ) {
+    let Source { first, free, terms, scales } = source;
     let Layout { words, width, .. } = layout;
-    let run = runs(terms);
-    // Runs that are all as long as the first: the usual walk.
-    let run = if terms.chunks(run).all(|run| runs(run) == run.len()) { run } else { 1 };
-    line.clear();
-    line.resize(terms.len(), 0);
-    let panel = layout.size(width, terms.len());
-    for (position, ((&offset, &scale), sum)) in free.iter().zip(scales).zip(sums).enumerate() {
-        let at = position / width * panel + position % width;
-        for (line, terms) in line.chunks_mut(run).zip(terms.chunks(run)) {
-            // SAFETY: the caller vouches for these addresses; a run of offsets is one of neighbours.
-            let elements = unsafe { std::slice::from_raw_parts(first.offset(offset + terms[0]), line.len()) };
-            for (integer, &element) in line.iter_mut().zip(elements) {
-                *integer = quantize(element, scale) as i8;
+    let run = run_length(terms);
+    // Whole words, whose last terms may be those that are not there.
+    let line = terms.len().next_multiple_of(words.terms());
+    lines.clear();
+    lines.resize(width * line, 0);
+    let positions = free.chunks(width).zip(scales.chunks(width)).zip(sums.chunks_mut(width));
+    for (((free, scales), sums), panel) in positions.zip(panels.chunks_mut(layout.size(width, terms.len()))) {
+        for (((line, &offset), &scale), sum) in lines.chunks_mut(line).zip(free).zip(scales).zip(sums) {
+            for (line, terms) in line.chunks_mut(run).zip(terms.chunks(run)) {
+                // SAFETY: `Source::new` was promised that these can be read; a run of offsets is one of neighbours.
+                let elements = unsafe { std::slice::from_raw_parts(first.offset(offset + terms[0]), terms.len()) };
+                for (integer, &element) in line.iter_mut().zip(elements) {
+                    *integer = quantize(element, scale) as i8;
+                }
+            }
+            *sum += line.iter().map(|&integer| i32::from(integer)).sum::<i32>();
+        }
+        // A last panel has fewer positions than lines; those that are left over go to places that nobody reads.
+        match words {
+            Words::Quads => scatter(lines, line, panel, width, |bytes: [i8; 4]| {
+                i32::from_le_bytes(bytes.map(|byte| byte as u8)) ^ layout.flipped()
+            }),
+            Words::Pairs => scatter(lines, line, panel, width, |pair: [i8; 2]| layout.word(pair.map(i32::from))),
+        }
+    }
+}
+
+/// Writes the word of each group of integers of all lines, group by group.
+#[inline(always)]
+fn scatter<const TERMS: usize>(
+    lines: &[i8],
+    line: usize,
+    panel: &mut [i32],
+    width: usize,
+    word: impl Fn([i8; TERMS]) -> i32 + Copy,
+) {
+    match width {
+        8 => scatter_lines::<8, TERMS>(lines, line, panel, word),
+        16 => scatter_lines::<16, TERMS>(lines, line, panel, word),
+        _ => {
+            for (position, line) in lines.chunks(line).enumerate() {
+                let places = panel[position..].iter_mut().step_by(width);
+                places.zip(line.as_chunks::<TERMS>().0).for_each(|(to, &integers)| *to = word(integers));
             }
         }
-        *sum += line.iter().map(|&integer| i32::from(integer)).sum::<i32>();
-        for (to, integers) in panels[at..].iter_mut().step_by(width).zip(line.chunks(words.terms())) {
-            *to = layout.word(integers);
-        }
+    }
+}
+
+/// The same for a width that is known.
+#[inline(always)]
+fn scatter_lines<const WIDTH: usize, const TERMS: usize>(
+    lines: &[i8],
+    line: usize,
+    panel: &mut [i32],
+    word: impl Fn([i8; TERMS]) -> i32 + Copy,
+) {
+    let groups = line / TERMS;
+    let lines: [&[[i8; TERMS]]; WIDTH] =
+        std::array::from_fn(|at| &lines[at * line..(at + 1) * line].as_chunks::<TERMS>().0[..groups]);
+    for (group, to) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate().take(groups) {
+        *to = std::array::from_fn(|at| word(lines[at][group]));
     }
 }
 
 /// Word by word, each for all positions.
 #[inline(always)]
-unsafe fn by_positions<T: Copy>(
-    Source { first, free, terms, scales }: Source<'_, T>,
+fn by_positions<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const TERMS: usize>(
+    source: Source<'_, T>,
     layout: Layout,
-    quantize: impl Fn(T, f32) -> i32 + Copy,
-    panels: &mut [i32],
-    sums: &mut [i32],
+    quantize: Q,
+    Packed { panels, sums, .. }: Packed<'_>,
 ) {
-    let Layout { words, width, .. } = layout;
+    let Source { free, terms, scales, .. } = source;
+    let width = layout.width;
     let panel = layout.size(width, terms.len());
-    for (word, terms) in terms.chunks(words.terms()).enumerate() {
+    let run = run_length(free);
+    // Whether the positions of every panel lie together.
+    let is_run = run == free.len() || run.is_multiple_of(width);
+    let (whole, rest) = terms.as_chunks::<TERMS>();
+    for (word, terms) in whole.iter().enumerate() {
         let places = panels.chunks_mut(panel).map(|panel| &mut panel[word * width..(word + 1) * width]);
-        for (((to, free), scales), sums) in
-            places.zip(free.chunks(width)).zip(scales.chunks(width)).zip(sums.chunks_mut(width))
-        {
-            if runs(free) == free.len() {
-                for (at, &term) in terms.iter().enumerate() {
-                    // SAFETY: the caller vouches for these addresses.
-                    let elements = unsafe { std::slice::from_raw_parts(first.offset(term + free[0]), free.len()) };
-                    for (((to, sum), &element), &scale) in to.iter_mut().zip(&mut *sums).zip(elements).zip(scales) {
-                        let integer = quantize(element, scale);
-                        // The places of a word are written one after the other, the first with what is left of zero.
-                        *to = if at == 0 { layout.factor(integer, 0) } else { *to | layout.factor(integer, at) };
-                        *sum += integer;
-                    }
-                }
-            } else {
-                for (((to, sum), &offset), &scale) in to.iter_mut().zip(&mut *sums).zip(free).zip(scales) {
-                    *to = 0;
-                    for (at, &term) in terms.iter().enumerate() {
-                        // SAFETY: the caller vouches for the address.
-                        let integer = quantize(unsafe { *first.offset(term + offset) }, scale);
-                        *to |= layout.factor(integer, at);
-                        *sum += integer;
-                    }
-                }
+        let positions = places.zip(free.chunks(width)).zip(scales.chunks(width)).zip(sums.chunks_mut(width));
+        for (((to, free), scales), sums) in positions {
+            let to = &mut to[..free.len()];
+            // As many positions at once as a vector has lanes, then the rest one by one.
+            let done = match (is_run, width) {
+                (true, 16..) => lanes::<T, Q, 16, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
+                (true, 8..) => lanes::<T, Q, 8, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
+                _ => 0,
+            };
+            let left = to.iter_mut().zip(sums).zip(scales).zip(free).skip(done);
+            for (((to, sum), &scale), &offset) in left {
+                let integers = terms.map(|term| quantize(source.element(term, offset), scale));
+                *sum += integers.iter().sum::<i32>();
+                *to = layout.word(integers);
             }
         }
     }
+    if rest.is_empty() {
+        return;
+    }
+    for (position, ((&offset, &scale), sum)) in free.iter().zip(scales).zip(sums).enumerate() {
+        let mut integers = [0; TERMS];
+        for (integer, &term) in integers.iter_mut().zip(rest) {
+            *integer = quantize(source.element(term, offset), scale);
+        }
+        *sum += integers.iter().sum::<i32>();
+        panels[position / width * panel + whole.len() * width + position % width] = layout.word(integers);
+    }
+}
+
+/// Makes the words of all whole groups of `LANES` positions, and says of how many positions that was.
+#[inline(always)]
+fn lanes<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const LANES: usize, const TERMS: usize>(
+    elements: [&[T]; TERMS],
+    scales: &[f32],
+    layout: Layout,
+    quantize: Q,
+    to: &mut [i32],
+    sums: &mut [i32],
+) -> usize {
+    let elements = elements.map(|elements| elements.as_chunks::<LANES>().0);
+    let scales = scales.as_chunks::<LANES>().0;
+    let (to, sums) = (to.as_chunks_mut::<LANES>().0, sums.as_chunks_mut::<LANES>().0);
+    let done = to.len() * LANES;
+    for (at, ((to, sums), scales)) in to.iter_mut().zip(sums).zip(scales).enumerate() {
+        // Term by term, each for all lanes, is what the compiler makes vectors of.
+        let mut words = [0; LANES];
+        for (term, elements) in elements.iter().enumerate() {
+            for lane in 0..LANES {
+                let integer = quantize(elements[at][lane], scales[lane]);
+                sums[lane] += integer;
+                words[lane] |= layout.factor(integer, term);
+            }
+        }
+        *to = words.map(|word| word ^ layout.flipped());
+    }
+    done
 }

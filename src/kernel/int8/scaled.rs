@@ -1,4 +1,3 @@
-#![allow(unsafe_code, reason = "functions compiled for an instruction set")]
 //! Integer products whose sums are scaled to floats as soon as they are whole.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -7,8 +6,8 @@ use super::INT32_TERMS;
 use super::multiply::{Line, Rows, Scales, Tile, multiply, rows_of};
 use super::side::{Elements, Side};
 use crate::DimensionNumbers;
+use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Product;
-use crate::kernel::tile::Isa;
 
 /// A side of a scaled product.
 #[derive(Debug)]
@@ -94,71 +93,54 @@ fn finished(
         columns.0.of(positions(columns.1, tile.columns), &mut column_inverses);
         let inverses = [row_inverses.as_slice(), column_inverses.as_slice()];
         match rows_of(isa, m, n) {
-            Rows::Lhs => write(isa, &tile, inverses, finish, out),
-            Rows::Rhs => write(isa, &tile, inverses, |sum, row, column| finish(sum, column, row), out),
+            Rows::Lhs => isa.run(Write { tile: &tile, inverses, finish, out }),
+            Rows::Rhs => {
+                isa.run(Write { tile: &tile, inverses, finish: |sum, row, column| finish(sum, column, row), out });
+            }
         }
     });
 }
 
-macro_rules! compiled {
-    ($($isa:ident: $name:ident $(with $features:literal)?),*) => {
-        /// Finishes the sums of a tile.
-        fn write(
-            isa: Isa,
-            tile: &Tile<'_>,
-            inverses: [&[f32]; 2],
-            finish: impl Fn(i32, f32, f32) -> f32 + Copy,
-            out: &mut [f32],
-        ) {
-            $(
-                $(#[target_feature(enable = $features)])?
-                unsafe fn $name(
-                    tile: &Tile<'_>,
-                    inverses: [&[f32]; 2],
-                    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
-                    out: &mut [f32],
-                ) {
-                    write_lines(tile, inverses, finish, out);
-                }
-            )*
-            // SAFETY: the instruction set was detected.
-            unsafe {
-                match isa {
-                    $(Isa::$isa => $name(tile, inverses, finish, out),)*
-                }
-            }
-        }
-    };
+/// Outputs that are finished together.
+const LANES: usize = 16;
+
+/// Finishes the sums of a tile.
+struct Write<'a, F> {
+    tile: &'a Tile<'a>,
+    /// Of the rows and of the columns.
+    inverses: [&'a [f32]; 2],
+    finish: F,
+    out: &'a mut [f32],
 }
 
-#[cfg(target_arch = "x86_64")]
-compiled!(
-    Portable: portable,
-    Avx2: avx2 with "avx2",
-    AvxVnni: avx_vnni with "avx2,avxvnni",
-    Avx512: avx512 with "avx512f,avx512bw",
-    Vnni: vnni with "avx512f,avx512bw,avx512vnni"
-);
+impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
+    type Output = ();
 
-#[cfg(not(target_arch = "x86_64"))]
-compiled!(Portable: portable);
-
-#[inline(always)]
-fn write_lines(
-    tile: &Tile<'_>,
-    [rows, columns]: [&[f32]; 2],
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
-    out: &mut [f32],
-) {
-    for (Line { sums, offset, start, step, .. }, &row) in tile.lines().zip(rows) {
-        let sums = sums.iter().zip(columns);
-        if step == 1 {
-            for (out, (sum, &column)) in out[start..start + columns.len()].iter_mut().zip(sums) {
-                *out = finish(sum.wrapping_sub(offset), row, column);
-            }
-        } else {
-            for (out, (sum, &column)) in out[start..].iter_mut().step_by(step).zip(sums) {
-                *out = finish(sum.wrapping_sub(offset), row, column);
+    #[inline(always)]
+    fn run(self) {
+        let Self { tile, inverses: [rows, columns], finish, out } = self;
+        for (Line { sums, offset, start, step }, &row) in tile.lines().zip(rows) {
+            if step == 1 {
+                let out = &mut out[start..start + columns.len()];
+                let (wide_out, rest) = out.as_chunks_mut::<LANES>();
+                let done = wide_out.len() * LANES;
+                // Groups of a length that is known, which share no memory with what they are made of, become vectors.
+                for ((out, sums), columns) in
+                    wide_out.iter_mut().zip(sums.as_chunks::<LANES>().0).zip(columns.as_chunks::<LANES>().0)
+                {
+                    let mut made = [0.0; LANES];
+                    for lane in 0..LANES {
+                        made[lane] = finish(sums[lane].wrapping_sub(offset), row, columns[lane]);
+                    }
+                    *out = made;
+                }
+                for ((out, sum), &column) in rest.iter_mut().zip(&sums[done..]).zip(&columns[done..]) {
+                    *out = finish(sum.wrapping_sub(offset), row, column);
+                }
+            } else {
+                for ((out, sum), &column) in out[start..].iter_mut().step_by(step).zip(sums).zip(columns) {
+                    *out = finish(sum.wrapping_sub(offset), row, column);
+                }
             }
         }
     }

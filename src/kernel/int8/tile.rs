@@ -2,7 +2,7 @@
 //! The register-blocked kernel of integer products.
 
 use super::lanes::{Lanes, Words};
-use crate::kernel::tile::Isa;
+use crate::kernel::isa::Isa;
 
 /// Computes a tile of sums: `run(words, rows, columns, stride, from, sums)`.
 ///

@@ -1,0 +1,179 @@
+#![allow(unsafe_code, reason = "reads through the strides of a view")]
+//! The largest magnitudes over axes.
+//!
+//! Magnitudes are compared as the integers that their bits are, which orders them as the floats they are and puts NaN
+//! above all: so a maximum is NaN where one value is, the order of comparisons does not matter, and loops over them
+//! vectorize. An array is read in the order in which it lies in memory, whatever the order of its axes.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use smallvec::SmallVec;
+
+use super::isa::{Isa, Vectorized};
+
+/// The bits of the largest magnitude over `axes`, which keep extent 1; those of zero where there is nothing.
+pub(super) fn largest(isa: Isa, x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
+    let extent = |(axis, &size): (usize, &usize)| if axes.contains(&axis) { 1 } else { size };
+    let shape: SmallVec<[usize; 8]> = x.shape().iter().enumerate().map(extent).collect();
+    let mut largest = ArrayD::zeros(IxDyn(&shape));
+    if x.is_empty() {
+        return largest;
+    }
+    let loops = loops(x, largest.strides(), axes);
+    let out = largest.as_slice_mut().expect("a new array is in standard layout");
+    isa.run(Largest { first: x.as_ptr(), loops: &loops, out });
+    largest
+}
+
+/// An axis of the array: its size, how far its elements lie apart, and how far their results do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Loop {
+    size: usize,
+    step: isize,
+    out: isize,
+}
+
+/// The axes in the order in which the array lies in memory, those that are one in both arrays merged. There is at least one.
+fn loops(x: &ArrayViewD<'_, f32>, out: &[isize], axes: &[usize]) -> SmallVec<[Loop; 6]> {
+    let mut all: SmallVec<[Loop; 6]> = (0..x.ndim())
+        .map(|axis| {
+            let out = if axes.contains(&axis) { 0 } else { out[axis] };
+            Loop { size: x.shape()[axis], step: x.strides()[axis], out }
+        })
+        // A repeated element is one, where it is for one result.
+        .filter(|each| each.size != 1 && (each.step, each.out) != (0, 0))
+        .collect();
+    all.sort_by_key(|each| std::cmp::Reverse(each.step.unsigned_abs()));
+    let mut merged: SmallVec<[Loop; 6]> = SmallVec::new();
+    for inner in all {
+        let size = inner.size as isize;
+        match merged.last_mut() {
+            Some(outer) if outer.step == inner.step * size && outer.out == inner.out * size => {
+                *outer = Loop { size: outer.size * inner.size, ..inner };
+            }
+            _ => merged.push(inner),
+        }
+    }
+    if merged.is_empty() {
+        merged.push(Loop { size: 1, step: 1, out: 1 });
+    }
+    merged
+}
+
+/// Lanes of a maximum over neighbours.
+const LANES: usize = 32;
+
+struct Largest<'a> {
+    /// The loops together reach elements of a view, and results in `out`.
+    first: *const f32,
+    loops: &'a [Loop],
+    out: &'a mut [u32],
+}
+
+impl Vectorized for Largest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { first, loops, out } = self;
+        let Some((&inner, outer)) = loops.split_last() else { return };
+        let mut index: SmallVec<[usize; 6]> = outer.iter().map(|_| 0).collect();
+        let (mut offset, mut to) = (0_isize, 0_isize);
+        loop {
+            line(first.wrapping_offset(offset), inner, &mut out[to as usize..]);
+            // The next index of the outer loops, the last one fastest.
+            let mut axis = outer.len();
+            loop {
+                let Some(before) = axis.checked_sub(1) else { return };
+                axis = before;
+                let Loop { size, step, out } = outer[axis];
+                index[axis] += 1;
+                offset += step;
+                to += out;
+                if index[axis] < size {
+                    break;
+                }
+                index[axis] = 0;
+                offset -= step * size as isize;
+                to -= out * size as isize;
+            }
+        }
+    }
+}
+
+/// The innermost loop.
+#[inline(always)]
+fn line(first: *const f32, Loop { size, step, out: apart }: Loop, out: &mut [u32]) {
+    let magnitude = |x: f32| x.to_bits() & 0x7fff_ffff;
+    if step != 1 {
+        for at in 0..size {
+            // SAFETY: an element of the view.
+            let x = unsafe { *first.offset(at as isize * step) };
+            let most = &mut out[at * apart as usize];
+            *most = magnitude(x).max(*most);
+        }
+        return;
+    }
+    // SAFETY: elements of the view, which lie together.
+    let elements = unsafe { std::slice::from_raw_parts(first, size) };
+    match apart {
+        0 => {
+            let (groups, rest) = elements.as_chunks::<LANES>();
+            let mut most = [0; LANES];
+            for group in groups {
+                for lane in 0..LANES {
+                    most[lane] = magnitude(group[lane]).max(most[lane]);
+                }
+            }
+            let most = most.into_iter().chain(rest.iter().map(|&x| magnitude(x))).fold(0, u32::max);
+            out[0] = most.max(out[0]);
+        }
+        1 => {
+            for (most, &x) in out[..size].iter_mut().zip(elements) {
+                *most = magnitude(x).max(*most);
+            }
+        }
+        _ => {
+            for (most, &x) in out.iter_mut().step_by(apart as usize).zip(elements) {
+                *most = magnitude(x).max(*most);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Dimension as _;
+
+    use super::*;
+    use crate::kernel::cases::{Random, Stored, Values};
+
+    #[test]
+    fn every_way_through_an_array_finds_the_largest() {
+        for seed in 0..400 {
+            let mut random = Random(seed);
+            let rank = random.below(5);
+            let shape: Vec<usize> = (0..rank).map(|_| random.pick(&[0, 1, 2, 3, 7, 33, 40])).collect();
+            let stored = Stored::<f32>::random(&mut random, &shape, Values::All);
+            let view = stored.view();
+            let axes: Vec<usize> = (0..rank).filter(|_| random.below(2) == 0).collect();
+            let mut shape = shape;
+            for &axis in &axes {
+                shape[axis] = 1;
+            }
+            let mut expected = ArrayD::<u32>::zeros(IxDyn(&shape));
+            for (at, x) in view.indexed_iter() {
+                let at: Vec<usize> = at.slice().iter().zip(&shape).map(|(&at, &size)| at.min(size - 1)).collect();
+                let most = &mut expected[IxDyn(&at)];
+                *most = (x.to_bits() & 0x7fff_ffff).max(*most);
+            }
+            for isa in Isa::available() {
+                assert_eq!(
+                    largest(isa, &view, &axes),
+                    expected,
+                    "{isa:?} seed {seed}, {:?} over {axes:?}",
+                    view.shape()
+                );
+            }
+        }
+    }
+}

@@ -30,6 +30,19 @@ fn a_small_product_step_by_step() {
     assert_eq!(bits(&out), [0x411a_3551, 0xc011_21b3, 0xbe34_cf52, 0x3fbe_a55a]);
 }
 
+/// Beside values this small a subnormal number would be an integer of its own; the original's arithmetic has none.
+#[test]
+fn subnormal_values_are_zero() {
+    let subnormal = f32::MIN_POSITIVE * 0.75;
+    let (lhs, rhs) = (arr2(&[[2e-36_f32, subnormal, -subnormal]]), arr2(&[[0.0_f32], [1e6], [5e5]]));
+    let einsum = QEinsum::new("ij,jk->ik").unwrap().with_config(v4());
+    let mut records = Vec::new();
+    let watched = einsum.run_recorded((&lhs, &rhs), None, |_, record| records.push(record)).unwrap();
+    assert_eq!(records[0].lhs.factor, Factor::Int8(arr2(&[[127_i8, 0, 0]]).into_dyn()));
+    assert_eq!(watched, arr2(&[[0.0_f32]]).into_dyn());
+    assert_eq!(einsum.run((&lhs, &rhs)).unwrap(), watched);
+}
+
 /// Sums beyond 32 bits: every product is 127 · 127, and the result is what exact arithmetic gives.
 #[test]
 fn integer_sums_never_overflow() {

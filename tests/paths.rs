@@ -404,3 +404,16 @@ fn hundreds_of_operands_are_planned() {
     assert!(found.cost.multiplications <= written.cost.multiplications);
     assert_eq!(found, search(&problem.graph(), &SearchOptions::new()).unwrap());
 }
+
+/// A search that could not look at all pairs once gives up before it goes so deep.
+#[test]
+fn the_references_search_gives_up_at_once_where_one_path_is_too_long() {
+    for operands in [2000, 20_000] {
+        let terms: Vec<String> = (0..operands).map(|at| format!("x{at} x{}", at + 1)).collect();
+        let qe = QEinsum::named(&format!("{} -> x0 x{operands}", terms.join(", "))).unwrap();
+        let options = SearchOptions::new().optimizer(Optimizer::Reference);
+        let shapes = vec![&[2, 2][..]; operands];
+        let error = qe.with_search(options).plan(&shapes).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Limit, "{error}");
+    }
+}

@@ -2,7 +2,10 @@
 
 use half::{bf16, f16};
 use ndarray::{Array2, ArrayD, IxDyn};
-use qeinsum::quant::{Calibration, DotGeneralConfig, Noise, Numerics, QuantConfig, ScaleRounding, TensorConfig};
+use qeinsum::path::{Optimizer, SearchOptions};
+use qeinsum::quant::{
+    Calibration, DotGeneralConfig, Noise, Numerics, QuantConfig, Rounding, ScaleRounding, TensorConfig, Zero,
+};
 use qeinsum::{Dtype, Element, ErrorKind, Frozen, FrozenValues, Key, OperandView, QEinsum};
 
 use crate::properties::Random;
@@ -201,7 +204,9 @@ fn a_frozen_operand_belongs_to_its_path() {
     let serve = |path: &str| qe(path).run((&operands[0], &operands[1], &frozen));
     serve("(0,1) (0,1)").unwrap();
     let error = serve("(1,2) (0,1)").unwrap_err();
-    assert!(error.message().starts_with("operand 2 was frozen for path (0,1) (0,1)"), "{error}");
+    let expected = "operand 2 was frozen for a call that reads it as [c=4,a=2] contracted over [c,a] on path (0,1) (0,1), \
+                    not as [c=4,a=2] contracted over [c] on path (1,2) (0,1)";
+    assert!(error.message().starts_with(expected), "{error}");
 }
 
 /// A constant bound's scale is an f32 that widens narrower operands once it was stored: what the reference's serving
@@ -294,9 +299,10 @@ fn damaged_files_are_refused() {
     // Of the same length, so that offsets stay what they are.
     let changed = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
-        let text = std::str::from_utf8(&whole[..header]).unwrap();
+        let text = std::str::from_utf8(&whole[8..header]).unwrap();
         assert!(text.contains(from), "{from} in {text}");
-        Frozen::from_bytes(&[text.replacen(from, to, 1).as_bytes(), &whole[header..]].concat()).unwrap_err()
+        Frozen::from_bytes(&[&whole[..8], text.replacen(from, to, 1).as_bytes(), &whole[header..]].concat())
+            .unwrap_err()
     };
     let cases = [
         (r#""version":"1""#, r#""version":"2""#, "the file has version `2`, but only version 1 is known"),
@@ -310,7 +316,9 @@ fn damaged_files_are_refused() {
         ),
         (r#""operand":"1""#, r#""operand":"7""#, "the plan multiplies the operand with nothing"),
         (r#""dtype":"f32""#, r#""dtype":"f64""#, "`dtype` is none of f32, f16 and bf16"),
-        (r#""dtype":"f32""#, r#""dtype":"f16""#, "`scale` is F32, but operands of f16 have one of F16"),
+        (r#""dtype":"f32""#, r#""dtype":"f16""#, "`dtype` is f16, but the plan is one for f32"),
+        (r#""packing":"none""#, r#""packing":"nine""#, "`packing` contradicts the plan and the configuration"),
+        (r#""version":"1""#, r#""operand":"1""#, "key `operand` stands twice in the metadata"),
         (r#""side":"rhs""#, r#""side":"lhs""#, "`side` contradicts the plan and the configuration"),
         (r#""bits":"8""#, r#""bits":"7""#, "`bits` contradicts the plan and the configuration"),
         (
@@ -338,4 +346,86 @@ fn damaged_files_are_refused() {
     let last = four.len() - 1;
     four[last] = 0x88;
     assert!(Frozen::from_bytes(&four).unwrap_err().message().contains("`value` has -8, but 4 bits reach from -7 to 7"));
+}
+
+/// What is left of an operand once labels that are 1 elsewhere were summed may have the same shape, but is another thing.
+#[test]
+fn the_labels_that_a_call_reads_have_to_be_the_same() {
+    let cases: &[(&str, &[usize], Shapes)] =
+        &[("bd,bd->", &[3, 3], &[&[3, 1], &[1, 3]]), ("hqk,hqk->h", &[2, 4, 4], &[&[2, 4, 1], &[2, 1, 4]])];
+    for &(equation, own, shapes) in cases {
+        let (then, now) = (shapes[0], shapes[1]);
+        let mut source = Random::new(11);
+        let qe = QEinsum::new(equation).unwrap().with_config(config(8));
+        let w = random::<f32>(&mut source, own);
+        let frozen = qe.freeze(0, &w, &[own, then], None).unwrap();
+        let x = random::<f32>(&mut source, then);
+        assert_eq!(qe.run((&frozen, &x)).unwrap(), qe.run((&w, &x)).unwrap(), "{equation}");
+        let error = qe.run((&frozen, &random::<f32>(&mut source, now))).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Freeze, "{error}");
+        assert!(error.message().contains("the axes of size 1 that it was frozen with"), "{error}");
+    }
+}
+
+/// Noise is drawn from the key of the call that an operand enters.
+#[test]
+fn an_operand_frozen_with_noise_belongs_to_its_call() {
+    let mut noisy = config(8);
+    let Numerics::Int(int) = &mut noisy.forward.lhs.numerics else { panic!("quantized") };
+    int.noise = Some(Noise::JaxUniform);
+    let qe = |path: &str| {
+        let qe = QEinsum::new("ab,bc,de->acde").unwrap().with_config(noisy.clone());
+        qe.with_path(path.parse().unwrap())
+    };
+    let mut source = Random::new(5);
+    let [a, b, c] = [[2, 3], [3, 2], [2, 2]].map(|shape| random::<f32>(&mut source, &shape));
+    let shapes = [a.shape(), b.shape(), c.shape()];
+    let frozen = qe("(0,1) (0,1)").freeze(0, &a, &shapes, Key::new(1)).unwrap();
+    let same = qe("(0,1) (0,1)").run_with_key((&frozen, &b, &c), Key::new(1)).unwrap();
+    assert_eq!(same, qe("(0,1) (0,1)").run_with_key((&a, &b, &c), Key::new(1)).unwrap());
+    let error = qe("(1,2) (0,1)").run_with_key((&frozen, &b, &c), Key::new(1)).unwrap_err();
+    assert!(error.message().contains("was frozen with the noise of call 0, but enters call 1 here"), "{error}");
+}
+
+/// Half integers that are not rounded reach the edge of their range, 8 of four bits, which four bits of a file do not hold.
+#[test]
+fn unrounded_integers_survive_a_file() {
+    let w = ndarray::arr2(&[[1.0_f32, -0.5], [0.25, 2.0], [-3.0, -2.0]]);
+    for bits in [2, 3, 4, 5, 8, 12] {
+        let mut unrounded = config(bits);
+        let Numerics::Int(int) = &mut unrounded.forward.rhs.numerics else { panic!("quantized") };
+        (int.zero, int.rounding) = (Zero::Halfway, Rounding::Unrounded);
+        let qe = QEinsum::new("bi,io->bo").unwrap().with_config(unrounded);
+        let frozen = qe.freeze(1, &w, &[&[4, 3], &[3, 2]], None).unwrap();
+        assert_eq!(Frozen::from_bytes(&frozen.to_bytes().unwrap()), Ok(frozen), "{bits} bits");
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_read_is_not_written() {
+    let terms = vec!["a"; 40_000].join(",");
+    let qe = QEinsum::new(&format!("{terms}->a")).unwrap().with_config(config(8));
+    let steps = qe.with_search(SearchOptions::new().optimizer(Optimizer::None));
+    let a = ndarray::arr1(&[1.0_f32, 2.0]);
+    let frozen = steps.freeze(0, &a, &vec![&[2][..]; 40_000], None).unwrap();
+    let error = frozen.to_bytes().map(|bytes| bytes.len()).unwrap_err();
+    assert!(error.message().contains("is longer than the 16777216 that are read"), "{error}");
+}
+
+/// Floats that are no integers of the format, or lie beyond it, were not made by freezing.
+#[test]
+fn values_that_are_floats_are_checked() {
+    let w = ndarray::arr2(&[[1.0_f32, -0.5], [0.25, 2.0]]);
+    let qe = QEinsum::new("bi,io->bo").unwrap().with_config(config(12));
+    let whole = qe.freeze(1, &w, &[&[4, 2], &[2, 2]], None).unwrap().to_bytes().unwrap();
+    // The last of the file are the four values.
+    let changed = |value: f32| {
+        let at = whole.len() - 4;
+        Frozen::from_bytes(&[&whole[..at], &value.to_le_bytes()].concat())
+    };
+    for value in [0.3, 2048.0, -2049.0, 1e30, f32::INFINITY] {
+        let error = changed(value).unwrap_err();
+        assert!(error.message().contains("which 12 bits do not make"), "{value}: {error}");
+    }
+    assert!(changed(-2047.0).unwrap().is_finite() && !changed(f32::NAN).unwrap().is_finite());
 }

@@ -19,7 +19,9 @@ use crate::exec::FrozenSide;
 use crate::io::{self, Tensor, TensorDtype, TensorFile};
 use crate::lower::{Orientation, Plan};
 use crate::parse;
-use crate::quant::{Calibration, Clip, Format, IntNumerics, QuantConfig, ScaleKind, Storage, TensorConfig, Values};
+use crate::quant::{
+    Calibration, Clip, Format, IntNumerics, QuantConfig, Rounding, ScaleKind, Storage, TensorConfig, Values, Zero,
+};
 use crate::sizes::Shape;
 use crate::span::printable_text;
 
@@ -50,8 +52,8 @@ impl Frozen {
         io::write_whole(path, |out| out.write_all(&bytes))
     }
 
-    /// Reads a file that [`save`](Self::save) wrote; an error where it is damaged, of another version, or contradicts
-    /// itself.
+    /// Reads a file that [`save`](Self::save) wrote; an error where it is cut, of another version, or contradicts itself. It
+    /// has no checksum: a bit that flips inside a value stays unnoticed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let name = printable_text(&path.to_string_lossy(), 80);
@@ -86,8 +88,8 @@ impl Frozen {
         let scale = Tensor { dtype: tensor_dtype(format), shape: inverse.shape().to_vec(), bytes };
         let mut metadata = self.description();
         metadata.insert("config".to_owned(), self.config.to_json()?);
-        metadata.insert("plan".to_owned(), self.plan.to_json());
-        metadata.insert("packing".to_owned(), if packed { "low nibble first" } else { "none" }.to_owned());
+        let plan = serde_json::to_string(&*self.plan).map_err(|error| file_error(&error.to_string()))?;
+        metadata.insert("plan".to_owned(), plan);
         let tensors = BTreeMap::from([("value".to_owned(), value), ("scale".to_owned(), scale)]);
         TensorFile { tensors, metadata }.to_bytes()
     }
@@ -122,6 +124,9 @@ impl Frozen {
         let name = text("dtype")?;
         let dtype = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().find(|dtype| dtype.to_string() == name);
         let dtype = dtype.ok_or_else(|| file_error("`dtype` is none of f32, f16 and bf16"))?;
+        if plan.dtype() != dtype {
+            return Err(file_error(&format!("`dtype` is {dtype}, but the plan is one for {}", plan.dtype())));
+        }
         let frozen = |side| Self {
             equation: equation.to_owned(),
             syntax,
@@ -154,7 +159,9 @@ impl Frozen {
             Orientation::AsWritten => "as_written",
             Orientation::Swapped => "swapped",
         };
-        let bits = self.tensor_config().int().map_or(0, |int| int.bits.get());
+        let own = self.tensor_config();
+        let bits = own.int().map_or(0, |int| int.bits.get());
+        let packed = own.int().is_some_and(|&int| is_packed(int));
         let shape: Vec<String> = self.shape().iter().map(usize::to_string).collect();
         let syntax = match self.syntax {
             Syntax::Compact => "compact",
@@ -171,6 +178,7 @@ impl Frozen {
             ("dtype", self.dtype.to_string()),
             ("bits", bits.to_string()),
             ("shape", shape.join("x")),
+            ("packing", if packed { "low nibble first" } else { "none" }.to_owned()),
         ];
         entries.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
     }
@@ -217,6 +225,11 @@ impl Stored {
             crate::exec::in_own_layout(&scale, entry.side, dims, entry.side.of([rank, other], [other, rank]));
         let inverse_scale = inverse_scale.ok_or_else(|| self.misshapen(plan, entry))?;
         let contracting = entry.side.of(dims.lhs_contracting(), dims.rhs_contracting());
+        if own.calibration == Calibration::AbsMax
+            && contracting.iter().any(|&axis| plan.value(entry.value).shape()[axis] == 0)
+        {
+            return Err(file_error("the operand has nothing to be calibrated by"));
+        }
         let sizes = plan.value(entry.value).shape().iter().enumerate();
         let expected: Vec<usize> = match own.calibration {
             Calibration::AbsMax => {
@@ -243,12 +256,18 @@ impl Stored {
     fn values(&self, int: IntNumerics, shape: &[usize], format: Format) -> Result<Values> {
         let Tensor { shape: found, bytes, .. } = &self.value;
         let wrong = |what: String| Err(file_error(&format!("`value` {what}")));
+        if self.packed && *found != [bytes.len()] {
+            return wrong(format!("has shape {found:?}, but packed bytes have one axis"));
+        }
         if !self.packed && found != shape {
             return wrong(format!("has shape {found:?}, but the operand enters its call with {shape:?}"));
         }
         if int.storage == Storage::Float {
             let Some(values) = floats(&self.value) else { return wrong("has other bytes than its shape".to_owned()) };
-            return Ok(Values::Float(values, format));
+            return match values.iter().find(|&&value| !is_of(int, format, value)) {
+                Some(value) => wrong(format!("has {value}, which {} bits do not make", int.bits.get())),
+                None => Ok(Values::Float(values, format)),
+            };
         }
         let count = shape.iter().product();
         let values =
@@ -256,17 +275,28 @@ impl Stored {
         let Some(array) = values.and_then(|values| ArrayD::from_shape_vec(IxDyn(shape), values).ok()) else {
             return wrong(format!("has {} bytes, which are not {count} integers", bytes.len()));
         };
-        let most = int.clip_limit() as i8;
-        match array.iter().find(|value| int.clip == Clip::ToRange && value.unsigned_abs() > most.unsigned_abs()) {
+        let most = int.clip_limit() as i32;
+        match array.iter().find(|&&value| int.clip == Clip::ToRange && i32::from(value).abs() > most) {
             Some(value) => wrong(format!("has {value}, but {} bits reach from -{most} to {most}", int.bits.get())),
             None => Ok(Values::Int8(array)),
         }
     }
 }
 
-/// Whether integers of this format fit four bits, two to a byte.
+/// Whether quantization can have made a value that is stored as a float; NaN it makes of NaN.
+fn is_of(int: IntNumerics, format: Format, value: f32) -> bool {
+    let in_range = int.clip == Clip::Unclipped || value.abs() <= format.round(int.clip_limit());
+    let is_rounded = match (int.rounding, int.zero) {
+        (Rounding::Unrounded, _) => true,
+        (Rounding::Nearest, Zero::Preserved) => value == value.round(),
+        (Rounding::Nearest, Zero::Halfway) => value == format.round(value.floor() + 0.5) || value == value.round(),
+    };
+    value.is_nan() || (in_range && is_rounded)
+}
+
+/// Whether integers of this format fit four bits, two to a byte; unrounded ones of four bits may reach eight.
 pub(super) fn is_packed(int: IntNumerics) -> bool {
-    int.storage == Storage::Int8 && int.clip == Clip::ToRange && int.bits.get() <= 4
+    int.storage == Storage::Int8 && int.clip == Clip::ToRange && int.clip_limit() <= 7.0
 }
 
 /// The type that a stored inverse scale has beside operands of `dtype`.

@@ -1,5 +1,7 @@
 //! Whether a frozen operand fits where it is passed.
 
+use std::fmt;
+
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Held, Value, check};
@@ -77,21 +79,54 @@ impl Frozen {
         if own_config(plan, config, entry) != self.tensor_config() {
             return refuse("was frozen with a configuration that quantizes it otherwise than this one".to_owned());
         }
-        let contracted = |plan: &Plan, entry: Entry| {
-            let dims = call(plan, entry).0;
-            let mut axes = entry.side.of(dims.lhs_contracting(), dims.rhs_contracting());
-            axes.sort_unstable();
-            axes
-        };
-        let (here, there) = (contracted(plan, entry), contracted(&self.plan, self.entry));
-        if plan.value(entry.value).shape() != self.side.shape() || here != there {
+        let (here, there) = (Reading::of(plan, entry), Reading::of(&self.plan, self.entry));
+        if here != there || plan.value(entry.value).shape() != self.side.shape() {
             return refuse(format!(
-                "was frozen for path {}, whose call reads it otherwise than that of path {}; give the run the path it \
-                 was frozen in",
+                "was frozen for a call that reads it as {there} on path {}, not as {here} on path {}: give the run the path \
+                 and the axes of size 1 that it was frozen with",
                 self.plan.order(),
                 plan.order()
             ));
         }
+        if self.tensor_config().noise().is_some() && entry.call != self.entry.call {
+            return refuse(format!(
+                "was frozen with the noise of call {}, but enters call {} here: give the run the path that it was frozen in, \
+                 {}",
+                self.entry.call,
+                entry.call,
+                self.plan.order()
+            ));
+        }
         Ok(entry)
+    }
+}
+
+/// How a call reads an operand: the labels that it still has there, and which of them are contracted.
+///
+/// A label that is 1 elsewhere may be summed before, so that what is left has the same shape but other labels.
+#[derive(PartialEq, Eq)]
+struct Reading<'a> {
+    labels: Vec<&'a str>,
+    shape: &'a [usize],
+    contracted: Vec<&'a str>,
+}
+
+impl<'a> Reading<'a> {
+    fn of(plan: &'a Plan, entry: Entry) -> Self {
+        let value = plan.value(entry.value);
+        let labels: Vec<&str> = value.labels().iter().map(|&label| plan.equation().name(label)).collect();
+        let dims = call(plan, entry).0;
+        let mut axes = entry.side.of(dims.lhs_contracting(), dims.rhs_contracting());
+        axes.sort_unstable();
+        let contracted = axes.iter().map(|&axis| labels[axis]).collect();
+        Self { labels, shape: value.shape(), contracted }
+    }
+}
+
+impl fmt::Display for Reading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let axes: Vec<String> =
+            self.labels.iter().zip(self.shape).map(|(label, size)| format!("{label}={size}")).collect();
+        write!(f, "[{}] contracted over [{}]", axes.join(","), self.contracted.join(","))
     }
 }

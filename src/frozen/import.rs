@@ -5,20 +5,20 @@
 //! whatever contradicts them is refused.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::{bf16, f16};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::{self, Tensor, TensorDtype};
+use crate::io::{self, Tensor, TensorDtype, TensorHeader};
 use crate::lower::{Orientation, Plan, Side};
 use crate::parse::Ast;
 use crate::quant::QuantConfig;
 use crate::span::printable_text;
 
-use super::file::{Stored, scale_dtype, value_dtype};
+use super::file::{Stored, file_error, scale_dtype, value_dtype};
 use super::freeze::site;
 use super::{Frozen, call};
 
@@ -55,19 +55,22 @@ const LISTED: usize = 8;
 #[derive(Clone, PartialEq, Debug)]
 #[doc(alias("aqt", "Freezer"))]
 pub struct FlaxLayer {
+    checkpoint: PathBuf,
     name: String,
     lhs: Option<Variables>,
     rhs: Option<Variables>,
 }
 
+/// The variables of a side, by their names in the checkpoint and what its headers say.
 #[derive(Clone, PartialEq, Debug)]
 struct Variables {
-    value: Tensor,
-    scale: Tensor,
+    value: (String, TensorHeader),
+    scale: (String, TensorHeader),
 }
 
 impl FlaxLayer {
-    /// Reads a layer from a checkpoint that was flattened to an `.npz` archive or a `.safetensors` file.
+    /// Finds a layer in a checkpoint that was flattened to an `.npz` archive or a `.safetensors` file; its arrays are read
+    /// when an operand is made of them.
     ///
     /// The names there are `LAYER/qlhs/value`, `LAYER/qlhs/scale`, `LAYER/qrhs/value` and `LAYER/qrhs/scale`, or the same
     /// after `aqt/`. A `scale` is one over the scale of calibration, in the layout of the call's result. An error where the
@@ -77,13 +80,29 @@ impl FlaxLayer {
         let layer = layer.trim_matches('/');
         let names = io::names(path)?;
         let roots = [layer.to_owned(), joined(COLLECTION, layer)];
+        let twice = |name: &str| {
+            let name = printable_text(name, 80);
+            Err(Error::new(
+                ErrorKind::File,
+                format!("the layer stands twice, with and without `{COLLECTION}/`: `{name}`"),
+            ))
+        };
         let load = |side: Side| -> Result<Option<Variables>> {
             let of = |variable: &str, root: &String| joined(root, &format!("{}/{variable}", variable_of(side)));
-            let Some(root) = roots.iter().find(|root| names.contains(&of("value", root))) else { return Ok(None) };
-            let [value, scale] = ["value", "scale"].map(|variable| io::load_tensor(path, &of(variable, root)));
-            Ok(Some(Variables { value: value?, scale: scale? }))
+            let mut found = roots.iter().filter(|root| names.contains(&of("value", root)));
+            let Some(root) = found.next() else { return Ok(None) };
+            if found.next().is_some() {
+                return twice(&of("value", root));
+            }
+            let header = |variable: &str| -> Result<(String, TensorHeader)> {
+                let name = of(variable, root);
+                let header = io::inspect_tensor(path, &name)?;
+                Ok((name, header))
+            };
+            Ok(Some(Variables { value: header("value")?, scale: header("scale")? }))
         };
-        let found = Self { name: layer.to_owned(), lhs: load(Side::Lhs)?, rhs: load(Side::Rhs)? };
+        let (lhs, rhs) = (load(Side::Lhs)?, load(Side::Rhs)?);
+        let found = Self { checkpoint: path.to_owned(), name: layer.to_owned(), lhs, rhs };
         if found.lhs.is_none() && found.rhs.is_none() {
             let message = format!("no frozen variables of a layer `{}`{}", printable_text(layer, 80), listed(&names));
             let file = printable_text(&path.to_string_lossy(), 80);
@@ -95,12 +114,12 @@ impl FlaxLayer {
     /// The shape of the operand that was frozen on a side, the sides being those of the equation as it is written; none
     /// where that side was not frozen.
     pub fn shape(&self, side: Side) -> Option<&[usize]> {
-        self.of(side).map(|variables| variables.value.shape.as_slice())
+        self.of(side).map(|variables| variables.value.1.shape.as_slice())
     }
 
     /// The type that the scales are stored as: that of the operands, or f32 where the bounds are constant.
     pub fn scale_dtype(&self) -> Option<Dtype> {
-        match self.lhs.as_ref().or(self.rhs.as_ref())?.scale.dtype {
+        match self.lhs.as_ref().or(self.rhs.as_ref())?.scale.1.dtype {
             TensorDtype::F32 => Some(Dtype::F32),
             TensorDtype::F16 => Some(Dtype::F16),
             TensorDtype::Bf16 => Some(Dtype::Bf16),
@@ -133,32 +152,44 @@ pub(crate) fn import(
         let message = format!("operand {operand} is the {written}, but layer `{name}` keeps no frozen {written}");
         return Err(Error::new(ErrorKind::Freeze, message));
     };
-    let value = narrowed(&variables.value, own.int().map_or(TensorDtype::F32, |&int| value_dtype(&own, int, dtype)));
-    let scale = narrowed(&variables.scale, scale_dtype(&own, dtype));
-    let stored = Stored { value, scale, packed: false };
-    let side = stored.side(&plan, &config, entry, dtype).map_err(|error| {
+    let refused = |error: Error| {
         let within = format!("layer `{name}`, `{}`", variable_of(written));
         error.within(&within)
-    })?;
+    };
+    // What the headers say is compared before anything is read.
+    let (value, scale) = (&variables.value.1, &variables.scale.1);
+    let expected = plan.value(entry.value).shape();
+    if value.shape != expected {
+        let message = format!("`value` has shape {:?}, but the operand enters its call with {expected:?}", value.shape);
+        return Err(refused(file_error(&message)));
+    }
+    if scale.elements() > value.elements().max(1) {
+        let message = format!("`scale` has shape {:?}, which is more than one for each value", scale.shape);
+        return Err(refused(file_error(&message)));
+    }
+    let [value, scale] = [&variables.value, &variables.scale].map(|(name, _)| io::load_tensor(&layer.checkpoint, name));
+    let value = narrowed(value?, own.int().map_or(TensorDtype::F32, |&int| value_dtype(&own, int, dtype)));
+    let stored = Stored { value, scale: narrowed(scale?, scale_dtype(&own, dtype)), packed: false };
+    let side = stored.side(&plan, &config, entry, dtype).map_err(refused)?;
     let (equation, syntax) = (ast.to_string(), ast.syntax());
     Ok(Frozen { equation, syntax, plan, operand, entry, config, dtype, side })
 }
 
 /// A float tensor in a narrower type where every value of it is one of that type: an `.npz` archive has no bf16, and the
 /// original stores values that are floats as binary32.
-fn narrowed(tensor: &Tensor, to: TensorDtype) -> Tensor {
+fn narrowed(tensor: Tensor, to: TensorDtype) -> Tensor {
     let narrow = |value: f32| match to {
         TensorDtype::F16 => Some(f16::from_f32(value)).filter(|half| half.to_f32() == value).map(f16::to_le_bytes),
         TensorDtype::Bf16 => Some(bf16::from_f32(value)).filter(|half| half.to_f32() == value).map(bf16::to_le_bytes),
         TensorDtype::F32 | TensorDtype::I8 | TensorDtype::U8 => None,
     };
     if tensor.dtype != TensorDtype::F32 {
-        return tensor.clone();
+        return tensor;
     }
     let values = tensor.bytes.as_chunks().0.iter().map(|&bytes| narrow(f32::from_le_bytes(bytes)));
     match values.collect::<Option<Vec<[u8; 2]>>>() {
-        Some(values) => Tensor { dtype: to, shape: tensor.shape.clone(), bytes: values.concat() },
-        None => tensor.clone(),
+        Some(values) => Tensor { dtype: to, bytes: values.concat(), ..tensor },
+        None => tensor,
     }
 }
 

@@ -30,8 +30,8 @@ pub use serving::Serving;
 /// An operand of an equation that was quantized once: integers, their scales, and what they are for.
 ///
 /// It is made by [`QEinsum::freeze`](crate::QEinsum::freeze) and passed in the operand's place. A run then quantizes the
-/// other operands only, and gives the bits that the operand itself would have given, with one exception, which is the
-/// reference's: beside operands narrower than f32, a scale from a constant bound was an f32 that rounds like its
+/// other operands only, and gives the bits that the operand itself would have given; where it could not, since its call
+/// reads other axes of it or has other noise, it is refused. There is one exception, which is the reference's: beside operands narrower than f32, a scale from a constant bound was an f32 that rounds like its
 /// neighbours while it was computed, and is one that widens them once it was stored.
 ///
 /// ```
@@ -130,6 +130,16 @@ impl Frozen {
             Values::Int8(values) => FrozenValues::Int8(values),
             Values::Float(values, _) => FrozenValues::Float(values),
         }
+    }
+
+    /// Whether all values and inverse scales are finite; where one is not, the operand had a NaN, an infinity or values
+    /// so large that one over their scale is one.
+    pub fn is_finite(&self) -> bool {
+        let values = match &self.side.values {
+            Values::Int8(_) => true,
+            Values::Float(values, _) => values.iter().all(|value| value.is_finite()),
+        };
+        values && self.side.inverse_scale.iter().all(|inverse| inverse.is_finite())
     }
 
     fn call(&self) -> (&DimensionNumbers, Orientation, usize) {

@@ -73,6 +73,8 @@ pub(super) enum FileError {
     Tensors(String),
     /// A name that cannot be given to a tensor, or not to two.
     TensorName(String),
+    /// A dtype that no stored integers or scales have.
+    StoredDtype(String),
     /// A tensor of a dtype that is not computed with.
     TensorDtype {
         tensor: String,
@@ -84,7 +86,7 @@ impl FileError {
     /// An error met while reading: the machine's where the operating system gave it a number, else a decoder's
     /// about the content.
     pub(super) fn reading(error: io::Error) -> Self {
-        if error.raw_os_error().is_some() {
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::OutOfMemory {
             Self::Os { doing: "read", error }
         } else {
             Self::Corrupt(printable_text(&error.to_string(), 120))
@@ -146,6 +148,12 @@ impl fmt::Display for FileError {
             Self::Extension { known } => write!(f, "the name tells no format; there are {known}"),
             Self::NoSuchElement { dtype, instead } => {
                 write!(f, "this format has no {dtype}; write to {instead} instead")
+            }
+            Self::StoredDtype(name) => {
+                write!(
+                    f,
+                    "{name} elements: quantized values are int8, float32, float16 or bfloat16, and scales floats of these"
+                )
             }
             Self::Corrupt(why) => write!(f, "the content is damaged: {why}"),
             Self::Npy(error) => write!(f, "{error}"),

@@ -39,5 +39,7 @@ mod write;
 
 pub use array::{AnyArray, Header};
 pub use source::{Opened, Source, inspect, load, open};
-pub(crate) use tensors::{Tensor, TensorDtype, TensorFile, load_tensor, metadata, names, read_whole};
+pub(crate) use tensors::{
+    Tensor, TensorDtype, TensorFile, TensorHeader, inspect_tensor, load_tensor, metadata, names, read_whole,
+};
 pub use write::{check_output, check_tensors_output, save, save_tensors, write_whole};

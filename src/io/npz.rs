@@ -12,8 +12,8 @@ use zip::result::ZipError;
 use super::array::AnyArray;
 use super::elements::{self, Supply};
 use super::error::FileError;
-use super::npy::{self, Head};
-use super::tensors::Tensor;
+use super::npy::{Head, TensorStream};
+use super::tensors::{Tensor, TensorHeader};
 use crate::span::printable_text;
 
 /// An entry whose head was read.
@@ -53,11 +53,19 @@ pub(super) fn names(file: File) -> Result<Vec<String>, FileError> {
     Ok(shown_names(&open(file)?))
 }
 
-/// The array called `name`, whose elements may also be integers of one byte.
+/// The type and shape of the array called `name`, whose elements may also be integers of one byte.
+pub(super) fn inspect_tensor(file: File, name: &str) -> Result<TensorHeader, FileError> {
+    let mut archive = open(file)?;
+    let index = find(&archive, Some(name))?;
+    Ok(TensorStream::open(&mut archive.by_index(index).map_err(refused)?)?.header)
+}
+
+/// That array.
 pub(super) fn read_tensor(file: File, name: &str) -> Result<Tensor, FileError> {
     let mut archive = open(file)?;
     let index = find(&archive, Some(name))?;
-    npy::read_tensor(&mut archive.by_index(index).map_err(refused)?)
+    let mut entry = archive.by_index(index).map_err(refused)?;
+    TensorStream::open(&mut entry)?.read(&mut entry)
 }
 
 fn open(file: File) -> Result<ZipArchive<BufReader<File>>, FileError> {
@@ -108,6 +116,7 @@ mod tests {
     use zip::write::{SimpleFileOptions, ZipWriter};
 
     use super::*;
+    use crate::io::npy;
     use crate::io::scratch::Scratch;
 
     /// The bytes of an `.npy` file.

@@ -135,12 +135,43 @@ impl<'de> Visitor<'de> for TensorsVisitor {
                 return Err(A::Error::custom(format_args!("key `{name}` stands twice")));
             }
             if name == METADATA {
-                metadata = map.next_value()?;
+                let UniqueEntries(entries) = map.next_value()?;
+                metadata = entries;
             } else {
                 tensors.push((name, map.next_value()?));
             }
         }
         Ok(Tensors { tensors, metadata })
+    }
+}
+
+/// Metadata, each key once.
+struct UniqueEntries(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for UniqueEntries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = UniqueEntries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueEntries, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((key, text)) = map.next_entry::<String, String>()? {
+                    if entries.contains_key(&key) {
+                        return Err(A::Error::custom(format_args!("key `{key}` stands twice in the metadata")));
+                    }
+                    entries.insert(key, text);
+                }
+                Ok(UniqueEntries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
     }
 }
 
@@ -178,6 +209,10 @@ pub(super) fn write(
 pub(super) fn header_text(metadata: &BTreeMap<String, String>, infos: Vec<(&str, TensorInfo)>) -> io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec(&HeaderText { metadata, infos })?;
     text.resize(text.len().next_multiple_of(PREFIX as usize), b' ');
+    if text.len() as u64 > HEADER_LIMIT {
+        let message = format!("a header of {} bytes is longer than the {HEADER_LIMIT} that are read", text.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     Ok([&(text.len() as u64).to_le_bytes(), text.as_slice()].concat())
 }
 

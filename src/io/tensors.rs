@@ -50,6 +50,25 @@ impl TensorDtype {
     }
 }
 
+/// The type and shape of a tensor whose elements can be counted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TensorHeader {
+    pub(crate) dtype: TensorDtype,
+    pub(crate) shape: Vec<usize>,
+}
+
+impl TensorHeader {
+    /// How many elements there are.
+    pub(crate) fn elements(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
+
+    /// How many bytes they have.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.elements() * self.dtype.bytes() as u64
+    }
+}
+
 /// A tensor: little-endian elements in row-major order.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Tensor {
@@ -74,11 +93,15 @@ impl TensorFile {
         // Names that stand twice are refused here, which the crate does not do.
         let metadata = metadata_of(&mut std::io::Cursor::new(bytes), bytes.len() as u64)?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| FileError::Tensors(error.to_string()))?;
-        let tensors = file.iter().filter_map(|(name, view)| {
-            let (dtype, shape, bytes) = (TensorDtype::of(view.dtype())?, view.shape().to_vec(), view.data().to_vec());
-            Some((name.to_owned(), Tensor { dtype, shape, bytes }))
-        });
-        Ok(Self { tensors: tensors.collect(), metadata })
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let Some(dtype) = TensorDtype::of(view.dtype()) else { continue };
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(view.data().len()).map_err(|_| FileError::Memory(view.data().len() as u64))?;
+            bytes.extend_from_slice(view.data());
+            tensors.insert(name.to_owned(), Tensor { dtype, shape: view.shape().to_vec(), bytes });
+        }
+        Ok(Self { tensors, metadata })
     }
 
     /// The bytes of a file; the same tensors give the same bytes.
@@ -133,7 +156,19 @@ pub(crate) fn names(path: &Path) -> Result<Vec<String>, Error> {
     read().map_err(|error| error.of(path))
 }
 
-/// One array of an `.npz` archive or a `.safetensors` file, integers of one byte included.
+/// The type and shape of one array of an `.npz` archive or a `.safetensors` file, integers of one byte included.
+pub(crate) fn inspect_tensor(path: &Path, name: &str) -> Result<TensorHeader, Error> {
+    let read = || -> Result<TensorHeader, FileError> {
+        let (file, length) = regular(path)?;
+        match container(path)? {
+            Container::Npz => npz::inspect_tensor(file, name),
+            Container::Safetensors => Ok(seek(&mut BufReader::new(file), length, name)?.0),
+        }
+    };
+    read().map_err(|error| error.of(path))
+}
+
+/// That array.
 pub(crate) fn load_tensor(path: &Path, name: &str) -> Result<Tensor, Error> {
     let read = || -> Result<Tensor, FileError> {
         let (file, length) = regular(path)?;
@@ -141,19 +176,24 @@ pub(crate) fn load_tensor(path: &Path, name: &str) -> Result<Tensor, Error> {
             Container::Npz => npz::read_tensor(file, name),
             Container::Safetensors => {
                 let mut reader = BufReader::new(file);
-                let found = safetensors::seek(&mut reader, length, Some(name))?;
-                let refused =
-                    || FileError::TensorDtype { tensor: name.to_owned(), dtype: found.info.dtype.to_string() };
-                let dtype = TensorDtype::of(found.info.dtype).ok_or_else(refused)?;
-                let (start, end) = found.info.data_offsets;
+                let (TensorHeader { dtype, shape }, (start, end)) = seek(&mut reader, length, name)?;
                 // The file was as long as its header says.
                 let mut bytes = Vec::new();
+                bytes.try_reserve_exact(end - start).map_err(|_| FileError::Memory((end - start) as u64))?;
                 reader.take((end - start) as u64).read_to_end(&mut bytes).map_err(FileError::reading)?;
-                Ok(Tensor { dtype, shape: found.info.shape, bytes })
+                Ok(Tensor { dtype, shape, bytes })
             }
         }
     };
     read().map_err(|error| error.of(path))
+}
+
+/// Goes to the first byte of a tensor; its header, and where it begins and ends.
+fn seek(reader: &mut BufReader<File>, length: u64, name: &str) -> Result<(TensorHeader, (usize, usize)), FileError> {
+    let found = safetensors::seek(reader, length, Some(name))?;
+    let dtype = TensorDtype::of(found.info.dtype);
+    let dtype = dtype.ok_or_else(|| FileError::StoredDtype(found.info.dtype.to_string()))?;
+    Ok((TensorHeader { dtype, shape: found.info.shape }, found.info.data_offsets))
 }
 
 /// A file of several arrays, by its extension.

@@ -12,6 +12,7 @@ use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::pack::pack;
 use super::product::{Operand, Product};
+use super::scratch::Scratch;
 use super::tile::{Tile, widest};
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
@@ -56,9 +57,9 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
 
 /// Packed panels of one side, with the offsets that they were read from.
 struct Panels<S: Accumulator> {
-    factors: Vec<S>,
-    free: Vec<isize>,
-    terms: Vec<isize>,
+    factors: Scratch<S>,
+    free: Scratch<isize>,
+    terms: Scratch<isize>,
 }
 
 impl<S: Accumulator> Panels<S> {
@@ -98,7 +99,7 @@ impl<S: Accumulator> Workspace<S> {
         let size = tile.rows * tile.columns;
         let tiles = m.min(ROWS_OPEN).div_ceil(tile.rows) * n.min(COLUMNS_OPEN).div_ceil(tile.columns);
         let trees = usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros();
-        let panels = || Panels { factors: Vec::new(), free: Vec::new(), terms: Vec::new() };
+        let panels = || Panels { factors: Scratch::new(), free: Scratch::new(), terms: Scratch::new() };
         Self {
             tile,
             rows: panels(),

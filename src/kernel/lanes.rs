@@ -3,8 +3,10 @@
 //!
 //! A lane is one output's sum.
 
+use super::scratch::Pooled;
+
 /// A type that sums are kept in, with its vectors on every instruction set.
-pub trait Accumulator: Copy + Default + Send + Sync + 'static {
+pub trait Accumulator: Pooled + Copy + Default + Send + Sync {
     /// Vectors that every processor has.
     type Portable: Lanes<Sum = Self>;
 

@@ -43,6 +43,7 @@ mod pack;
 mod product;
 #[cfg(test)]
 mod reference;
+mod scratch;
 mod slim;
 mod sum;
 mod tile;

@@ -19,6 +19,11 @@ pub(super) fn reference(graph: &ContractionGraph, work: u64) -> Option<Vec<[usiz
     if operands < 3 {
         return Some((1..operands).map(|_| [0, 1]).collect());
     }
+    // One path looks at all pairs of all operands, of all but one, and so on, and goes as deep.
+    let n = operands as u64;
+    if n.saturating_mul(n).saturating_mul(n) / 6 > work {
+        return None;
+    }
     // Two times the product of all sizes, once for every step, bounds every number of the search.
     let sizes = graph.equation().labels().map(|label| Cost::from(graph.extent(label).max(1)));
     let product = sizes.fold(Cost::ONE, |all, size| &all * &size);

@@ -101,3 +101,27 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
     assert_eq!(folder.names(), before);
     assert!(Frozen::load(folder.path("w.safetensors")).is_ok());
 }
+
+#[test]
+fn what_is_not_finite_passes_only_where_it_is_allowed() {
+    let folder = Folder::with_arrays("frozen-nonfinite");
+    folder.save("inf.npy", values(&[4, 5], 2).mapv(|x| if x > 0.9 { f32::INFINITY } else { x }));
+    let freeze = ["freeze", "ij,jk->ik", "a.npy", "inf.npy", "--operand", "1", "--bits", "8", "--out", "w.safetensors"];
+    folder.run(&[&freeze[..], &["--allow-nonfinite"]].concat()).done();
+    let run = ["run", "ij,jk->ik", "a.npy", "w.safetensors", "--out", "o.npy"];
+    folder.run(&run).refused(2, "`w.safetensors`: the frozen operand has a NaN or an infinity");
+    folder.run(&[&run[..], &["--allow-nonfinite"]].concat()).done();
+}
+
+#[test]
+fn the_memory_limit_holds_for_frozen_files_too() {
+    let folder = Folder::with_arrays("frozen-memory");
+    let freeze = ["freeze", "ij,jk->ik", "a.npy", "b.npy", "--operand", "1", "--bits", "8", "--out", "w.safetensors"];
+    folder.run(&freeze).done();
+    // Sparse: a gigabyte that is not there.
+    let file = std::fs::OpenOptions::new().write(true).open(folder.path("w.safetensors")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    drop(file);
+    let run = ["run", "ij,jk->ik", "a.npy", "w.safetensors", "--out", "o.npy", "--max-memory", "64MiB"];
+    folder.run(&run).refused(2, "`w.safetensors`: to read it may take 6.0 GiB");
+}

@@ -82,3 +82,14 @@ fn what_cannot_be_differentiated_is_refused_and_nothing_is_written() {
     snapshot::assert("cli__gradients_that_cannot_be", "gradients that cannot be computed", &text);
     assert_eq!(folder.names(), before);
 }
+
+#[test]
+fn nothing_is_written_where_one_file_could_not_be() {
+    let folder = Folder::with_arrays("vjp-blocked");
+    folder.save("g.npy", values(&[3, 5], 7));
+    std::fs::create_dir_all(folder.path("grads/d1.npy")).unwrap();
+    let command = ["vjp", "ij,jk->ik", "a.npy", "b.npy", "--cotangent", "g.npy", "--out-dir", "grads"];
+    folder.run(&command).refused(2, "`grads/d1.npy`");
+    assert_eq!(std::fs::read_dir(folder.path("grads")).unwrap().count(), 1);
+    folder.run(&[&command[..], &["--wrt", "0"]].concat()).done();
+}

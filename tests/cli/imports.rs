@@ -116,6 +116,24 @@ fn a_checkpoint_that_does_not_fit_is_refused_and_nothing_is_written() {
     let (value, scale) = (integers(int8(&frozen)), little(&frozen.inverse_scale()));
     let part = |name: &'static str, descr: &str, shape: &[usize], bytes: &[u8]| (name, npy(descr, false, shape, bytes));
     let tests = [
+        (
+            "both.npz",
+            vec![
+                part("l/qrhs/value", "|i1", &[4, 5], &value),
+                part("l/qrhs/scale", "<f4", &[5, 1], &scale),
+                part("aqt/l/qrhs/value", "|i1", &[4, 5], &value),
+                part("aqt/l/qrhs/scale", "<f4", &[5, 1], &scale),
+            ],
+        ),
+        (
+            // A gigabyte of integers, of which the file has none: the shape is compared first.
+            "claims.npz",
+            vec![part("l/qrhs/value", "|i1", &[4, 1 << 28], &[]), part("l/qrhs/scale", "<f4", &[5, 1], &scale)],
+        ),
+        (
+            "wide-scale.npz",
+            vec![part("l/qrhs/value", "|i1", &[4, 5], &value), part("l/qrhs/scale", "<f8", &[5, 1], &[0; 40])],
+        ),
         ("half.npz", vec![part("l/qrhs/value", "|i1", &[4, 5], &value)]),
         ("other.npz", vec![part("params/kernel", "<f4", &[5], &scale)]),
         (
@@ -148,6 +166,9 @@ fn a_checkpoint_that_does_not_fit_is_refused_and_nothing_is_written() {
     let lines = [
         import("flax.npz", "dense"),
         import("other.npz", "l"),
+        import("both.npz", "l"),
+        import("claims.npz", "l"),
+        import("wide-scale.npz", "l"),
         import("half.npz", "l"),
         import("transposed.npz", "l"),
         import("zeros.npz", "l"),

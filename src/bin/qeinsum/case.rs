@@ -50,7 +50,12 @@ pub(crate) struct Report {
 impl Case<'_> {
     /// Reads headers, plans, checks memory, and only then reads elements, computes and writes.
     pub(crate) fn run(self, settings: &Settings<'_>) -> Result<Done, Failure> {
-        let inputs = Inputs::open(self.inputs)?;
+        let inputs = Inputs::open(self.inputs, settings.limit)?;
+        if self.reporting == Reporting::Measured && inputs.any_frozen() {
+            let message =
+                "`--report` compares with the unquantized result, and frozen operands keep their integers alone";
+            return Err(Failure::Request(message.to_owned()));
+        }
         let shapes = inputs.shapes();
         let (equation, sizes) = self.equation.bind(&shapes)?;
         let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
@@ -60,7 +65,11 @@ impl Case<'_> {
         let plan = settings.plan(&equation, &sizes, dtype)?;
         let config = inputs.config(settings.config.as_ref())?;
         let work = match (&config, self.reporting) {
-            (None, _) => Work::Float,
+            (None, Reporting::Measured) => {
+                let message = "`--report` measures quantization: give `--config` or `--bits`";
+                return Err(Failure::Request(message.to_owned()));
+            }
+            (None, Reporting::Silent) => Work::Float,
             (Some(config), Reporting::Silent) => Work::Quantized(config),
             (Some(config), Reporting::Measured) => Work::Measured(config),
         };
@@ -70,11 +79,6 @@ impl Case<'_> {
         let adds_noise = |config| plan.call_configs(config).iter().any(|call| call.forward.needs_key());
         if settings.key.is_none() && config.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
-        }
-        if self.reporting == Reporting::Measured && inputs.any_frozen() {
-            let message =
-                "`--report` compares with the unquantized result, and frozen operands keep their integers alone";
-            return Err(Failure::Request(message.to_owned()));
         }
         memory::check(&plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
         let operands = inputs.load(dtype, settings.nonfinite(config.as_ref()))?;

@@ -1,6 +1,7 @@
 //! The input arrays of a run: first their headers, from which everything is decided, then their elements.
 
 use std::ffi::OsString;
+use std::fs;
 
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use qeinsum::io::{AnyArray, Header, Opened, Source};
 use qeinsum::{Dtype, Frozen, QuantConfig};
 
 use crate::failure::Failure;
+use crate::memory;
 use crate::text_file::shown;
 
 /// Inputs whose headers were read.
@@ -48,8 +50,8 @@ pub(crate) enum Nonfinite {
 }
 
 impl Inputs {
-    /// Reads the headers.
-    pub(crate) fn open(arguments: &[OsString]) -> Result<Self, Failure> {
+    /// Reads the headers, and frozen operands, which are small, if reading them takes no more than `limit` bytes.
+    pub(crate) fn open(arguments: &[OsString], limit: u64) -> Result<Self, Failure> {
         if arguments.iter().filter(|argument| *argument == "-").nth(1).is_some() {
             return Err(Failure::Request("`-` is standard input, which can be one operand only".to_owned()));
         }
@@ -58,7 +60,7 @@ impl Inputs {
             let source = Source::parse(argument)?;
             let name = shown(argument);
             if let Source::Safetensors { path, name: None } = &source
-                && let Some(frozen) = frozen(path)?
+                && let Some(frozen) = frozen(path, limit)?
             {
                 let header = Header { dtype: frozen.dtype(), shape: frozen.shape().iter().copied().collect() };
                 inputs.push(Input { name, header, content: Content::Frozen(Box::new(frozen)) });
@@ -116,6 +118,8 @@ impl Inputs {
         }
         // Without an input the equation is refused for it.
         let Some(first) = self.0.first() else { return Ok(Dtype::F32) };
+        // A frozen operand is of its type for good: the others would be converted to it.
+        let first = self.0.iter().find(|input| matches!(input.content, Content::Frozen(_))).unwrap_or(first);
         match self.0.iter().find(|input| input.header.dtype != first.header.dtype) {
             None => Ok(first.header.dtype),
             Some(other) => Err(Failure::Request(format!(
@@ -149,11 +153,14 @@ impl Inputs {
 }
 
 /// The frozen operand of a file that says that it holds one.
-fn frozen(path: &Path) -> Result<Option<Frozen>, Failure> {
+fn frozen(path: &Path, limit: u64) -> Result<Option<Frozen>, Failure> {
     // What cannot be asked is refused, with its reason, when it is opened as an array.
     if !Frozen::is_file(path).unwrap_or(false) {
         return Ok(None);
     }
+    // The file, its tensors, and what is made of them: floats of an integer at the most.
+    let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    memory::check_file(length.saturating_mul(6), &shown(path.as_os_str()), limit)?;
     Ok(Some(Frozen::load(path)?))
 }
 
@@ -162,6 +169,13 @@ impl Input {
         let opened = match self.content {
             Content::Stream(stream) => stream,
             Content::File(source) => source.open()?,
+            Content::Frozen(frozen) if nonfinite == Nonfinite::Refused && !frozen.is_finite() => {
+                return Err(Failure::Request(format!(
+                    "`{}`: the frozen operand has a NaN or an infinity, which a quantized run computes with only under \
+                     `--allow-nonfinite`",
+                    self.name
+                )));
+            }
             Content::Frozen(frozen) => return Ok(Loaded::Frozen(frozen)),
         };
         if *opened.header() != self.header {

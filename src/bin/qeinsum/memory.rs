@@ -120,6 +120,17 @@ pub(crate) fn check(plan: &Plan, dtype: Dtype, work: Work, file_bytes: u64, limi
     within(needed(plan, dtype, work).and_then(|bytes| bytes.checked_add(file_bytes)), limit)
 }
 
+/// Refuses to read a file that takes more.
+pub(crate) fn check_file(bytes: u64, name: &str, limit: u64) -> Result<(), Failure> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let (needed, limit) = (shown(bytes), shown(limit));
+    Err(Failure::Request(format!(
+        "`{name}`: to read it may take {needed}, over the memory limit of {limit}; `--max-memory` sets another"
+    )))
+}
+
 fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
     if needed.is_some_and(|bytes| bytes <= limit) {
         return Ok(());

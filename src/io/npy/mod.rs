@@ -10,15 +10,13 @@ use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
-use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
-
 use header::Fields;
 pub(super) use header::HeaderError;
 
 use super::array::{AnyArray, Header};
 use super::elements::{self, ByteOrder, Layout, MemoryOrder, fill};
 use super::error::FileError;
-use super::tensors::{Tensor, TensorDtype};
+use super::tensors::{Tensor, TensorDtype, TensorHeader};
 use crate::dtype::Dtype;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -90,44 +88,81 @@ fn fields(reader: &mut dyn Read) -> Result<(Fields, u64), FileError> {
     Ok((header::parse(&text)?, before + claimed))
 }
 
-/// Reads a whole stream as a tensor. Its elements may also be integers of one byte, or bf16, which `NumPy` writes as two
-/// raw bytes.
-pub(super) fn read_tensor(reader: &mut dyn Read) -> Result<Tensor, FileError> {
-    let (Fields { descr, fortran_order, shape }, _) = fields(reader)?;
-    let small = [("i1", TensorDtype::I8), ("u1", TensorDtype::U8), ("V2", TensorDtype::Bf16)];
-    let small = small.into_iter().find(|(code, _)| descr.trim_start_matches(['<', '=', '|']) == *code);
-    let (dtype, byte_order) = match small {
-        Some((_, dtype)) => (dtype, ByteOrder::Little),
-        None => match element(&descr)? {
-            (Dtype::F32, order) => (TensorDtype::F32, order),
-            (Dtype::F16, order) => (TensorDtype::F16, order),
-            (other, _) => return Err(HeaderError::NotYet { name: other.to_string(), descr }.into()),
-        },
-    };
-    // A dtype as wide stands for the element, which only has to be counted.
-    let layout = Layout::new(Header { dtype: Dtype::F32, shape }, byte_order, MemoryOrder::C)?;
-    let (count, unit) = (layout.bytes / Dtype::F32.bytes() as u64, dtype.bytes());
-    let expected = count * unit as u64;
-    let mut bytes = Vec::new();
-    // Memory grows with what is there, whatever the header claims.
-    reader.take(expected + 1).read_to_end(&mut bytes).map_err(FileError::reading)?;
-    match (bytes.len() as u64).cmp(&expected) {
-        Ordering::Less => return Err(FileError::Length { expected, found: bytes.len() as u64 }),
-        Ordering::Greater => return Err(FileError::Longer { expected }),
-        Ordering::Equal => {}
+/// A stream whose elements may also be integers of one byte, or bf16, which `NumPy` writes as two raw bytes.
+pub(super) struct TensorStream {
+    pub(super) header: TensorHeader,
+    byte_order: ByteOrder,
+    memory_order: MemoryOrder,
+}
+
+impl TensorStream {
+    /// Reads up to the first element.
+    pub(super) fn open(reader: &mut dyn Read) -> Result<Self, FileError> {
+        let (Fields { descr, fortran_order, shape }, _) = fields(reader)?;
+        let small = [("i1", TensorDtype::I8), ("u1", TensorDtype::U8), ("V2", TensorDtype::Bf16)];
+        let small = small.into_iter().find(|(code, _)| descr.trim_start_matches(['<', '=', '|']) == *code);
+        let (dtype, byte_order) = match (small, element(&descr)) {
+            (Some((_, dtype)), _) => (dtype, ByteOrder::Little),
+            (None, Ok((Dtype::F32, order))) => (TensorDtype::F32, order),
+            (None, Ok((Dtype::F16, order))) => (TensorDtype::F16, order),
+            (None, Ok((dtype, _))) => return Err(FileError::StoredDtype(dtype.to_string())),
+            (None, Err(HeaderError::NotYet { name, .. })) => return Err(FileError::StoredDtype(name)),
+            (None, Err(error)) => return Err(error.into()),
+        };
+        // A dtype at least as wide stands for the element: what matters is that the elements can be counted.
+        let layout = Layout::new(Header { dtype: Dtype::F32, shape }, byte_order, MemoryOrder::C)?;
+        let header = TensorHeader { dtype, shape: layout.header.shape.to_vec() };
+        let memory_order = if fortran_order { MemoryOrder::Fortran } else { MemoryOrder::C };
+        Ok(Self { header, byte_order, memory_order })
     }
-    if byte_order == ByteOrder::Big {
-        bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+
+    /// Reads the elements, which are all that is left.
+    pub(super) fn read(self, reader: &mut dyn Read) -> Result<Tensor, FileError> {
+        let Self { header, byte_order, memory_order } = self;
+        let expected = header.bytes();
+        let mut bytes = Vec::new();
+        // Memory grows with what is there, whatever the header claims.
+        reader.take(expected + 1).read_to_end(&mut bytes).map_err(FileError::reading)?;
+        match (bytes.len() as u64).cmp(&expected) {
+            Ordering::Less => return Err(FileError::Length { expected, found: bytes.len() as u64 }),
+            Ordering::Greater => return Err(FileError::Longer { expected }),
+            Ordering::Equal => {}
+        }
+        let unit = header.dtype.bytes();
+        if byte_order == ByteOrder::Big {
+            bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+        }
+        if memory_order == MemoryOrder::Fortran {
+            bytes = by_rows(&bytes, unit, &header.shape)?;
+        }
+        Ok(Tensor { dtype: header.dtype, shape: header.shape, bytes })
     }
-    let shape = layout.header.shape.to_vec();
-    if fortran_order {
-        let by_columns = IxDyn(&shape).set_f(true);
-        let elements: Vec<&[u8]> = bytes.chunks_exact(unit).collect();
-        let array = ArrayD::from_shape_vec(by_columns, elements).map_err(|_| FileError::Overflow(layout.header))?;
-        let bytes = array.iter().copied().flatten().copied().collect();
-        return Ok(Tensor { dtype, shape, bytes });
+}
+
+/// Elements that lie column by column, row by row.
+fn by_rows(bytes: &[u8], unit: usize, shape: &[usize]) -> Result<Vec<u8>, FileError> {
+    let mut rows = Vec::new();
+    rows.try_reserve_exact(bytes.len()).map_err(|_| FileError::Memory(bytes.len() as u64))?;
+    let mut strides = Vec::with_capacity(shape.len());
+    let mut stride = unit;
+    for &size in shape {
+        strides.push(stride);
+        stride *= size;
     }
-    Ok(Tensor { dtype, shape, bytes })
+    let (mut index, mut at) = (vec![0; shape.len()], 0);
+    while rows.len() < bytes.len() {
+        rows.extend_from_slice(&bytes[at..at + unit]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+    Ok(rows)
 }
 
 /// The element type and byte order that a `descr` names.

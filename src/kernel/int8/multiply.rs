@@ -7,6 +7,7 @@ use super::pack::{Layout, Packed, Role};
 use super::side::{Request, Side};
 use super::tile::{From, Kernel};
 use crate::kernel::isa::Isa;
+use crate::kernel::scratch::Scratch;
 
 /// Terms that are packed at a time. Sums of more are kept beside the tiles.
 const TERMS: usize = 4096;
@@ -119,8 +120,7 @@ pub(super) fn multiply(
     let columns_packed = (COLUMN_BYTES / bytes).max(1).next_multiple_of(lanes * most_vectors);
     let mut left = Panels::new(Layout { words, role: Role::Rows, width: height });
     let mut right = Panels::new(Layout { words, role: Role::Columns, width: lanes });
-    let mut sums = Vec::new();
-    let mut offsets = Vec::new();
+    let (mut sums, mut offsets) = (Scratch::new(), Scratch::new());
     for batch in 0..rows.0.batch().len() {
         for across in cuts(&(0..n), columns_packed) {
             right.move_to(columns, batch, &across);
@@ -161,25 +161,25 @@ pub(super) fn multiply(
 /// What one side is packed into, reused over the batch.
 struct Panels {
     layout: Layout,
-    words: Vec<i32>,
-    free: Vec<isize>,
-    terms: Vec<isize>,
-    scales: Vec<f32>,
+    words: Scratch<i32>,
+    free: Scratch<isize>,
+    terms: Scratch<isize>,
+    scales: Scratch<f32>,
     /// The sum of each position's integers.
-    sums: Vec<i32>,
-    lines: Vec<i8>,
+    sums: Scratch<i32>,
+    lines: Scratch<i8>,
 }
 
 impl Panels {
     fn new(layout: Layout) -> Self {
         Self {
             layout,
-            words: Vec::new(),
-            free: Vec::new(),
-            terms: Vec::new(),
-            scales: Vec::new(),
-            sums: Vec::new(),
-            lines: Vec::new(),
+            words: Scratch::new(),
+            free: Scratch::new(),
+            terms: Scratch::new(),
+            scales: Scratch::new(),
+            sums: Scratch::new(),
+            lines: Scratch::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::side::{Elements, Side};
 use crate::DimensionNumbers;
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Product;
+use crate::kernel::scratch::Scratch;
 
 /// A side of a scaled product.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ fn finished(
         Rows::Lhs => [(inverses[0], m), (inverses[1], n)],
         Rows::Rhs => [(inverses[1], n), (inverses[0], m)],
     };
-    let (mut row_inverses, mut column_inverses) = (Vec::new(), Vec::new());
+    let (mut row_inverses, mut column_inverses) = (Scratch::new(), Scratch::new());
     multiply(isa, sides, &(0..terms), &mut |tile| {
         let positions = |count: usize, free: &std::ops::Range<usize>| {
             tile.batch * count + free.start..tile.batch * count + free.end

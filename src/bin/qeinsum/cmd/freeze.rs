@@ -10,7 +10,7 @@ use qeinsum::{Dtype, Element, FlaxLayer, Frozen, Plan, QEinsum, Side};
 
 use crate::equation::EquationArg;
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Loaded};
+use crate::inputs::{Inputs, Loaded, Nonfinite};
 use crate::memory::{self, Work};
 use crate::settings::SettingsArgs;
 
@@ -70,7 +70,7 @@ impl Freeze {
             let message = format!("`--operand {}`: the equation has {operands} operands, counted from 0", self.operand);
             return Err(Failure::Request(message));
         }
-        let inputs = Inputs::open(&self.inputs)?;
+        let inputs = Inputs::open(&self.inputs, settings.limit)?;
         let mut shapes: Vec<Vec<usize>> = inputs.shapes().into_iter().map(<[usize]>::to_vec).collect();
         let layer = match (&self.import, &self.layer) {
             (Some(checkpoint), Some(layer)) => Some(FlaxLayer::load(checkpoint, layer)?),
@@ -89,12 +89,17 @@ impl Freeze {
         };
         let plan = settings.plan(&resolved, &sizes, dtype)?;
         plan.check_config(config)?;
+        memory::check(&plan, dtype, Work::Quantized(config), inputs.converted_bytes(dtype), settings.limit)?;
         if let Some(layer) = &layer {
             let equation = equation.with_path(plan.path().clone()).with_config(config.clone());
-            equation.import(self.operand, layer, &shapes, dtype)?.save(&self.out)?;
+            let frozen = equation.import(self.operand, layer, &shapes, dtype)?;
+            if settings.nonfinite(Some(config)) == Nonfinite::Refused && !frozen.is_finite() {
+                let message = "the layer has a NaN or an infinity, which `--allow-nonfinite` would let pass";
+                return Err(Failure::Request(message.to_owned()));
+            }
+            frozen.save(&self.out)?;
             return Ok(());
         }
-        memory::check(&plan, dtype, Work::Quantized(config), inputs.converted_bytes(dtype), settings.limit)?;
         let array = match inputs.load_one(self.operand, dtype, settings.nonfinite(Some(config)))? {
             Loaded::Array(array) => array,
             Loaded::Frozen(_) => {

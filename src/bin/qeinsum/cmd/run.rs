@@ -70,10 +70,6 @@ impl Run {
         let out = self.out.as_deref().unwrap_or(OsStr::new("-"));
         let equation = self.equation.read()?;
         let settings = self.settings.read()?;
-        if self.report && settings.config.is_none() {
-            let message = "`--report` measures quantization: give `--config` or `--bits`";
-            return Err(Failure::Request(message.to_owned()));
-        }
         let reporting = if self.report { Reporting::Measured } else { Reporting::Silent };
         if (self.explain || self.report) && out == "-" {
             let message = "`--out -` would mix with `--explain` and `--report` on standard output";

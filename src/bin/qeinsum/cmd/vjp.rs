@@ -59,7 +59,7 @@ impl Vjp {
         let settings = self.settings.read()?;
         // The cotangent last: it is of the operands' type, and read under the same rules.
         let files: Vec<OsString> = self.inputs.iter().chain([&self.cotangent]).cloned().collect();
-        let inputs = Inputs::open(&files)?;
+        let inputs = Inputs::open(&files, settings.limit)?;
         if inputs.any_frozen() {
             let message = "a frozen operand keeps integers, and gradients need floats: give the operand itself";
             return Err(Failure::Request(message.to_owned()));
@@ -76,6 +76,11 @@ impl Vjp {
             let message = format!("`--wrt {operand}`: the equation has {} operands, counted from 0", ranks.len());
             return Err(Failure::Request(message));
         }
+        if let Some((_, operand)) = wrt.iter().enumerate().find(|(at, operand)| wrt[..*at].contains(operand)) {
+            let message = format!("`--wrt`: the gradient of operand {operand} is asked for twice");
+            return Err(Failure::Request(message));
+        }
+        self.check_outputs(dtype, &wrt)?;
         let plan = settings.plan(&resolved, &sizes, dtype)?;
         let expected = plan.value(plan.output()).shape();
         if cotangent != expected {
@@ -117,14 +122,32 @@ impl Vjp {
         }
     }
 
+    /// Says before anything is computed what would keep a file from being written, in a folder that is there.
+    fn check_outputs(&self, dtype: Dtype, wrt: &[usize]) -> Result<(), Failure> {
+        if !self.out_dir.is_dir() {
+            return Ok(());
+        }
+        if dtype == Dtype::Bf16 {
+            return Ok(io::check_tensors_output(self.out_dir.join(TENSORS))?);
+        }
+        let names = std::iter::once("out".to_owned()).chain(wrt.iter().map(|operand| format!("d{operand}")));
+        for name in names {
+            io::check_output(self.out_dir.join(format!("{name}.npy")), dtype)?;
+        }
+        Ok(())
+    }
+
     /// Writes everything that was computed; each file whole or not at all.
     fn write(&self, dtype: Dtype, arrays: &[(String, AnyArray)]) -> Result<(), Failure> {
-        let failed = |error| Failure::of_file(&shown(self.out_dir.as_os_str()), "make", &error);
+        let failed = |error: std::io::Error| {
+            let name = shown(self.out_dir.as_os_str());
+            Failure::Machine(format!("`{name}`: cannot make the folder: {error}"))
+        };
         fs::create_dir_all(&self.out_dir).map_err(failed)?;
         let path = |name: &str| -> PathBuf { self.out_dir.join(Path::new(OsStr::new(name))) };
         if dtype == Dtype::Bf16 {
             let tensors: Vec<(&str, &AnyArray)> = arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
-            io::save_tensors(path("gradients.safetensors"), &tensors, &std::collections::BTreeMap::new())?;
+            io::save_tensors(path(TENSORS), &tensors, &std::collections::BTreeMap::new())?;
             return Ok(());
         }
         for (name, array) in arrays {
@@ -133,6 +156,9 @@ impl Vjp {
         Ok(())
     }
 }
+
+/// The file of what `.npy` files cannot hold.
+const TENSORS: &str = "gradients.safetensors";
 
 /// Noise is asked for by most configurations of gradients, which then need a seed.
 fn check_key(plan: &Plan, config: &QuantConfig, settings: &Settings<'_>) -> Result<(), Failure> {

@@ -1,0 +1,94 @@
+//! Memory that a thread keeps for the next product, so that a run allocates nothing but its output.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::thread::LocalKey;
+
+/// Bytes that a thread keeps at most, of each type.
+const KEPT: usize = 16 << 20;
+
+/// A type that scratch memory is kept of.
+pub trait Pooled: Sized + 'static {
+    /// What the thread keeps.
+    fn pool() -> &'static LocalKey<RefCell<Vec<Vec<Self>>>>;
+}
+
+macro_rules! pooled {
+    ($($type:ty),*) => {$(
+        impl Pooled for $type {
+            fn pool() -> &'static LocalKey<RefCell<Vec<Vec<Self>>>> {
+                thread_local! {
+                    static POOL: RefCell<Vec<Vec<$type>>> = const { RefCell::new(Vec::new()) };
+                }
+                &POOL
+            }
+        }
+    )*};
+}
+
+pooled!(i8, i32, isize, f32, f64);
+
+/// A vector out of what the thread keeps, which goes back there; it begins with whatever was in it last.
+#[derive(Debug)]
+pub(super) struct Scratch<T: Pooled>(Vec<T>);
+
+impl<T: Pooled> Scratch<T> {
+    pub(super) fn new() -> Self {
+        // A thread that ends keeps nothing any more.
+        let kept = T::pool().try_with(|pool| pool.borrow_mut().pop());
+        Self(kept.ok().flatten().unwrap_or_default())
+    }
+}
+
+impl<T: Pooled> Drop for Scratch<T> {
+    fn drop(&mut self) {
+        let vector = std::mem::take(&mut self.0);
+        let bytes = |vector: &Vec<T>| vector.capacity() * size_of::<T>();
+        let _ = T::pool().try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.iter().map(bytes).sum::<usize>() + bytes(&vector) <= KEPT {
+                pool.push(vector);
+            }
+        });
+    }
+}
+
+impl<T: Pooled> Deref for Scratch<T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        &self.0
+    }
+}
+
+impl<T: Pooled> DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_back_but_not_too_much_of_it() {
+        std::thread::spawn(|| {
+            let mut first = Scratch::<f64>::new();
+            first.resize(1000, 1.0);
+            let address = first.as_ptr();
+            drop(first);
+            let again = Scratch::<f64>::new();
+            assert_eq!((again.as_ptr(), again.len()), (address, 1000));
+            let other = Scratch::<f64>::new();
+            assert_ne!(other.as_ptr(), address);
+            drop((again, other));
+            let mut large = Scratch::<f64>::new();
+            large.resize(KEPT / size_of::<f64>() + 1, 0.0);
+            drop(large);
+            assert!(f64::pool().with_borrow(|pool| pool.iter().all(|vector| vector.capacity() < 2000)));
+        })
+        .join()
+        .unwrap();
+    }
+}

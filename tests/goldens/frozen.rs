@@ -25,7 +25,7 @@ pub(crate) fn check_freeze<T: Element>(set: &mut Set, case: &Value) {
         match qe.freeze(position, &operands[position], &shapes, user_key) {
             Ok(made) => {
                 check_variables(set, case, side, &made);
-                let imported = imported(set, case).and_then(|layer| qe.import(position, &layer, &shapes, T::DTYPE));
+                let imported = imported(set, case, |layer| qe.import(position, layer, &shapes, T::DTYPE));
                 if imported.as_ref() != Ok(&made) {
                     set.differ(format!("{}: {side} as it is imported: {:?}", case["name"], imported.err()));
                 }
@@ -59,8 +59,12 @@ pub(crate) fn check_freeze<T: Element>(set: &mut Set, case: &Value) {
     }
 }
 
-/// The layer, out of a checkpoint that has the variables under the names that they have in the original.
-fn imported(set: &Set, case: &Value) -> qeinsum::Result<FlaxLayer> {
+/// What `import` makes of the layer of a checkpoint that has the variables under the names that they have in the original.
+fn imported(
+    set: &Set,
+    case: &Value,
+    import: impl FnOnce(&FlaxLayer) -> qeinsum::Result<Frozen>,
+) -> qeinsum::Result<Frozen> {
     let tensors = set.tensors();
     let variables = case["freeze"]["variables"].as_object().into_iter().flatten();
     let named = variables
@@ -68,9 +72,9 @@ fn imported(set: &Set, case: &Value) -> qeinsum::Result<FlaxLayer> {
     let name = format!("qeinsum-{}-{}.safetensors", text(&case["name"]), std::process::id());
     let checkpoint = std::env::temp_dir().join(name);
     safetensors::serialize_to_file(named, None, &checkpoint).expect("a temporary file can be written");
-    let layer = FlaxLayer::load(&checkpoint, "QDotGeneral_0");
+    let imported = FlaxLayer::load(&checkpoint, "QDotGeneral_0").and_then(|layer| import(&layer));
     std::fs::remove_file(&checkpoint).ok();
-    layer
+    imported
 }
 
 fn compare<T: Element>(set: &mut Set, case: &Value, name: &Value, ours: qeinsum::Result<ArrayD<T>>) {

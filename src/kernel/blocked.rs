@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::BLOCK;
 use super::isa::Isa;
 use super::lanes::Accumulator;
-use super::pack::pack;
+use super::pack::Pack;
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
 use super::tile::{Tile, widest};
@@ -48,8 +48,11 @@ pub(super) fn multiply<T: Copy, S: Accumulator, O>(
     let mut workspace = Workspace::<S>::new(isa, rows.free.len(), columns.free.len(), terms.len());
     for (batch, out) in out.chunks_mut(m * n).enumerate() {
         workspace.multiply(batch, rows, columns, &terms, widen, |row, column, sums| {
-            for (out, &sum) in out[row * strides.0 + column * strides.1..].iter_mut().step_by(strides.1).zip(sums) {
-                take(out, sum);
+            let out = &mut out[row * strides.0 + column * strides.1..];
+            if strides.1 == 1 {
+                out[..sums.len()].iter_mut().zip(sums).for_each(|(out, &sum)| take(out, sum));
+            } else {
+                out.iter_mut().step_by(strides.1).zip(sums).for_each(|(out, &sum)| take(out, sum));
             }
         });
     }
@@ -70,6 +73,7 @@ impl<S: Accumulator> Panels<S> {
         [batch, free, terms]: [&Range<usize>; 3],
         widen: impl Fn(T) -> S + Copy,
         width: usize,
+        isa: Isa,
     ) {
         let size = terms.len() * width;
         side.free.offsets(free, &mut self.free);
@@ -78,13 +82,15 @@ impl<S: Accumulator> Panels<S> {
         let first = side.first.wrapping_offset(side.batch.offset(batch.start));
         for (free, panel) in self.free.chunks(width).zip(self.factors.chunks_mut(size)) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            unsafe { pack::<T, S>(first, free, &self.terms, widen, width, panel) }
+            let pack = unsafe { Pack::new(first, free, &self.terms, widen, width, panel) };
+            isa.run(pack);
         }
     }
 }
 
 /// What a product writes while it is made, reused over the batch.
 struct Workspace<S: Accumulator> {
+    isa: Isa,
     tile: Tile<S>,
     rows: Panels<S>,
     columns: Panels<S>,
@@ -101,6 +107,7 @@ impl<S: Accumulator> Workspace<S> {
         let trees = usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros();
         let panels = || Panels { factors: Scratch::new(), free: Scratch::new(), terms: Scratch::new() };
         Self {
+            isa,
             tile,
             rows: panels(),
             columns: panels(),
@@ -130,9 +137,9 @@ impl<S: Accumulator> Workspace<S> {
             for top in cuts(&(0..m), open_rows) {
                 for (block, terms) in cuts(all_terms, BLOCK).enumerate() {
                     let place = Place { block, last: terms.end == all_terms.end, terms: terms.len() };
-                    self.columns.fill(columns, [&batch, &left, &terms], widen, width);
+                    self.columns.fill(columns, [&batch, &left, &terms], widen, width, self.isa);
                     for strip in cuts(&top, packed) {
-                        self.rows.fill(rows, [&batch, &strip, &terms], widen, height);
+                        self.rows.fill(rows, [&batch, &strip, &terms], widen, height, self.isa);
                         self.tiles(&place, (strip.start - top.start) / height, |i, j, sums| {
                             let (row, column) = (strip.start + i * height, left.start + j * width);
                             let across = (left.end - column).min(width);

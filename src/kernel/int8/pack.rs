@@ -280,20 +280,23 @@ fn lanes<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const LANES: usize, const TERMS: 
     to: &mut [i32],
     sums: &mut [i32],
 ) -> usize {
-    let elements = elements.map(|elements| elements.as_chunks::<LANES>().0);
-    let scales = scales.as_chunks::<LANES>().0;
+    let groups = to.len() / LANES;
+    let elements = elements.map(|elements| &elements.as_chunks::<LANES>().0[..groups]);
+    let scales = &scales.as_chunks::<LANES>().0[..groups];
     let (to, sums) = (to.as_chunks_mut::<LANES>().0, sums.as_chunks_mut::<LANES>().0);
-    let done = to.len() * LANES;
+    let done = groups * LANES;
     for (at, ((to, sums), scales)) in to.iter_mut().zip(sums).zip(scales).enumerate() {
-        // Term by term, each for all lanes, is what the compiler makes vectors of.
-        let mut words = [0; LANES];
-        for (term, elements) in elements.iter().enumerate() {
+        // Term by term, each for all lanes, and in arrays that nothing else can reach, is what becomes vectors.
+        let (mut words, mut totals) = ([0; LANES], *sums);
+        for term in 0..TERMS {
+            let elements = &elements[term][at];
             for lane in 0..LANES {
-                let integer = quantize(elements[at][lane], scales[lane]);
-                sums[lane] += integer;
+                let integer = quantize(elements[lane], scales[lane]);
+                totals[lane] += integer;
                 words[lane] |= layout.factor(integer, term);
             }
         }
+        *sums = totals;
         *to = words.map(|word| word ^ layout.flipped());
     }
     done

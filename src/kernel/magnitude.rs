@@ -124,7 +124,10 @@ fn line(first: *const f32, Loop { size, step, out: apart }: Loop, out: &mut [u32
                     most[lane] = magnitude(group[lane]).max(most[lane]);
                 }
             }
-            let most = most.into_iter().chain(rest.iter().map(|&x| magnitude(x))).fold(0, u32::max);
+            for (most, &x) in most.iter_mut().zip(rest) {
+                *most = magnitude(x).max(*most);
+            }
+            let most = most.iter().copied().fold(0, u32::max);
             out[0] = most.max(out[0]);
         }
         1 => {

@@ -1,4 +1,7 @@
+#![allow(unsafe_code, reason = "outputs are written where nothing was before")]
 //! Integer products whose sums are scaled to floats as soon as they are whole.
+
+use std::mem::MaybeUninit;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
@@ -67,8 +70,12 @@ fn product<L: Copy, R: Copy>(
     }
     let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize };
     let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize };
-    let mut out = vec![0.0; product.outputs()];
-    finished(isa, [(&lhs, lhs_scales), (&rhs, rhs_scales)], inverses, product.terms(), finish, &mut out);
+    let outputs = product.outputs();
+    let mut out = Vec::with_capacity(outputs);
+    let sides: [(&dyn Side, _); 2] = [(&lhs, lhs_scales), (&rhs, rhs_scales)];
+    finished(isa, sides, inverses, product.terms(), finish, &mut out.spare_capacity_mut()[..outputs]);
+    // SAFETY: the tiles of a product are disjoint and together all of its outputs, and each was written.
+    unsafe { out.set_len(outputs) };
     Some(ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index"))
 }
 
@@ -78,7 +85,7 @@ fn finished(
     inverses: [Scales<'_>; 2],
     terms: usize,
     finish: impl Fn(i32, f32, f32) -> f32 + Copy,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
 ) {
     let [m, n] = sides.map(|(side, _)| side.free().len());
     let [rows, columns] = match rows_of(isa, m, n) {
@@ -111,7 +118,7 @@ struct Write<'a, F> {
     /// Of the rows and of the columns.
     inverses: [&'a [f32]; 2],
     finish: F,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
@@ -129,18 +136,18 @@ impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
                 for ((out, sums), columns) in
                     wide_out.iter_mut().zip(sums.as_chunks::<LANES>().0).zip(columns.as_chunks::<LANES>().0)
                 {
-                    let mut made = [0.0; LANES];
+                    let mut made = [MaybeUninit::new(0.0); LANES];
                     for lane in 0..LANES {
-                        made[lane] = finish(sums[lane].wrapping_sub(offset), row, columns[lane]);
+                        made[lane] = MaybeUninit::new(finish(sums[lane].wrapping_sub(offset), row, columns[lane]));
                     }
                     *out = made;
                 }
                 for ((out, sum), &column) in rest.iter_mut().zip(&sums[done..]).zip(&columns[done..]) {
-                    *out = finish(sum.wrapping_sub(offset), row, column);
+                    out.write(finish(sum.wrapping_sub(offset), row, column));
                 }
             } else {
                 for ((out, sum), &column) in out[start..].iter_mut().step_by(step).zip(sums).zip(columns) {
-                    *out = finish(sum.wrapping_sub(offset), row, column);
+                    out.write(finish(sum.wrapping_sub(offset), row, column));
                 }
             }
         }

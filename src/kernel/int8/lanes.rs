@@ -9,6 +9,7 @@
 pub(super) enum Words {
     /// Two signed 16-bit factors on both sides.
     Pairs,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 has an instruction for these"))]
     /// Four 8-bit factors: signed ones in a row, and in a column unsigned ones, which are 128 more than they stand for.
     Quads,
 }

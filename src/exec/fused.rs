@@ -130,7 +130,7 @@ impl<'a> FusedSide<'a> {
         &'s self,
         scale: Option<&'s ArrayD<f32>>,
         inverse: &'s ArrayD<f32>,
-    ) -> ScaledSide<'s, impl Fn(f32, f32) -> i32 + Copy> {
+    ) -> ScaledSide<'s, impl Fn(f32, f32) -> i32 + Copy + Sync> {
         // Of a shared scale, and where there is one position only, there is one.
         let each = |scale: &'s ArrayD<f32>| match scale.as_slice() {
             Some(&[one]) => kernel::Scales::Shared(one),

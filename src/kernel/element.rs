@@ -34,6 +34,10 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
     /// The nearest value of this type, ties to even; subnormals are kept, and what is too large is an infinity.
     fn narrow(wide: Self::Wide) -> Self;
 
+    /// The elements as they are in memory, where those are already of the wide type.
+    #[doc(hidden)]
+    fn as_wide(elements: *const Self) -> Option<*const Self::Wide>;
+
     /// The values as `f32`: as they are, widened, or (of `f64`) rounded.
     fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
 
@@ -80,6 +84,10 @@ macro_rules! wide {
                 wide
             }
 
+            fn as_wide(elements: *const Self) -> Option<*const Self> {
+                Some(elements)
+            }
+
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
                 $floats(array)
             }
@@ -120,6 +128,10 @@ macro_rules! half {
             #[inline(always)]
             fn narrow(wide: f32) -> Self {
                 $type::from_f32(wide)
+            }
+
+            fn as_wide(_: *const Self) -> Option<*const f32> {
+                None
             }
 
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {

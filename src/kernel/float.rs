@@ -1,3 +1,4 @@
+#![allow(unsafe_code, reason = "outputs are written where nothing was before")]
 //! Products of floats.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -5,28 +6,34 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use super::blocked::multiply;
 use super::element::Element;
 use super::isa::Isa;
+use super::outputs::filled;
 use super::product::Product;
 use super::slim::Slim;
 use crate::DimensionNumbers;
 
 /// The product, each sum rounded by `finish`.
-pub(super) fn dot_general<T: Element, O: Copy>(
+pub(super) fn dot_general<T: Element, O: Copy + Send>(
     isa: Isa,
     lhs: &ArrayViewD<'_, T>,
     rhs: &ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
-    finish: impl Fn(T::Wide) -> O,
+    finish: impl Fn(T::Wide) -> O + Copy + Sync,
 ) -> ArrayD<O> {
     let product = Product::new(lhs, rhs, dims);
-    let mut out = vec![finish(T::Wide::ZERO); product.outputs()];
-    let take = |out: &mut O, sum: T::Wide| *out = finish(sum);
-    if out.is_empty() || product.terms() == 0 {
+    let outputs = product.outputs();
+    let out = if outputs == 0 || product.terms() == 0 {
         // Positive zeros, where there are outputs at all.
-    } else if let Some(slim) = Slim::choose(&product) {
-        slim.multiply(isa, &product, take, &mut out);
+        vec![finish(T::Wide::ZERO); outputs]
     } else {
-        multiply(isa, &product, 0..product.terms(), T::widen, take, &mut out);
-    }
+        let slim = Slim::choose(&product);
+        // SAFETY: both ways write every output.
+        unsafe {
+            filled(outputs, |out| match slim {
+                Some(slim) => slim.multiply(isa, &product, finish, out),
+                None => multiply(isa, &product, finish, out),
+            })
+        }
+    };
     ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index")
 }
 

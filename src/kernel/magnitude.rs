@@ -5,13 +5,41 @@
 //! above all: so a maximum is NaN where one value is, the order of comparisons does not matter, and loops over them
 //! vectorize. An array is read in the order in which it lies in memory, whatever the order of its axes.
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use smallvec::SmallVec;
 
 use super::isa::{Isa, Vectorized};
+use super::parts;
+
+/// Elements that keep a thread busy for about a tenth of a millisecond.
+const LEAST: usize = 1 << 18;
 
 /// The bits of the largest magnitude over `axes`, which keep extent 1; those of zero where there is nothing.
 pub(super) fn largest(isa: Isa, x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
+    let threads = parts::threads(x.len(), LEAST);
+    // Along the axis whose elements lie furthest apart, each thread reads memory of its own.
+    let furthest =
+        (0..x.ndim()).filter(|&axis| x.shape()[axis] > 1).max_by_key(|&axis| x.strides()[axis].unsigned_abs());
+    let Some(axis) = furthest.filter(|_| threads > 1) else { return largest_of(isa, x, axes) };
+    let pieces: Vec<_> = parts::equal(x.shape()[axis], threads, 1).collect();
+    let found: Vec<ArrayD<u32>> = pieces
+        .into_par_iter()
+        .map(|piece| largest_of(isa, &x.slice_axis(Axis(axis), Slice::from(piece)), axes))
+        .collect();
+    if !axes.contains(&axis) {
+        let views: Vec<_> = found.iter().map(|piece| piece.view()).collect();
+        return ndarray::concatenate(Axis(axis), &views).expect("pieces of one array fit together");
+    }
+    let all = found.into_iter().reduce(|mut all, piece| {
+        all.zip_mut_with(&piece, |most, &other| *most = other.max(*most));
+        all
+    });
+    all.expect("there are as many pieces as threads")
+}
+
+/// The same on one thread.
+fn largest_of(isa: Isa, x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
     let extent = |(axis, &size): (usize, &usize)| if axes.contains(&axis) { 1 } else { size };
     let shape: SmallVec<[usize; 8]> = x.shape().iter().enumerate().map(extent).collect();
     let mut largest = ArrayD::zeros(IxDyn(&shape));

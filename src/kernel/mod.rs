@@ -23,8 +23,12 @@
 //! integers of floats while it packs, and scales sums as soon as they are whole. The tests run every way on every
 //! instruction set that the processor has.
 //!
-//! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, and for
-//! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound.
+//! **Threads.** `parts` cuts a product by its outputs for the threads of the pool that it runs in, if there is enough work;
+//! what one of them computes is what one alone would, and so are the bits.
+//!
+//! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, for
+//! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound, and for writes to
+//! outputs of which each thread has its own.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -39,7 +43,9 @@ mod int8;
 mod isa;
 mod lanes;
 mod magnitude;
+mod outputs;
 mod pack;
+mod parts;
 mod product;
 #[cfg(test)]
 mod reference;
@@ -76,10 +82,10 @@ pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>,
 /// The exact product of two sides of eight-bit integers, or of floats that become such, each sum finished with the inverses
 /// of its two positions: `finish(sum, lhs inverse, rhs inverse)`. None where a sum could have more than 32 bits.
 pub(crate) fn dot_general_scaled(
-    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
-    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
+    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
     dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
 ) -> Option<ArrayD<f32>> {
     int8::dot_general_scaled(Isa::detect(), lhs, rhs, dims, finish)
 }

@@ -1,3 +1,4 @@
+#![allow(unsafe_code, reason = "threads read one view through pointers")]
 //! A call whose two sides are batches of strided matrices.
 
 use std::marker::PhantomData;
@@ -19,6 +20,9 @@ pub(super) struct Operand<'a, T> {
     pub(super) contracting: Walk,
     view: PhantomData<&'a T>,
 }
+
+// SAFETY: an operand is read only, as the view that it is of, which threads may share.
+unsafe impl<T: Sync> Sync for Operand<'_, T> {}
 
 impl<'a, T> Operand<'a, T> {
     fn new(view: &ArrayViewD<'a, T>, batch: &Axes, free: &Axes, contracting: &Axes) -> Self {

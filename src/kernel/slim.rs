@@ -4,10 +4,14 @@
 //! Each element is read about once, so nothing is packed. Either many neighbouring outputs take a term at once, or,
 //! where the terms are what lies together in memory, several blocks run side by side.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use super::BLOCK;
-use super::element::Element;
-use super::element::Wide;
+use super::element::{Element, Wide};
 use super::isa::Isa;
+use super::outputs::Outputs;
+use super::parts;
 use super::product::{Operand, Product};
 use super::walk::Walk;
 
@@ -16,6 +20,12 @@ const OUTPUTS: usize = 1024;
 
 /// Blocks that run side by side: as many as hide the latency of a fused multiply-add.
 const CHAINS: usize = 8;
+
+/// Multiplications that take about a tenth of a millisecond: as many as there are elements to read.
+const LEAST: usize = 1 << 19;
+
+/// Outputs that are not divided among threads: a few vectors, and whole lines of a cache.
+const GRAIN: usize = 64;
 
 /// The way through a product that packs nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,19 +54,25 @@ impl Slim {
         }
     }
 
-    /// Gives the sum of all terms to every output, in output order, through `take`; there are terms and outputs.
-    pub(super) fn multiply<T: Element, O>(
+    /// Gives every output the sum of all terms, finished; there are terms and outputs.
+    pub(super) fn multiply<T: Element, O: Copy + Send>(
         self,
         isa: Isa,
         product: &Product<'_, T>,
-        take: impl Fn(&mut O, T::Wide),
-        out: &mut [O],
+        finish: impl Fn(T::Wide) -> O + Copy + Sync,
+        out: &Outputs<'_, O>,
     ) {
         assert_eq!(out.len(), product.outputs());
-        match self {
-            Self::Outputs => by_outputs(isa, product, take, out),
-            Self::Blocks { lhs, rhs } => by_blocks(isa, product, [lhs, rhs], take, out),
-        }
+        let threads = parts::threads(out.len().saturating_mul(product.terms()), LEAST);
+        let pieces = if threads == 1 { 1 } else { 4 * threads };
+        parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
+            // SAFETY: the ranges do not meet.
+            let out = unsafe { out.range(outputs.clone()) };
+            match self {
+                Self::Outputs => by_outputs(isa, product, outputs.start, finish, out),
+                Self::Blocks { lhs, rhs } => by_blocks(isa, product, outputs.start, [lhs, rhs], finish, out),
+            }
+        });
     }
 }
 
@@ -75,19 +91,29 @@ fn outputs_inside<T>(product: &Product<'_, T>) -> usize {
     lhs.or(rhs).map_or(1, Walk::len)
 }
 
-fn by_outputs<T: Element, O>(isa: Isa, product: &Product<'_, T>, take: impl Fn(&mut O, T::Wide), out: &mut [O]) {
+/// The outputs from `start` on.
+fn by_outputs<T: Element, O: Copy>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    start: usize,
+    finish: impl Fn(T::Wide) -> O,
+    out: &mut [MaybeUninit<O>],
+) {
     let (terms, length) = (product.terms(), outputs_inside(product));
     let (lhs_inner, rhs_inner) = inner(product);
     let trees = usize::BITS - (terms.div_ceil(BLOCK) - 1).leading_zeros();
     let mut trees = vec![vec![T::Wide::ZERO; length.min(OUTPUTS)]; trees as usize];
     let mut sums = vec![T::Wide::ZERO; length.min(OUTPUTS)];
     let [mut left, mut right, mut left_terms, mut right_terms] = [const { Vec::new() }; 4];
-    for (row, out) in out.chunks_mut(length).enumerate() {
-        // The row's outer position; the inner walk starts at its own first.
-        let position = row * length;
-        let [lhs, rhs] = first(product, position);
-        for (strip, out) in out.chunks_mut(OUTPUTS).enumerate() {
-            let inside = strip * OUTPUTS..strip * OUTPUTS + out.len();
+    let (mut out, mut position) = (out, start);
+    while !out.is_empty() {
+        // The outer position; the inner walk starts at its own first.
+        let [lhs, rhs] = first(product, position - position % length);
+        let here;
+        (here, out) = out.split_at_mut((length - position % length).min(out.len()));
+        for out in here.chunks_mut(OUTPUTS) {
+            let inside = position % length..position % length + out.len();
+            position += out.len();
             offsets(lhs_inner, &inside, &mut left);
             offsets(rhs_inner, &inside, &mut right);
             let sums = &mut sums[..out.len()];
@@ -117,7 +143,7 @@ fn by_outputs<T: Element, O>(isa: Isa, product: &Product<'_, T>, take: impl Fn(&
                     sums.iter_mut().zip(tree).for_each(|(sum, &left)| *sum = left.plus(*sum));
                 }
                 if last {
-                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| take(out, sum));
+                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = MaybeUninit::new(finish(sum)));
                 } else {
                     trees[merged as usize][..sums.len()].copy_from_slice(sums);
                 }
@@ -225,29 +251,32 @@ struct Chain<T> {
     terms: usize,
 }
 
-fn by_blocks<T: Element, O>(
+/// The outputs from `start` on.
+fn by_blocks<T: Element, O: Copy>(
     isa: Isa,
     product: &Product<'_, T>,
+    start: usize,
     strides: [isize; 2],
-    take: impl Fn(&mut O, T::Wide),
-    out: &mut [O],
+    finish: impl Fn(T::Wide) -> O,
+    out: &mut [MaybeUninit<O>],
 ) {
     let terms = product.terms();
     let blocks = terms.div_ceil(BLOCK);
     let mut trees: Vec<T::Wide> = Vec::new();
+    let end = start + out.len();
     let mut outputs = out.iter_mut();
     let mut chains: Vec<Chain<T>> = Vec::with_capacity(CHAINS);
     let mut done = 0;
-    for output in 0..product.outputs() {
+    for output in start..end {
         let [lhs, rhs] = first(product, output);
         for block in 0..blocks {
-            let start = block * BLOCK;
+            let first = block * BLOCK;
             chains.push(Chain {
-                lhs: lhs.wrapping_offset(start as isize * strides[0]),
-                rhs: rhs.wrapping_offset(start as isize * strides[1]),
-                terms: (terms - start).min(BLOCK),
+                lhs: lhs.wrapping_offset(first as isize * strides[0]),
+                rhs: rhs.wrapping_offset(first as isize * strides[1]),
+                terms: (terms - first).min(BLOCK),
             });
-            if chains.len() < CHAINS && (output + 1 < product.outputs() || block + 1 < blocks) {
+            if chains.len() < CHAINS && (output + 1 < end || block + 1 < blocks) {
                 continue;
             }
             let mut sums = [T::Wide::ZERO; CHAINS];
@@ -271,7 +300,7 @@ fn by_blocks<T: Element, O>(
                 if !last {
                     trees.push(sum);
                 } else if let Some(out) = outputs.next() {
-                    take(out, sum);
+                    out.write(finish(sum));
                 }
             }
             chains.clear();
@@ -336,6 +365,7 @@ mod tests {
     use super::*;
     use crate::kernel::blocked;
     use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::outputs::filled;
     use crate::kernel::reference;
 
     /// Every way through a product, whichever would be chosen for it.
@@ -349,15 +379,16 @@ mod tests {
             let product = Product::new(&lhs, &rhs, &call.dims);
             let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
             let blocks = strides.map(|(lhs, rhs)| Slim::Blocks { lhs, rhs });
-            let take = |out: &mut f32, sum: f32| *out = sum;
             for isa in Isa::available() {
                 for way in [None, Some(Slim::Outputs)].into_iter().chain(blocks.map(Some)) {
-                    let mut found = expected.mapv(|_| 9.0);
-                    let out = found.as_slice_mut().expect("a fresh array is in standard layout");
-                    match way {
-                        Some(slim) => slim.multiply(isa, &product, take, out),
-                        None => blocked::multiply(isa, &product, 0..product.terms(), |part| part, take, out),
-                    }
+                    // SAFETY: both ways write every output.
+                    let found = unsafe {
+                        filled(expected.len(), |out| match way {
+                            Some(slim) => slim.multiply(isa, &product, |sum| sum, out),
+                            None => blocked::multiply(isa, &product, |sum| sum, out),
+                        })
+                    };
+                    let found = ndarray::ArrayD::from_shape_vec(expected.raw_dim(), found).unwrap();
                     let what = format!(
                         "{way:?} {isa:?} seed {seed}, {} on {:?} and {:?}",
                         call.dims,

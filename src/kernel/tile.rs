@@ -23,9 +23,9 @@ const VECTORS: usize = 2;
 
 /// Computes a tile of `rows` times `columns` outputs.
 ///
-/// `run(terms, lhs, rhs, earlier, sums)` starts from zero, adds the tiles `earlier` to the result, each on the left and one
-/// after the other, and writes the tile to `sums`, row after row. `lhs` and `rhs` are panels: for each term, that of every
-/// row or column.
+/// `run(terms, rows, columns, earlier, sums)` starts from zero, adds the tiles `earlier` to the result, each on the left and
+/// one after the other, and writes the tile to `sums`, row after row. `columns` is a panel: for each term, that of every
+/// column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<S: Accumulator> {
     pub(super) rows: usize,
@@ -33,7 +33,24 @@ pub(super) struct Tile<S: Accumulator> {
     run: Run<S>,
 }
 
-type Run<S> = unsafe fn(usize, *const S, *const S, &[*const S], *mut S);
+type Run<S> = unsafe fn(usize, Rows<S>, *const S, &[*const S], *mut S);
+
+/// Where a tile's rows are: in a panel, or in a matrix that needs none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows<S> {
+    pub(super) first: *const S,
+    /// From a row to the next, in elements.
+    pub(super) row: isize,
+    /// From a term to the next.
+    pub(super) term: isize,
+}
+
+impl<S> Rows<S> {
+    /// Those of a panel: for each term, that of each of `height` rows.
+    pub(super) fn packed(panel: &[S], height: usize) -> Self {
+        Self { first: panel.as_ptr(), row: 1, term: height as isize }
+    }
+}
 
 impl<S: Accumulator> Tile<S> {
     /// The tile of an instruction set that wastes the least on `rows` times `columns` outputs.
@@ -65,19 +82,22 @@ impl<S: Accumulator> Tile<S> {
         }
     }
 
-    /// Runs the kernel on panels of `terms` terms, then adds the tiles `earlier`, each on the left.
-    pub(super) fn run<'a>(
+    /// Runs the kernel on `terms` terms, then adds the tiles `earlier`, each on the left.
+    ///
+    /// # Safety
+    ///
+    /// So many terms of each row of a tile can be read.
+    pub(super) unsafe fn run<'a>(
         &self,
         terms: usize,
-        lhs: &[S],
-        rhs: &[S],
+        rows: Rows<S>,
+        columns: &[S],
         earlier: impl Iterator<Item = &'a [S]>,
         sums: &mut [S],
     ) where
         S: 'a,
     {
-        assert_eq!(lhs.len(), terms * self.rows);
-        assert_eq!(rhs.len(), terms * self.columns);
+        assert_eq!(columns.len(), terms * self.columns);
         assert_eq!(sums.len(), self.rows * self.columns);
         let earlier: SmallVec<[*const S; 8]> = earlier
             .map(|tile| {
@@ -85,8 +105,9 @@ impl<S: Accumulator> Tile<S> {
                 tile.as_ptr()
             })
             .collect();
-        // SAFETY: all lengths were just checked, and `choose` was given an instruction set that was detected.
-        unsafe { (self.run)(terms, lhs.as_ptr(), rhs.as_ptr(), &earlier, sums.as_mut_ptr()) }
+        // SAFETY: lengths were just checked, the caller vouches for the rows, and `choose` was given an instruction set that
+        // was detected.
+        unsafe { (self.run)(terms, rows, columns.as_ptr(), &earlier, sums.as_mut_ptr()) }
     }
 }
 
@@ -94,26 +115,28 @@ impl<S: Accumulator> Tile<S> {
 #[inline(always)]
 unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     terms: usize,
-    lhs: *const V::Sum,
-    rhs: *const V::Sum,
+    rows: Rows<V::Sum>,
+    columns: *const V::Sum,
     earlier: &[*const V::Sum],
     into: *mut V::Sum,
 ) {
-    // SAFETY: the caller vouches for the instruction set, for `terms` terms in both panels and for whole tiles
-    // behind the other pointers.
+    // SAFETY: the caller vouches for the instruction set, for `terms` terms of all rows and columns and for whole tiles
+    // behind the other pointers. Pointers beyond the last term are made but not read.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        let (mut lhs, mut rhs) = (lhs, rhs);
+        let (mut first, mut columns) = (rows.first, columns);
+        let offsets: [isize; ROWS] = std::array::from_fn(|row| row as isize * rows.row);
         for _ in 0..terms {
-            let columns: [V::Factors; VECTORS] = std::array::from_fn(|vector| V::factors(rhs.add(vector * V::LANES)));
+            let across: [V::Factors; VECTORS] =
+                std::array::from_fn(|vector| V::factors(columns.add(vector * V::LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let left = V::splat(lhs.add(row));
-                for (sum, right) in sums.iter_mut().zip(columns) {
+                let left = V::splat(first.offset(offsets[row]));
+                for (sum, right) in sums.iter_mut().zip(across) {
                     *sum = sum.mul_add(left, right);
                 }
             }
-            lhs = lhs.add(ROWS);
-            rhs = rhs.add(VECTORS * V::LANES);
+            first = first.wrapping_offset(rows.term);
+            columns = columns.add(VECTORS * V::LANES);
         }
         for &tile in earlier {
             for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
@@ -134,13 +157,13 @@ macro_rules! compiled {
         $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
         unsafe fn $name<V: Lanes, const ROWS: usize, const VECTORS: usize>(
             terms: usize,
-            lhs: *const V::Sum,
-            rhs: *const V::Sum,
+            rows: Rows<V::Sum>,
+            columns: *const V::Sum,
             earlier: &[*const V::Sum],
             into: *mut V::Sum,
         ) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile::<V, ROWS, VECTORS>(terms, lhs, rhs, earlier, into) }
+            unsafe { tile::<V, ROWS, VECTORS>(terms, rows, columns, earlier, into) }
         }
     )*};
 }

@@ -1,3 +1,4 @@
+#![allow(unsafe_code, reason = "outputs are written where nothing was before")]
 //! Products of int8 sides, exact for every value and length.
 //!
 //! A sum of up to 131,071 products fits in 32 bits even when all factors are -128. Longer sums are cut into pieces
@@ -12,10 +13,13 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::BLOCK;
 use super::isa::Isa;
+use super::outputs::filled;
 use super::product::Product;
 use crate::DimensionNumbers;
 pub(crate) use multiply::Scales;
@@ -51,29 +55,32 @@ pub(super) fn dot_general(
     let (lhs, rhs) = (side(&product.lhs), side(&product.rhs));
     let sides: [(&dyn Side, _); 2] = [(&lhs, Scales::Shared(1.0)), (&rhs, Scales::Shared(1.0))];
     let terms = product.terms();
+    let outputs = product.outputs();
+    let sums = |terms: Range<usize>| {
+        // SAFETY: tiles do not meet, and together they are all outputs.
+        unsafe {
+            filled(outputs, |out| {
+                multiply(isa, sides, &terms, &|tile| {
+                    for line in tile.lines() {
+                        let places = (line.start..).step_by(line.step);
+                        let exact = line.sums.iter().map(|sum| sum.wrapping_sub(line.offset));
+                        places.zip(exact).for_each(|(place, sum)| out.write(place, sum));
+                    }
+                });
+            })
+        }
+    };
     if terms <= INT32_TERMS {
-        let mut sums = vec![0; product.outputs()];
-        multiply(isa, sides, &(0..terms), &mut |tile| {
-            for line in tile.lines() {
-                let exact = line.sums.iter().map(|sum| sum.wrapping_sub(line.offset));
-                sums[line.start..].iter_mut().step_by(line.step).zip(exact).for_each(|(out, sum)| *out = sum);
-            }
-        });
-        return IntSums::I32(shaped(&product, sums));
+        return IntSums::I32(shaped(&product, sums(0..terms)));
     }
-    let mut sums = vec![0; product.outputs()];
+    let mut total = vec![0_i64; outputs];
     // Whole blocks, so that only the last piece has a short one.
     let piece = INT32_TERMS / BLOCK * BLOCK;
     for start in (0..terms).step_by(piece) {
-        let terms = start..terms.min(start + piece);
-        multiply(isa, sides, &terms, &mut |tile| {
-            for line in tile.lines() {
-                let exact = line.sums.iter().map(|sum| i64::from(sum.wrapping_sub(line.offset)));
-                sums[line.start..].iter_mut().step_by(line.step).zip(exact).for_each(|(out, sum)| *out += sum);
-            }
-        });
+        let sums = sums(start..terms.min(start + piece));
+        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += i64::from(sum));
     }
-    IntSums::I64(shaped(&product, sums))
+    IntSums::I64(shaped(&product, total))
 }
 
 #[cfg(test)]

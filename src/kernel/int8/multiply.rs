@@ -7,8 +7,13 @@ use super::pack::{Layout, Packed, Role};
 use super::side::{Request, Side};
 use super::tile::{From, Kernel};
 use crate::kernel::isa::Isa;
+use crate::kernel::parts::{self, Extent, Part};
 use crate::kernel::scratch::Scratch;
 
+/// Multiplications that keep a thread busy for about a fifth of a millisecond.
+const LEAST: usize = 1 << 25;
+/// Multiplications that take as long as quantizing and packing an element.
+const PACKING: usize = 64;
 /// Terms that are packed at a time. Sums of more are kept beside the tiles.
 const TERMS: usize = 4096;
 /// Bytes of packed rows that stay in a usual L2 with the columns of a tile.
@@ -93,23 +98,47 @@ pub(super) fn rows_of(isa: Isa, m: usize, n: usize) -> Rows {
     if n < m && n < Kernel::of(isa).lanes { Rows::Rhs } else { Rows::Lhs }
 }
 
-/// Gives the exact sums of these terms, of which there are few enough that none overflows, to `finished`, tile by tile.
+/// Gives the exact sums of these terms, of which there are few enough that none overflows, to `finished`, tile by tile; on
+/// several threads where there is enough to do. Each output is in one tile.
 pub(super) fn multiply(
     isa: Isa,
     [lhs, rhs]: [(&dyn Side, Scales<'_>); 2],
-    all_terms: &Range<usize>,
-    finished: &mut dyn FnMut(Tile<'_>),
+    terms: &Range<usize>,
+    finished: &(dyn Fn(Tile<'_>) + Sync),
 ) {
     let [m, n] = [lhs, rhs].map(|(side, _)| side.free().len());
+    let kernel = Kernel::of(isa);
+    let extent = Extent {
+        batch: lhs.0.batch().len(),
+        free: [m, n],
+        terms: terms.len(),
+        packing: PACKING,
+        least: LEAST,
+        grain: [kernel.most_rows, kernel.lanes * kernel.most_vectors],
+    };
+    parts::run(extent.parts(), |part: Part| {
+        let (rows, columns, strides) = match rows_of(isa, m, n) {
+            Rows::Lhs => ((lhs, &part.lhs), (rhs, &part.rhs), [n, 1, m * n]),
+            Rows::Rhs => ((rhs, &part.rhs), (lhs, &part.lhs), [1, n, m * n]),
+        };
+        part_of(isa, &part.batch, [rows, columns], strides, terms, finished);
+    });
+}
+
+/// The tiles of some batch positions and of some free positions of each side.
+fn part_of(
+    isa: Isa,
+    batch: &Range<usize>,
+    [(rows, down_all), (columns, across_all)]: [((&dyn Side, Scales<'_>), &Range<usize>); 2],
+    strides: [usize; 3],
+    all_terms: &Range<usize>,
+    finished: &dyn Fn(Tile<'_>),
+) {
+    let (m, n) = (down_all.len(), across_all.len());
     if m == 0 || n == 0 {
         return;
     }
     let kernel = Kernel::of(isa);
-    let (rows, columns, strides) = match rows_of(isa, m, n) {
-        Rows::Lhs => (lhs, rhs, [n, 1, m * n]),
-        Rows::Rhs => (rhs, lhs, [1, n, m * n]),
-    };
-    let [m, n] = [rows, columns].map(|(side, _)| side.free().len());
     let Kernel { words, lanes, most_rows, most_vectors, .. } = kernel;
     let terms = all_terms.len().min(TERMS);
     let is_cut = all_terms.len() > TERMS;
@@ -121,15 +150,15 @@ pub(super) fn multiply(
     let mut left = Panels::new(Layout { words, role: Role::Rows, width: height });
     let mut right = Panels::new(Layout { words, role: Role::Columns, width: lanes });
     let (mut sums, mut offsets) = (Scratch::new(), Scratch::new());
-    for batch in 0..rows.0.batch().len() {
-        for across in cuts(&(0..n), columns_packed) {
+    for batch in batch.clone() {
+        for across in cuts(across_all, columns_packed) {
             right.move_to(columns, batch, &across);
-            for down in cuts(&(0..m), rows_packed) {
+            for down in cuts(down_all, rows_packed) {
                 left.move_to(rows, batch, &down);
                 // Of no terms there is one empty block, whose sums are zero.
                 let blocks = cuts(all_terms, TERMS).chain(all_terms.is_empty().then(|| all_terms.clone()));
                 for terms in blocks {
-                    if is_cut || down.start == 0 {
+                    if is_cut || down.start == down_all.start {
                         right.fill(isa, columns.0, batch, &terms);
                     }
                     left.fill(isa, rows.0, batch, &terms);

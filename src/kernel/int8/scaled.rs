@@ -10,6 +10,7 @@ use super::multiply::{Line, Rows, Scales, Tile, multiply, rows_of};
 use super::side::{Elements, Side};
 use crate::DimensionNumbers;
 use crate::kernel::isa::{Isa, Vectorized};
+use crate::kernel::outputs::{Outputs, filled};
 use crate::kernel::product::Product;
 use crate::kernel::scratch::Scratch;
 
@@ -36,10 +37,10 @@ const NONE: Scales<'_> = Scales::Shared(1.0);
 /// than 32 bits.
 pub(crate) fn dot_general(
     isa: Isa,
-    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
-    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy>,
+    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
+    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
     dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
 ) -> Option<ArrayD<f32>> {
     use ScaledElements::{Floats, Integers};
     fn exact(integer: i8, _: f32) -> i32 {
@@ -56,13 +57,13 @@ pub(crate) fn dot_general(
     }
 }
 
-fn product<L: Copy, R: Copy>(
+fn product<L: Copy + Sync, R: Copy + Sync>(
     isa: Isa,
-    (lhs, lhs_scales, lhs_quantize): (&ArrayViewD<'_, L>, Scales<'_>, impl Fn(L, f32) -> i32 + Copy),
-    (rhs, rhs_scales, rhs_quantize): (&ArrayViewD<'_, R>, Scales<'_>, impl Fn(R, f32) -> i32 + Copy),
+    (lhs, lhs_scales, lhs_quantize): (&ArrayViewD<'_, L>, Scales<'_>, impl Fn(L, f32) -> i32 + Copy + Sync),
+    (rhs, rhs_scales, rhs_quantize): (&ArrayViewD<'_, R>, Scales<'_>, impl Fn(R, f32) -> i32 + Copy + Sync),
     inverses: [Scales<'_>; 2],
     dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
 ) -> Option<ArrayD<f32>> {
     let product = Product::new(lhs, rhs, dims);
     if product.terms() > INT32_TERMS {
@@ -70,12 +71,9 @@ fn product<L: Copy, R: Copy>(
     }
     let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize };
     let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize };
-    let outputs = product.outputs();
-    let mut out = Vec::with_capacity(outputs);
     let sides: [(&dyn Side, _); 2] = [(&lhs, lhs_scales), (&rhs, rhs_scales)];
-    finished(isa, sides, inverses, product.terms(), finish, &mut out.spare_capacity_mut()[..outputs]);
-    // SAFETY: the tiles of a product are disjoint and together all of its outputs, and each was written.
-    unsafe { out.set_len(outputs) };
+    // SAFETY: the tiles of a product are together all of its outputs, and each was written.
+    let out = unsafe { filled(product.outputs(), |out| finished(isa, sides, inverses, product.terms(), finish, out)) };
     Some(ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index"))
 }
 
@@ -84,16 +82,16 @@ fn finished(
     sides: [(&dyn Side, Scales<'_>); 2],
     inverses: [Scales<'_>; 2],
     terms: usize,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy,
-    out: &mut [MaybeUninit<f32>],
+    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
+    out: &Outputs<'_, f32>,
 ) {
     let [m, n] = sides.map(|(side, _)| side.free().len());
     let [rows, columns] = match rows_of(isa, m, n) {
         Rows::Lhs => [(inverses[0], m), (inverses[1], n)],
         Rows::Rhs => [(inverses[1], n), (inverses[0], m)],
     };
-    let (mut row_inverses, mut column_inverses) = (Scratch::new(), Scratch::new());
-    multiply(isa, sides, &(0..terms), &mut |tile| {
+    multiply(isa, sides, &(0..terms), &|tile| {
+        let (mut row_inverses, mut column_inverses) = (Scratch::new(), Scratch::new());
         let positions = |count: usize, free: &std::ops::Range<usize>| {
             tile.batch * count + free.start..tile.batch * count + free.end
         };
@@ -118,7 +116,7 @@ struct Write<'a, F> {
     /// Of the rows and of the columns.
     inverses: [&'a [f32]; 2],
     finish: F,
-    out: &'a mut [MaybeUninit<f32>],
+    out: &'a Outputs<'a, f32>,
 }
 
 impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
@@ -129,7 +127,8 @@ impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
         let Self { tile, inverses: [rows, columns], finish, out } = self;
         for (Line { sums, offset, start, step }, &row) in tile.lines().zip(rows) {
             if step == 1 {
-                let out = &mut out[start..start + columns.len()];
+                // SAFETY: the outputs of a line are in no other, whichever thread has it.
+                let out = unsafe { out.range(start..start + columns.len()) };
                 let (wide_out, rest) = out.as_chunks_mut::<LANES>();
                 let done = wide_out.len() * LANES;
                 // Groups of a length that is known, which share no memory with what they are made of, become vectors.
@@ -146,8 +145,9 @@ impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
                     out.write(finish(sum.wrapping_sub(offset), row, column));
                 }
             } else {
-                for ((out, sum), &column) in out[start..].iter_mut().step_by(step).zip(sums).zip(columns) {
-                    out.write(finish(sum.wrapping_sub(offset), row, column));
+                for ((at, sum), &column) in (start..).step_by(step).zip(sums).zip(columns) {
+                    // SAFETY: as above.
+                    unsafe { out.write(at, finish(sum.wrapping_sub(offset), row, column)) };
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::kernel::product::Operand;
 use crate::kernel::walk::Walk;
 
 /// A side whose elements are packed as integers.
-pub(super) trait Side {
+pub(super) trait Side: Sync {
     fn batch(&self) -> &Walk;
     fn free(&self) -> &Walk;
     fn contracting(&self) -> &Walk;
@@ -33,7 +33,7 @@ pub(super) struct Elements<'a, T, Q> {
     pub(super) quantize: Q,
 }
 
-impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Side for Elements<'_, T, Q> {
+impl<T: Copy + Sync, Q: Fn(T, f32) -> i32 + Copy + Sync> Side for Elements<'_, T, Q> {
     fn batch(&self) -> &Walk {
         &self.operand.batch
     }

@@ -124,18 +124,23 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     // behind the other pointers. Pointers beyond the last term are made but not read.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        let (mut first, mut columns) = (rows.first, columns);
-        let offsets: [isize; ROWS] = std::array::from_fn(|row| row as isize * rows.row);
+        let mut columns = columns;
+        // Two pointers, since the compiler finds each row from the one before it: in one chain that would take as long as
+        // the multiplications.
+        let middle = ROWS / 2;
+        let (mut upper, mut lower) = (rows.first, rows.first.wrapping_offset(middle as isize * rows.row));
         for _ in 0..terms {
             let across: [V::Factors; VECTORS] =
                 std::array::from_fn(|vector| V::factors(columns.add(vector * V::LANES)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let left = V::splat(first.offset(offsets[row]));
+                let (first, row) = if row < middle { (upper, row) } else { (lower, row - middle) };
+                let left = V::splat(first.offset(row as isize * rows.row));
                 for (sum, right) in sums.iter_mut().zip(across) {
                     *sum = sum.mul_add(left, right);
                 }
             }
-            first = first.wrapping_offset(rows.term);
+            upper = upper.wrapping_offset(rows.term);
+            lower = lower.wrapping_offset(rows.term);
             columns = columns.add(VECTORS * V::LANES);
         }
         for &tile in earlier {

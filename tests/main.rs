@@ -16,4 +16,5 @@ mod quantized;
 mod reference;
 mod serving;
 mod snapshot;
+mod threads;
 mod training;

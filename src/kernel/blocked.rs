@@ -5,7 +5,6 @@
 //! number `t` is added to the sums of as many trees of rising size as `t` ends in one bits, and to all that are left
 //! when it is the last; that is the pairwise tree, without its recursion.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use smallvec::SmallVec;
@@ -33,13 +32,8 @@ const LEAST: usize = 1 << 22;
 /// Multiplications that take as long as packing an element.
 const PACKING: usize = 16;
 
-/// Gives every output the sum of all terms, finished; there are terms.
-pub(super) fn multiply<T: Element, O: Copy + Send>(
-    isa: Isa,
-    product: &Product<'_, T>,
-    finish: impl Fn(T::Wide) -> O + Copy + Sync,
-    out: &Outputs<'_, O>,
-) {
+/// Gives every output the sum of all terms; there are terms.
+pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
     assert_eq!(out.len(), product.outputs());
     let extent = Extent {
         batch: product.lhs.batch.len(),
@@ -49,49 +43,72 @@ pub(super) fn multiply<T: Element, O: Copy + Send>(
         least: LEAST,
         grain: [8, widest::<T::Wide>(isa)],
     };
-    parts::run(extent.parts(), |part| part_of(isa, product, &part, finish, out));
+    parts::run(extent.parts(), |part| part_of(isa, product, &part, out));
 }
 
 /// The outputs of a part.
-fn part_of<T: Element, O: Copy>(
-    isa: Isa,
-    product: &Product<'_, T>,
-    part: &Part,
-    finish: impl Fn(T::Wide) -> O + Copy,
-    out: &Outputs<'_, O>,
-) {
+fn part_of<T: Element>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
     let (m, n) = (product.lhs.free.len(), product.rhs.free.len());
     let (lhs, rhs) = ((&product.lhs, &part.lhs), (&product.rhs, &part.rhs));
     // A product commutes, so the side with more outputs can be the one that fills vectors.
     let exchanged = rhs.1.len() < lhs.1.len() && rhs.1.len() < widest::<T::Wide>(isa);
     let (rows, columns, [down, across]) = if exchanged { (rhs, lhs, [1, n]) } else { (lhs, rhs, [n, 1]) };
-    let mut workspace = Workspace::<T::Wide>::new(isa, rows.1.len(), columns.1.len(), product.terms());
+    let mut workspace = Workspace::<T>::new(isa, rows.1.len(), columns.1.len(), product.terms());
     for batch in part.batch.clone() {
-        workspace.multiply(batch, rows, columns, product.terms(), |row, column, sums| {
-            let first = batch * m * n + row * down + column * across;
-            // SAFETY: outputs of the part's own positions, each of them once; no other part has them.
-            unsafe {
-                if across == 1 {
-                    let out = out.range(first..first + sums.len());
-                    out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = MaybeUninit::new(finish(sum)));
-                } else {
-                    sums.iter().enumerate().for_each(|(at, &sum)| out.write(first + at * across, finish(sum)));
-                }
+        let matrix = Matrix { out, first: batch * m * n, down, across };
+        workspace.multiply(batch, rows, columns, product.terms(), matrix);
+    }
+}
+
+/// The outputs of a batch position, by row and column.
+#[derive(Clone, Copy)]
+struct Matrix<'a, T> {
+    out: &'a Outputs<'a, T>,
+    first: usize,
+    down: usize,
+    across: usize,
+}
+
+impl<T: Element> Matrix<'_, T> {
+    /// Where the kernel may write these rows and columns itself, and how far rows are apart.
+    fn in_place(&self, rows: &Range<usize>, columns: &Range<usize>) -> Option<(*mut T::Wide, usize)> {
+        if self.across != 1 {
+            return None;
+        }
+        let start = self.first + rows.start * self.down + columns.start;
+        let end = self.first + (rows.end - 1) * self.down + columns.end;
+        Some((T::as_wide_mut(self.out.pointer(start..end))?, self.down))
+    }
+
+    /// Writes the sums of these rows and columns, which are rows of `width`.
+    ///
+    /// # Safety
+    ///
+    /// No other thread writes these outputs.
+    unsafe fn write(&self, rows: Range<usize>, columns: &Range<usize>, sums: &[T::Wide], width: usize) {
+        for (row, sums) in rows.zip(sums.chunks(width)) {
+            let start = self.first + row * self.down + columns.start * self.across;
+            let places = (start..).step_by(self.across);
+            for (place, &sum) in places.zip(&sums[..columns.len()]) {
+                // SAFETY: the caller vouches for it.
+                unsafe { self.out.write(place, T::narrow(sum)) };
             }
-        });
+        }
     }
 }
 
 /// Packed panels of one side, with the offsets that they were read from.
 struct Panels<S: Accumulator> {
     factors: Scratch<S>,
+    /// Of the factors, those of the panels.
+    len: usize,
     free: Scratch<isize>,
     terms: Scratch<isize>,
 }
 
 impl<S: Accumulator> Panels<S> {
     fn new() -> Self {
-        Self { factors: Scratch::new(), free: Scratch::new(), terms: Scratch::new() }
+        Self { factors: Scratch::new(), len: 0, free: Scratch::new(), terms: Scratch::new() }
     }
 
     /// Packs these free and contracting positions of a side at one batch position.
@@ -107,13 +124,18 @@ impl<S: Accumulator> Panels<S> {
         let size = terms.len() * width;
         side.free.offsets(free, &mut self.free);
         side.contracting.offsets(terms, &mut self.terms);
-        self.factors.resize(size * self.free.len().div_ceil(width), S::default());
+        self.len = size * self.free.len().div_ceil(width);
         let first = side.first.wrapping_offset(side.batch.offset(batch));
-        for (free, panel) in self.free.chunks(width).zip(self.factors.chunks_mut(size)) {
+        for (free, panel) in self.free.chunks(width).zip(self.factors.any(self.len).chunks_mut(size)) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
             let pack = unsafe { Pack::new(first, free, &self.terms, T::widen, width, panel) };
             isa.run(pack);
         }
+    }
+
+    /// The panels, each of `size` factors.
+    fn chunks(&self, size: usize) -> impl Iterator<Item = &[S]> {
+        self.factors[..self.len].chunks(size)
     }
 }
 
@@ -146,36 +168,37 @@ impl<S: Accumulator> InPlace<S> {
 }
 
 /// What a product writes while it is made, reused over the batch.
-struct Workspace<S: Accumulator> {
+struct Workspace<T: Element> {
     isa: Isa,
-    tile: Tile<S>,
-    rows: Panels<S>,
-    columns: Panels<S>,
+    tile: Tile<T::Wide>,
+    rows: Panels<T::Wide>,
+    columns: Panels<T::Wide>,
     /// For each size of tree, its sums in the tiles of the open rows and columns.
-    trees: Vec<Vec<S>>,
-    sums: Scratch<S>,
+    trees: Vec<Vec<T::Wide>>,
+    sums: Scratch<T::Wide>,
 }
 
-impl<S: Accumulator> Workspace<S> {
+impl<T: Element> Workspace<T> {
     fn new(isa: Isa, m: usize, n: usize, k: usize) -> Self {
-        let tile = Tile::<S>::choose(isa, m, n);
+        let tile = Tile::choose(isa, m, n);
         let size = tile.rows * tile.columns;
         let tiles = m.min(ROWS_OPEN).div_ceil(tile.rows) * n.min(COLUMNS_OPEN).div_ceil(tile.columns);
         let trees = usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros();
-        let mut sums = Scratch::new();
-        sums.resize(size, S::default());
-        let trees = vec![vec![S::default(); tiles * size]; trees as usize];
-        Self { isa, tile, rows: Panels::new(), columns: Panels::new(), trees, sums }
+        let trees = vec![vec![T::Wide::default(); tiles * size]; trees as usize];
+        // What is made last is given back last, so that the next product finds memory of the same size.
+        let sums = Scratch::new();
+        let columns = Panels::new();
+        Self { isa, tile, rows: Panels::new(), columns, trees, sums }
     }
 
-    /// Calls `write(row, column, sums)` with runs of finished sums along the columns.
-    fn multiply<T: Element<Wide = S>>(
+    /// Writes the products of these rows and columns; no other thread writes them.
+    fn multiply(
         &mut self,
         batch: usize,
         (rows, down): (&Operand<'_, T>, &Range<usize>),
         (columns, across): (&Operand<'_, T>, &Range<usize>),
         all_terms: usize,
-        mut write: impl FnMut(usize, usize, &[S]),
+        matrix: Matrix<'_, T>,
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         // Whole tiles, so that only the last ones of a side are cut.
@@ -192,59 +215,69 @@ impl<S: Accumulator> Workspace<S> {
                         let whole = in_place.map_or(0, |rows| rows.tiles * height);
                         self.rows.fill(rows, batch, &(strip.start + whole..strip.end), &terms, height, self.isa);
                         let above = (strip.start - top.start) / height;
-                        // SAFETY: the rows are of this strip and have these terms.
-                        unsafe {
-                            self.tiles(&place, in_place, above, |i, j, sums| {
-                                let (row, column) = (strip.start + i * height, left.start + j * width);
-                                let across = (left.end - column).min(width);
-                                for (row, sums) in (row..strip.end).zip(sums.chunks(width)) {
-                                    write(row, column, &sums[..across]);
-                                }
-                            });
-                        }
+                        // SAFETY: the rows are of this strip and have these terms; the outputs are this thread's.
+                        unsafe { self.tiles(&place, in_place, above, [&strip, &left], matrix) };
                     }
                 }
             }
         }
     }
 
-    /// Runs the kernel on all rows in place, all packed ones after them and all packed columns, and calls
-    /// `finished(tile down, tile across, sums)` after the last block; `above` open tiles come before these.
+    /// Runs the kernel on all rows in place, all packed ones after them and all packed columns, and writes outputs after the
+    /// last block; `above` open tiles come before these.
     ///
     /// # Safety
     ///
-    /// The rows in place have the block's terms.
+    /// The rows in place have the block's terms, and no other thread writes the outputs of these rows and columns.
     unsafe fn tiles(
         &mut self,
         place: &Place,
-        in_place: Option<InPlace<S>>,
+        in_place: Option<InPlace<T::Wide>>,
         above: usize,
-        mut finished: impl FnMut(usize, usize, &[S]),
+        [down, across]: [&Range<usize>; 2],
+        matrix: Matrix<'_, T>,
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
-        let across = self.columns.free.len().div_ceil(width);
-        let merged = if place.last { usize::BITS } else { place.block.trailing_ones() };
+        let tiles_across = across.len().div_ceil(width);
+        let merged = if place.last { self.trees.len() } else { place.block.trailing_ones() as usize };
         let in_place = in_place.into_iter().flat_map(|InPlace { rows, tiles }| {
             (0..tiles).map(move |tile| {
                 let first = rows.first.wrapping_offset((tile * height) as isize * rows.row);
                 Rows { first, ..rows }
             })
         });
-        let packed = self.rows.factors.chunks(place.terms * height).map(|panel| Rows::packed(panel, height));
-        let rows: SmallVec<[Rows<S>; 16]> = in_place.chain(packed).collect();
-        for (j, columns) in self.columns.factors.chunks(place.terms * width).enumerate() {
-            for (i, &rows) in rows.iter().enumerate() {
-                let at = ((above + i) * across + j) * height * width;
+        let packed = self.rows.chunks(place.terms * height).map(|panel| Rows::packed(panel, height));
+        let rows: SmallVec<[Rows<T::Wide>; 16]> = in_place.chain(packed).collect();
+        let mut earlier: SmallVec<[*const T::Wide; 8]> = SmallVec::new();
+        for (j, panel) in self.columns.chunks(place.terms * width).enumerate() {
+            let column = across.start + j * width;
+            let columns = column..across.end.min(column + width);
+            for (i, &panel_rows) in rows.iter().enumerate() {
+                let row = down.start + i * height;
+                let rows = row..down.end.min(row + height);
+                let at = ((above + i) * tiles_across + j) * height * width;
                 let at = at..at + height * width;
-                let earlier = self.trees.iter().enumerate().take(merged as usize);
-                let earlier =
-                    earlier.filter(|(size, _)| place.block >> size & 1 == 1).map(|(_, tree)| &tree[at.clone()]);
-                // SAFETY: packed panels have this many terms of a tile's rows, and the caller vouches for the others.
-                unsafe { self.tile.run(place.terms, rows, columns, earlier, &mut self.sums) };
-                if place.last {
-                    finished(i, j, &self.sums);
-                } else {
-                    self.trees[merged as usize][at].copy_from_slice(&self.sums);
+                // Filled in place: a list that is handed over would be waited for until all outputs before it are written.
+                earlier.clear();
+                let (merging, open) = self.trees.split_at_mut(merged);
+                for (size, tree) in merging.iter().enumerate() {
+                    if place.block >> size & 1 == 1 {
+                        earlier.push(tree[at.clone()].as_ptr());
+                    }
+                }
+                let is_whole = (rows.len(), columns.len()) == (height, width);
+                let in_place = matrix.in_place(&rows, &columns).filter(|_| place.last && is_whole);
+                let sums = match (in_place, open.first_mut()) {
+                    (Some(sums), _) => sums,
+                    (None, Some(tree)) if !place.last => (tree[at.clone()].as_mut_ptr(), width),
+                    _ => (self.sums.any(height * width).as_mut_ptr(), width),
+                };
+                // SAFETY: packed panels have this many terms of a tile's rows, and the caller vouches for the others and for
+                // outputs in place; other sums are a tile.
+                unsafe { self.tile.run(place.terms, panel_rows, panel, &earlier, sums) };
+                if place.last && in_place.is_none() {
+                    // SAFETY: as the caller says.
+                    unsafe { matrix.write(rows, &columns, &self.sums[..height * width], width) };
                 }
             }
         }

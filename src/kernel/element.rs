@@ -38,6 +38,10 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
     #[doc(hidden)]
     fn as_wide(elements: *const Self) -> Option<*const Self::Wide>;
 
+    /// The same of elements that are to be written.
+    #[doc(hidden)]
+    fn as_wide_mut(elements: *mut Self) -> Option<*mut Self::Wide>;
+
     /// The values as `f32`: as they are, widened, or (of `f64`) rounded.
     fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
 
@@ -88,6 +92,10 @@ macro_rules! wide {
                 Some(elements)
             }
 
+            fn as_wide_mut(elements: *mut Self) -> Option<*mut Self> {
+                Some(elements)
+            }
+
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
                 $floats(array)
             }
@@ -131,6 +139,10 @@ macro_rules! half {
             }
 
             fn as_wide(_: *const Self) -> Option<*const f32> {
+                None
+            }
+
+            fn as_wide_mut(_: *mut Self) -> Option<*mut f32> {
                 None
             }
 

@@ -71,7 +71,7 @@ pub(crate) fn dot_general<T: Element>(
     rhs: ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
 ) -> ArrayD<T> {
-    float::dot_general(Isa::detect(), &lhs, &rhs, dims, T::narrow)
+    float::dot_general(Isa::detect(), &lhs, &rhs, dims)
 }
 
 /// The exact product of two int8 sides that fit `dims`.

@@ -42,6 +42,12 @@ impl<'a, O: Copy> Outputs<'a, O> {
         unsafe { std::slice::from_raw_parts_mut(self.first.add(range.start), range.end - range.start) }
     }
 
+    /// Where those of a range are.
+    pub(super) fn pointer(&self, range: Range<usize>) -> *mut O {
+        assert!(range.start <= range.end && range.end <= self.len);
+        self.first.wrapping_add(range.start).cast()
+    }
+
     /// Writes one of them.
     ///
     /// # Safety

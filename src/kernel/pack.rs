@@ -87,7 +87,9 @@ fn side_by_side<T: Copy, S: Accumulator, const WIDTH: usize>(
         std::slice::from_raw_parts(first.offset(free[row] + terms[0]), terms.len())
     });
     for (term, to) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate().take(terms.len()) {
-        *to = std::array::from_fn(|row| widen(rows[row][term]));
+        for row in 0..WIDTH {
+            to[row] = widen(rows[row][term]);
+        }
     }
 }
 

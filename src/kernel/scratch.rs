@@ -40,6 +40,17 @@ impl<T: Pooled> Scratch<T> {
     }
 }
 
+impl<T: Pooled + Copy + Default> Scratch<T> {
+    /// So many elements, with anything in them.
+    pub(super) fn any(&mut self, len: usize) -> &mut [T] {
+        // Never cut, so that nothing is filled twice.
+        if self.0.len() < len {
+            self.0.resize(len, T::default());
+        }
+        &mut self.0[..len]
+    }
+}
+
 impl<T: Pooled> Drop for Scratch<T> {
     fn drop(&mut self) {
         let vector = std::mem::take(&mut self.0);

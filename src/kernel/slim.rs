@@ -54,14 +54,8 @@ impl Slim {
         }
     }
 
-    /// Gives every output the sum of all terms, finished; there are terms and outputs.
-    pub(super) fn multiply<T: Element, O: Copy + Send>(
-        self,
-        isa: Isa,
-        product: &Product<'_, T>,
-        finish: impl Fn(T::Wide) -> O + Copy + Sync,
-        out: &Outputs<'_, O>,
-    ) {
+    /// Gives every output the sum of all terms; there are terms and outputs.
+    pub(super) fn multiply<T: Element>(self, isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
         assert_eq!(out.len(), product.outputs());
         let threads = parts::threads(out.len().saturating_mul(product.terms()), LEAST);
         let pieces = if threads == 1 { 1 } else { 4 * threads };
@@ -69,8 +63,8 @@ impl Slim {
             // SAFETY: the ranges do not meet.
             let out = unsafe { out.range(outputs.clone()) };
             match self {
-                Self::Outputs => by_outputs(isa, product, outputs.start, finish, out),
-                Self::Blocks { lhs, rhs } => by_blocks(isa, product, outputs.start, [lhs, rhs], finish, out),
+                Self::Outputs => by_outputs(isa, product, outputs.start, out),
+                Self::Blocks { lhs, rhs } => by_blocks(isa, product, outputs.start, [lhs, rhs], out),
             }
         });
     }
@@ -92,13 +86,7 @@ fn outputs_inside<T>(product: &Product<'_, T>) -> usize {
 }
 
 /// The outputs from `start` on.
-fn by_outputs<T: Element, O: Copy>(
-    isa: Isa,
-    product: &Product<'_, T>,
-    start: usize,
-    finish: impl Fn(T::Wide) -> O,
-    out: &mut [MaybeUninit<O>],
-) {
+fn by_outputs<T: Element>(isa: Isa, product: &Product<'_, T>, start: usize, out: &mut [MaybeUninit<T>]) {
     let (terms, length) = (product.terms(), outputs_inside(product));
     let (lhs_inner, rhs_inner) = inner(product);
     let trees = usize::BITS - (terms.div_ceil(BLOCK) - 1).leading_zeros();
@@ -143,7 +131,7 @@ fn by_outputs<T: Element, O: Copy>(
                     sums.iter_mut().zip(tree).for_each(|(sum, &left)| *sum = left.plus(*sum));
                 }
                 if last {
-                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = MaybeUninit::new(finish(sum)));
+                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = MaybeUninit::new(T::narrow(sum)));
                 } else {
                     trees[merged as usize][..sums.len()].copy_from_slice(sums);
                 }
@@ -252,13 +240,12 @@ struct Chain<T> {
 }
 
 /// The outputs from `start` on.
-fn by_blocks<T: Element, O: Copy>(
+fn by_blocks<T: Element>(
     isa: Isa,
     product: &Product<'_, T>,
     start: usize,
     strides: [isize; 2],
-    finish: impl Fn(T::Wide) -> O,
-    out: &mut [MaybeUninit<O>],
+    out: &mut [MaybeUninit<T>],
 ) {
     let terms = product.terms();
     let blocks = terms.div_ceil(BLOCK);
@@ -300,7 +287,7 @@ fn by_blocks<T: Element, O: Copy>(
                 if !last {
                     trees.push(sum);
                 } else if let Some(out) = outputs.next() {
-                    out.write(finish(sum));
+                    out.write(T::narrow(sum));
                 }
             }
             chains.clear();
@@ -384,8 +371,8 @@ mod tests {
                     // SAFETY: both ways write every output.
                     let found = unsafe {
                         filled(expected.len(), |out| match way {
-                            Some(slim) => slim.multiply(isa, &product, |sum| sum, out),
-                            None => blocked::multiply(isa, &product, |sum| sum, out),
+                            Some(slim) => slim.multiply(isa, &product, out),
+                            None => blocked::multiply(isa, &product, out),
                         })
                     };
                     let found = ndarray::ArrayD::from_shape_vec(expected.raw_dim(), found).unwrap();

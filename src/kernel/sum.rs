@@ -17,7 +17,7 @@ pub(super) fn sum_axes<T: Element>(isa: Isa, view: &ArrayViewD<'_, T>, axes: &[u
     let one = ndarray::arr0(T::narrow(T::Wide::ONE)).into_dyn();
     let sizes: Axes = axes.iter().map(|&axis| view.shape()[axis]).collect();
     let ones = one.broadcast(IxDyn(&sizes)).expect("one element takes any shape that an array has");
-    float::dot_general(isa, &ones, view, &dims, T::narrow)
+    float::dot_general(isa, &ones, view, &dims)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 #![allow(unsafe_code, reason = "the kernel runs on vector registers and through pointers into packed panels")]
 //! The register-blocked kernel of float products, compiled for every instruction set.
 
-use smallvec::SmallVec;
-
 use super::isa::Isa;
 use super::lanes::{Accumulator, Lanes};
 
@@ -23,9 +21,9 @@ const VECTORS: usize = 2;
 
 /// Computes a tile of `rows` times `columns` outputs.
 ///
-/// `run(terms, rows, columns, earlier, sums)` starts from zero, adds the tiles `earlier` to the result, each on the left and
-/// one after the other, and writes the tile to `sums`, row after row. `columns` is a panel: for each term, that of every
-/// column.
+/// `run(terms, rows, columns, earlier, sums, stride)` starts from zero, adds the tiles `earlier` to the result, each on the
+/// left and one after the other, and writes the tile to `sums`, each row `stride` behind the one before it. `columns` is a
+/// panel: for each term, that of every column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<S: Accumulator> {
     pub(super) rows: usize,
@@ -33,7 +31,7 @@ pub(super) struct Tile<S: Accumulator> {
     run: Run<S>,
 }
 
-type Run<S> = unsafe fn(usize, Rows<S>, *const S, &[*const S], *mut S);
+type Run<S> = unsafe fn(usize, Rows<S>, *const S, &[*const S], *mut S, usize);
 
 /// Where a tile's rows are: in a panel, or in a matrix that needs none.
 #[derive(Clone, Copy, Debug)]
@@ -86,28 +84,20 @@ impl<S: Accumulator> Tile<S> {
     ///
     /// # Safety
     ///
-    /// So many terms of each row of a tile can be read.
-    pub(super) unsafe fn run<'a>(
+    /// So many terms of each row of a tile can be read, and the rows of a tile written, each `stride` behind the one before;
+    /// tiles behind pointers are whole.
+    pub(super) unsafe fn run(
         &self,
         terms: usize,
         rows: Rows<S>,
         columns: &[S],
-        earlier: impl Iterator<Item = &'a [S]>,
-        sums: &mut [S],
-    ) where
-        S: 'a,
-    {
+        earlier: &[*const S],
+        (sums, stride): (*mut S, usize),
+    ) {
         assert_eq!(columns.len(), terms * self.columns);
-        assert_eq!(sums.len(), self.rows * self.columns);
-        let earlier: SmallVec<[*const S; 8]> = earlier
-            .map(|tile| {
-                assert_eq!(tile.len(), self.rows * self.columns);
-                tile.as_ptr()
-            })
-            .collect();
-        // SAFETY: lengths were just checked, the caller vouches for the rows, and `choose` was given an instruction set that
+        // SAFETY: the length was just checked, the caller vouches for the rest, and `choose` was given an instruction set that
         // was detected.
-        unsafe { (self.run)(terms, rows, columns.as_ptr(), &earlier, sums.as_mut_ptr()) }
+        unsafe { (self.run)(terms, rows, columns.as_ptr(), earlier, sums, stride) }
     }
 }
 
@@ -119,6 +109,7 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     columns: *const V::Sum,
     earlier: &[*const V::Sum],
     into: *mut V::Sum,
+    stride: usize,
 ) {
     // SAFETY: the caller vouches for the instruction set, for `terms` terms of all rows and columns and for whole tiles
     // behind the other pointers. Pointers beyond the last term are made but not read.
@@ -148,8 +139,10 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
                 *sum = V::load(tile.add(at * V::LANES)).plus(*sum);
             }
         }
-        for (at, sum) in sums.as_flattened().iter().enumerate() {
-            sum.store(into.add(at * V::LANES));
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                sum.store(into.add(row * stride + vector * V::LANES));
+            }
         }
     }
 }
@@ -166,9 +159,10 @@ macro_rules! compiled {
             columns: *const V::Sum,
             earlier: &[*const V::Sum],
             into: *mut V::Sum,
+            stride: usize,
         ) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile::<V, ROWS, VECTORS>(terms, rows, columns, earlier, into) }
+            unsafe { tile::<V, ROWS, VECTORS>(terms, rows, columns, earlier, into, stride) }
         }
     )*};
 }

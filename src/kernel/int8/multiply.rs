@@ -117,19 +117,27 @@ pub(super) fn multiply(
         grain: [kernel.most_rows, kernel.lanes * kernel.most_vectors],
     };
     parts::run(extent.parts(), |part: Part| {
+        let (lhs, rhs) = (Cut { side: lhs, free: &part.lhs }, Cut { side: rhs, free: &part.rhs });
         let (rows, columns, strides) = match rows_of(isa, m, n) {
-            Rows::Lhs => ((lhs, &part.lhs), (rhs, &part.rhs), [n, 1, m * n]),
-            Rows::Rhs => ((rhs, &part.rhs), (lhs, &part.lhs), [1, n, m * n]),
+            Rows::Lhs => (lhs, rhs, [n, 1, m * n]),
+            Rows::Rhs => (rhs, lhs, [1, n, m * n]),
         };
         part_of(isa, &part.batch, [rows, columns], strides, terms, finished);
     });
+}
+
+/// Some free positions of a side.
+#[derive(Clone, Copy)]
+struct Cut<'a> {
+    side: (&'a dyn Side, Scales<'a>),
+    free: &'a Range<usize>,
 }
 
 /// The tiles of some batch positions and of some free positions of each side.
 fn part_of(
     isa: Isa,
     batch: &Range<usize>,
-    [(rows, down_all), (columns, across_all)]: [((&dyn Side, Scales<'_>), &Range<usize>); 2],
+    [Cut { side: rows, free: down_all }, Cut { side: columns, free: across_all }]: [Cut<'_>; 2],
     strides: [usize; 3],
     all_terms: &Range<usize>,
     finished: &dyn Fn(Tile<'_>),

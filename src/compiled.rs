@@ -47,6 +47,8 @@ impl Compiled {
     }
 
     /// Runs on operands of the shapes that this was compiled for.
+    ///
+    /// Large products are computed on the threads of the rayon pool that this is called in; their number changes no bit.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
         run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands.into_operands(), None)
     }

@@ -63,6 +63,8 @@ fn diagnostics_show_the_place() {
         "run ij,ij x.npy x.npy --out o.npy --bits 8",
         "run ij a.npy --out o.npy --max-memory 10",
         "run ij a.npy --out o.npy --max-memory lots",
+        "run ij a.npy --out o.npy --threads 0",
+        "run ij a.npy --out o.npy --threads 1000000",
         "run ij a.npy --out o.npy --plan plan.json",
         "run --batch cases.jsonl",
         "run --batch cases.jsonl ij",

@@ -25,6 +25,9 @@ fn results_are_those_of_the_library() {
     folder.run(&arguments).done();
     assert_eq!(folder.read("o.npy"), bytes);
 
+    folder.run(&[&arguments[..], &["--threads", "3"]].concat()).done();
+    assert_eq!(folder.read("o.npy"), bytes);
+
     let named = QEinsum::named("row x, x col -> col row").unwrap().run((&a, &b)).unwrap();
     folder.run(&["run", "--named", "row x, x col -> col row", "a.npy", "b.npy", "--out", "o.safetensors"]).done();
     assert_eq!(folder.load("o.safetensors"), any(named));

@@ -4,6 +4,8 @@
 
 #[path = "cli/batches.rs"]
 mod batches;
+#[path = "cli/benches.rs"]
+mod benches;
 #[path = "cli/frozen.rs"]
 mod frozen;
 #[path = "cli/gradients.rs"]

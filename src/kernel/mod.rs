@@ -46,6 +46,7 @@ mod magnitude;
 mod outputs;
 mod pack;
 mod parts;
+pub mod peak;
 mod product;
 #[cfg(test)]
 mod reference;

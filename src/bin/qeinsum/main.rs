@@ -20,6 +20,7 @@ mod search;
 mod settings;
 mod sizes;
 mod text_file;
+mod threads;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ enum Command {
     Run(Box<cmd::run::Run>),
     Vjp(Box<cmd::vjp::Vjp>),
     Freeze(Box<cmd::freeze::Freeze>),
+    Bench(Box<cmd::bench::Bench>),
 }
 
 /// The exit code of an interrupted command: 128 and the signal's number, as a shell has it.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
             Command::Run(run) => run.run(),
             Command::Vjp(vjp) => vjp.run(),
             Command::Freeze(freeze) => freeze.run(),
+            Command::Bench(bench) => bench.run(),
         },
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
         Err(error) if error.use_stderr() => Err(Failure::usage(&error)),

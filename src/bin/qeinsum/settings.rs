@@ -13,6 +13,7 @@ use crate::memory::{self, Bytes};
 use crate::quantization::QuantArgs;
 use crate::search::SearchArgs;
 use crate::text_file;
+use crate::threads::ThreadsArg;
 
 /// The flags.
 #[derive(Args)]
@@ -43,9 +44,8 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<Bytes>,
 
-    /// Compute on so many threads; the result is the same in every bit [default: one a core, or `RAYON_NUM_THREADS`]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: ThreadsArg,
 
     /// Quantize NaN and infinity too instead of refusing inputs that have them
     #[arg(long)]
@@ -80,10 +80,7 @@ pub(crate) struct Settings<'a> {
 impl SettingsArgs {
     /// Reads the files and starts the threads that were asked for.
     pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
-        if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-            pool.build_global().map_err(|error| Failure::Machine(format!("{threads} threads cannot run: {error}")))?;
-        }
+        self.threads.start()?;
         let plan = match &self.plan {
             Some(file) => {
                 let text = text_file::read(file, text_file::PLAN_LIMIT)?;

@@ -7,6 +7,7 @@
 mod lanes;
 mod multiply;
 mod pack;
+mod panels;
 mod scaled;
 mod side;
 mod tile;
@@ -24,6 +25,7 @@ use super::product::Product;
 use crate::DimensionNumbers;
 pub(crate) use multiply::Scales;
 use multiply::multiply;
+pub(super) use panels::Panels;
 pub(super) use scaled::dot_general as dot_general_scaled;
 pub(crate) use scaled::{ScaledElements, ScaledSide};
 use side::{Elements, Side};

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod batch;
+pub(crate) mod bench;
 pub(crate) mod freeze;
 pub(crate) mod graph;
 pub(crate) mod parse;

@@ -1,0 +1,268 @@
+//! `qeinsum bench`: an equation in f32 against the same quantized, on this machine.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ndarray::{ArrayD, IxDyn};
+use qeinsum::{Compiled, DotGeneralConfig, Dtype, Error, Key, QuantConfig, QuantizationError, Serving, Shape, peak};
+use serde::Serialize;
+
+use super::{Format, json};
+use crate::destination::Destination;
+use crate::equation::EquationArg;
+use crate::failure::Failure;
+use crate::memory::{self, Bytes, Work};
+use crate::progress::Progress;
+use crate::quantization::QuantArgs;
+use crate::search::SearchArgs;
+use crate::sizes::{Given, SizeArgs};
+use crate::threads::ThreadsArg;
+
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum bench bij,bjk->bik --shapes 16x256x256,16x256x256
+  qeinsum bench bi,io->bo --sizes b=1,i=4096,o=4096 --bits 8 --threads 1 --format json";
+
+/// Measure runs on random operands: in f32, quantized, and quantized with the last operand frozen before
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    equation: EquationArg,
+
+    #[command(flatten)]
+    sizes: SizeArgs,
+
+    #[command(flatten)]
+    search: SearchArgs,
+
+    #[command(flatten)]
+    quantization: QuantArgs,
+
+    /// The seed of the operands, and of the noise that a configuration adds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u32,
+
+    #[command(flatten)]
+    threads: ThreadsArg,
+
+    /// Measure for about so many seconds
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    seconds: u16,
+
+    /// Refuse to take more memory than this, such as 4GiB [default: 80 % of what there is, at most 64GiB]
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<Bytes>,
+
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Milliseconds that a run takes.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Times {
+    min: f64,
+    median: f64,
+}
+
+/// The result as data; what could not be measured is null.
+#[derive(Debug, Serialize)]
+struct Report {
+    equation: String,
+    threads: usize,
+    /// Billions of operations in a run: a multiplication and its addition are two.
+    gop: f64,
+    f32_ms: Times,
+    quantized_ms: Option<Times>,
+    quantized_frozen_ms: Option<Times>,
+    peak_int8_gops: f64,
+    peak_f32_gops: f64,
+    /// Of the quantized result against the f32 result; null where they are equal, too.
+    sqnr_db: Option<f64>,
+    /// Why something is null.
+    notes: Vec<String>,
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let qe = self.search.apply(self.equation.read()?);
+        let (equation, sizes) = match self.sizes.read()? {
+            Given::Shapes(shapes) => qe.bind(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?,
+            Given::Labels(sizes) => qe.bind_by_sizes(&sizes)?,
+            Given::Nothing => {
+                let message = "a measurement needs sizes: give `--shapes` or `--sizes`";
+                return Err(Failure::Request(message.to_owned()));
+            }
+        };
+        let config: QuantConfig = match self.quantization.read(equation.operands().len())? {
+            Some(config) => config,
+            None => DotGeneralConfig::v4().build()?.into(),
+        };
+        self.threads.start()?;
+        let progress = Progress::start("measuring");
+        let shapes: Vec<&[usize]> = sizes.shapes().iter().map(Shape::as_slice).collect();
+        let exact = qe.compile(&shapes).map_err(|error| self.search.at_fault(error))?;
+        let plan = exact.plan();
+        plan.check_config(&config)?;
+        let limit = self.max_memory.map_or_else(memory::default_limit, |bytes| bytes.0);
+        memory::check(plan, Dtype::F32, Work::Measured(&config), 0, limit)?;
+        let seed = Key::new(self.seed.into());
+        let operands: Vec<ArrayD<f32>> =
+            shapes.iter().zip(0..).map(|(shape, number)| operand(seed.fold_in(number), shape)).collect();
+        let quantized = qe.with_path(plan.path().clone()).with_config(config).compile(&shapes)?;
+        let contest = Contest::new(exact, quantized, &operands, seed);
+        let report = contest.report(equation.to_string(), Duration::from_secs(self.seconds.into()))?;
+        drop(progress);
+        self.destination.write(&match self.format {
+            Format::Text => report.text(),
+            Format::Json => json(&report)?,
+        })
+    }
+}
+
+/// Values between -1 and 1.
+fn operand(key: Key, shape: &[usize]) -> ArrayD<f32> {
+    let values = key.uniform(shape.iter().product()).into_iter().map(|value| 2.0 * value - 1.0);
+    ArrayD::from_shape_vec(IxDyn(shape), values.collect()).expect("as many values as the shape has elements")
+}
+
+/// The ways to run an equation, on the same operands.
+struct Contest<'a> {
+    operands: &'a [ArrayD<f32>],
+    key: Key,
+    exact: Compiled,
+    quantized: Option<Compiled>,
+    frozen: Option<Serving<f32>>,
+    notes: Vec<String>,
+}
+
+impl<'a> Contest<'a> {
+    fn new(exact: Compiled, quantized: Compiled, operands: &'a [ArrayD<f32>], key: Key) -> Self {
+        let mut contest = Self { operands, key, exact, quantized: None, frozen: None, notes: Vec::new() };
+        if contest.exact.plan().calls().next().is_none() {
+            contest.notes.push("nothing is quantized: the plan has no call".to_owned());
+            return contest;
+        }
+        // What quantization refuses is no fault of the measurement, and the rest of it stands.
+        if let Err(error) = contest.quantized_run(&quantized) {
+            contest.notes.push(format!("no quantized run: {error}"));
+            return contest;
+        }
+        if let Some((last, array)) = operands.iter().enumerate().next_back() {
+            let frozen = quantized.freeze(last, array, key).and_then(|frozen| quantized.clone().serve(vec![frozen]));
+            match frozen {
+                Ok(serving) => contest.frozen = Some(serving),
+                Err(error) => contest.notes.push(format!("no frozen run: {error}")),
+            }
+        }
+        contest.quantized = Some(quantized);
+        contest
+    }
+
+    fn exact_run(&self) -> Result<ArrayD<f32>, Error> {
+        self.exact.run(self.operands)
+    }
+
+    fn quantized_run(&self, compiled: &Compiled) -> Result<ArrayD<f32>, Error> {
+        compiled.run_with_key(self.operands, self.key)
+    }
+
+    fn frozen_run(&self, serving: &Serving<f32>) -> Result<ArrayD<f32>, Error> {
+        let open = self.operands.split_last().map_or(self.operands, |(_, open)| open);
+        serving.run_with_key(open, self.key)
+    }
+
+    /// Runs all ways in turn, so that what disturbs one disturbs the others.
+    fn report(self, equation: String, time: Duration) -> Result<Report, Failure> {
+        let threads = rayon::current_num_threads();
+        let count = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let (peak_int8_gops, peak_f32_gops) = (peak::int8(count), peak::f32(count));
+        let mut sqnr_db = None;
+        if let Some(quantized) = &self.quantized {
+            let error = QuantizationError::between(&self.exact_run()?, &self.quantized_run(quantized)?);
+            sqnr_db = Some(error.sqnr_db()).filter(|sqnr| sqnr.is_finite());
+        }
+        let mut samples: [Vec<f64>; 3] = Default::default();
+        let start = Instant::now();
+        while samples[0].len() < 3 || start.elapsed() < time {
+            samples[0].push(sample(|| self.exact_run())?);
+            if let Some(quantized) = &self.quantized {
+                samples[1].push(sample(|| self.quantized_run(quantized))?);
+            }
+            if let Some(frozen) = &self.frozen {
+                samples[2].push(sample(|| self.frozen_run(frozen))?);
+            }
+        }
+        let [exact, quantized, frozen] = samples.map(Times::of);
+        Ok(Report {
+            equation,
+            threads,
+            gop: 2.0 * self.exact.plan().multiplications().to_f64() / 1e9,
+            f32_ms: exact.unwrap_or(Times { min: f64::NAN, median: f64::NAN }),
+            quantized_ms: quantized,
+            quantized_frozen_ms: frozen,
+            peak_int8_gops,
+            peak_f32_gops,
+            sqnr_db,
+            notes: self.notes,
+        })
+    }
+}
+
+/// Milliseconds that a run takes, on average over as many as take 20 milliseconds together.
+fn sample(run: impl Fn() -> Result<ArrayD<f32>, Error>) -> Result<f64, Failure> {
+    let (start, mut runs) = (Instant::now(), 0_u32);
+    loop {
+        black_box(run()?);
+        runs += 1;
+        let elapsed = start.elapsed();
+        if elapsed >= Duration::from_millis(20) {
+            return Ok(elapsed.as_secs_f64() * 1e3 / f64::from(runs));
+        }
+    }
+}
+
+impl Times {
+    fn of(mut samples: Vec<f64>) -> Option<Self> {
+        samples.sort_by(f64::total_cmp);
+        let min = *samples.first()?;
+        Some(Self { min, median: samples[samples.len() / 2] })
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let mut text = format!("{}: {:.3} GOP, threads: {}\n", self.equation, self.gop, self.threads);
+        let rows = [
+            ("f32", Some(self.f32_ms), self.peak_f32_gops),
+            ("quantized", self.quantized_ms, self.peak_int8_gops),
+            ("last operand frozen", self.quantized_frozen_ms, self.peak_int8_gops),
+        ];
+        let _ = writeln!(
+            text,
+            "{:<20} {:>10} {:>10} {:>9} {:>10} {:>7}",
+            "", "median ms", "min ms", "GOP/s", "% of peak", "× f32"
+        );
+        for (name, times, peak) in rows {
+            let Some(Times { min, median }) = times else { continue };
+            let rate = self.gop / median * 1e3;
+            let (share, gain) = (100.0 * rate / peak, self.f32_ms.median / median);
+            let _ = writeln!(text, "{name:<20} {median:>10.4} {min:>10.4} {rate:>9.1} {share:>10.1} {gain:>7.2}");
+        }
+        let _ = writeln!(text, "peaks: f32 {:.0} GOP/s, int8 {:.0} GOP/s", self.peak_f32_gops, self.peak_int8_gops);
+        if let Some(sqnr) = self.sqnr_db {
+            let _ = writeln!(text, "quantized against f32: sqnr {sqnr:.2} dB");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
+        text
+    }
+}

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 
 use crate::error::Result;
 use crate::exec::{
-    CallRecord, Input, Kept, KeptSide, QuantizedCall, Rescaled, Value, check_call, check_gradient_calls, prepare,
+    CallRecord, Input, Keep, Kept, KeptSide, QuantizedCall, Rescaled, Value, check_call, check_gradient_calls, prepare,
 };
 use crate::gradients::DotPullback;
 use crate::kernel::Element;
@@ -44,7 +44,7 @@ impl QDotGeneral {
     ///
     /// An error where axes do not fit, the configuration contradicts itself or the operands, or it adds noise.
     pub fn run<'a, T: Element>(&self, lhs: impl Operand<'a, T>, rhs: impl Operand<'a, T>) -> Result<ArrayD<T>> {
-        Ok(T::from_floats(self.prepare(lhs, rhs, None)?.rescale()?.output))
+        Ok(T::from_floats(self.prepare(lhs, rhs, None)?.rescale(Keep::Output)?.output))
     }
 
     /// The same with a key for the noise of stochastic rounding.
@@ -54,7 +54,7 @@ impl QDotGeneral {
         rhs: impl Operand<'a, T>,
         key: Key,
     ) -> Result<ArrayD<T>> {
-        Ok(T::from_floats(self.prepare(lhs, rhs, Some(key))?.rescale()?.output))
+        Ok(T::from_floats(self.prepare(lhs, rhs, Some(key))?.rescale(Keep::Output)?.output))
     }
 
     /// Computes the call and keeps everything on the way: scales, noise, integers, sums.
@@ -85,7 +85,7 @@ impl QDotGeneral {
         let output_shape = self.dims.output_shape(shapes[0], shapes[1])?;
         check_gradient_calls(&self.config, Orientation::AsWritten, &self.dims, shapes, T::DTYPE, key)?;
         let Rescaled { output, scales: [lhs_scales, rhs_scales], .. } =
-            self.prepare(lhs.view(), rhs.view(), key)?.rescale()?;
+            self.prepare(lhs.view(), rhs.view(), key)?.rescale(Keep::Scales)?;
         let kept = Kept {
             lhs: KeptSide { value: Value::Borrowed(lhs), scales: lhs_scales },
             rhs: KeptSide { value: Value::Borrowed(rhs), scales: rhs_scales },

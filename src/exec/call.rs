@@ -6,7 +6,7 @@
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::kernel::{self, IntSums};
+use crate::kernel::{self, IntSums, Order};
 use crate::lower::DimensionNumbers;
 use crate::quant::{Accumulator, CallConfig, Dequantize, Format, Scales};
 use crate::rng::SideKeys;
@@ -64,7 +64,7 @@ pub(crate) struct Rescaled {
     pub(crate) output: ArrayD<f32>,
     /// The format of the output, before it is rounded to the operands' type.
     pub(crate) format: Format,
-    /// The scales that were computed for the two sides.
+    /// The scales that were computed for the two sides, where they are to be kept.
     pub(crate) scales: [Option<Scales>; 2],
 }
 
@@ -77,18 +77,29 @@ pub(crate) struct QuantizedCall<'a> {
     pub(crate) format: Format,
     pub(crate) config: CallConfig,
     pub(crate) keys: Option<SideKeys>,
+    /// In which order the axes of the result are to lie in memory, if it matters.
+    pub(crate) order: Order,
+}
+
+/// What a call is run for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Keep {
+    /// Its output alone.
+    Output,
+    /// The scales of its sides too, which its gradients need.
+    Scales,
 }
 
 impl<'a> QuantizedCall<'a> {
     /// Runs the call step by step, keeping what is between.
     pub(crate) fn compute(self) -> Result<Computed<'a>> {
-        let Self { lhs, rhs, dims, format, config, keys } = self;
+        let Self { lhs, rhs, dims, format, config, keys, .. } = self;
         dot_general(lhs, rhs, dims, format, &config, keys)
     }
 
     /// Runs the call for its result: fused where it can be, with the same bits.
-    pub(crate) fn rescale(self) -> Result<Rescaled> {
-        if let Some(rescaled) = fused::rescale(&self)? {
+    pub(crate) fn rescale(self, keep: Keep) -> Result<Rescaled> {
+        if let Some(rescaled) = fused::rescale(&self, keep)? {
             return Ok(rescaled);
         }
         let Computed { lhs, rhs, output, format, .. } = self.compute()?;
@@ -139,7 +150,12 @@ fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers,
         };
     }
     let (left, right) = (lhs.as_floats(), rhs.as_floats());
-    let mut sums = kernel::dot_general(left.view(), right.view(), dims);
+    let mut sums = kernel::dot_general(
+        left.view(),
+        right.view(),
+        dims,
+        &Order::row_major(dims.output_rank(left.ndim(), right.ndim())),
+    );
     sums.mapv_inplace(|sum| format.round(sum));
     Sums::Float(sums)
 }

@@ -7,6 +7,7 @@ use crate::kernel::Element;
 use crate::lower::{Op, Plan, Side, ValueId};
 use crate::quant::{Format, TensorConfig};
 
+use super::order::memory_order;
 use super::quantized::QuantizedCalls;
 use super::run::{Call, Calls as _, Held, apply};
 use super::side::FrozenSide;
@@ -61,7 +62,8 @@ pub(crate) fn fold<T: Element>(
             matches!(value, Some(Folded::Array(_))) && side.of(config.lhs, config.rhs).noise().is_some()
         });
         if let (Some(left), Some(right), [false, false]) = (&values[lhs.index()], &values[rhs.index()], draws) {
-            let call = Call { lhs: left.held(), rhs: right.held(), dims, orientation: *orientation };
+            let order = memory_order(plan, step);
+            let call = Call { lhs: left.held(), rhs: right.held(), dims, orientation: *orientation, order };
             let made = calls.call(number - 1, call)?;
             values[lhs.index()] = None;
             values[rhs.index()] = None;

@@ -7,14 +7,14 @@
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Result;
-use crate::kernel::{self, Element};
+use crate::kernel::{self, Element, Order};
 use crate::lower::{DimensionNumbers, GradientCall, Side};
 use crate::quant::{
     ClipGradient, DotGeneralConfig, Format, GradientConfig, Residual, Scales, mask_gradient, quantized_floats,
 };
 use crate::rng::{CallKeys, Key};
 
-use super::call::{CallRecord, QuantizedCall, Rescaled};
+use super::call::{CallRecord, Keep, QuantizedCall, Rescaled};
 use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
 use super::shards;
 use super::side::Input;
@@ -71,7 +71,8 @@ pub(crate) fn unquantized_gradient<T: Element>(
 ) -> ArrayD<T> {
     let GradientCall { dims, permutation } = kept.gradient_call(of, dims);
     let other = kept.side(of.other()).value.view();
-    kernel::dot_general(incoming.view(), other, &dims).permuted_axes(&permutation[..])
+    let order = Order::new(permutation.iter().copied().collect());
+    kernel::dot_general(incoming.view(), other, &dims, &order).permuted_axes(&permutation[..])
 }
 
 /// The gradient of side `of` of a call that ran under an oriented configuration; `key` is the call's own.
@@ -100,11 +101,12 @@ pub(crate) fn gradient<T: Element>(
     let Factors { incoming, other, format: working } = &factors;
     let keys = keys.map(|keys| of.of(keys.dlhs, keys.drhs));
     let (lhs, rhs) = (Input::Array(incoming.view().into()), Input::Array(other.view().into()));
-    let call = QuantizedCall { lhs, rhs, dims: &dims, format: *working, config: call, keys };
+    let order = gradient_order(&permutation, sharded, &dims, [lhs.rank(), rhs.rank()]);
+    let call = QuantizedCall { lhs, rhs, dims: &dims, format: *working, config: call, keys, order };
     let summed = |output, format| if sharded { shards::sum(&output, format) } else { output };
     let (gradient, made) = match observe {
         None => {
-            let Rescaled { output, format, .. } = call.rescale()?;
+            let Rescaled { output, format, .. } = call.rescale(Keep::Output)?;
             (summed(output, format), format)
         }
         Some(observe) => {
@@ -128,6 +130,12 @@ pub(crate) fn gradient<T: Element>(
         mask_gradient(&mut gradient, made, &T::floats(own.value.view()).view(), format, scales, int);
     }
     Ok(T::from_floats(gradient))
+}
+
+/// The order in which a gradient's axes lie so that it is in row-major order once they are permuted.
+fn gradient_order(permutation: &[usize], sharded: bool, dims: &DimensionNumbers, [lhs, rhs]: [usize; 2]) -> Order {
+    // Shards are added first, over an axis more.
+    if sharded { Order::row_major(dims.output_rank(lhs, rhs)) } else { Order::new(permutation.into()) }
 }
 
 /// The two sides of a gradient's call, before it quantizes them.

@@ -12,6 +12,7 @@ mod fused;
 mod gradient;
 mod measure;
 mod naive;
+mod order;
 mod pull;
 mod quantized;
 mod rescale;
@@ -27,7 +28,7 @@ pub use measure::QuantizationError;
 pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
-pub(crate) use call::{QuantizedCall, Rescaled};
+pub(crate) use call::{Keep, QuantizedCall, Rescaled};
 pub(crate) use fold::{Folded, fold};
 pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;

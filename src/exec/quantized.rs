@@ -7,12 +7,12 @@ use ndarray::ArrayD;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel::Element;
+use crate::kernel::{Element, Order};
 use crate::lower::{DimensionNumbers, Entry, Op, Orientation, Plan, Side, Step};
 use crate::quant::{CallConfig, DotGeneralConfig, Format, Numerics, QuantConfig, Source};
 use crate::rng::{CallKeys, Key};
 
-use super::call::{CallRecord, QuantizedCall};
+use super::call::{CallRecord, Keep, QuantizedCall};
 use super::run::{Call, Calls, Held, Unquantized};
 use super::side::Input;
 
@@ -108,7 +108,9 @@ impl QuantizedCalls {
     /// A call of the plan, ready to run.
     pub(crate) fn prepare<'c, T: Element>(&self, step: usize, call: &'c Call<'_, '_, T>) -> Result<QuantizedCall<'c>> {
         let config = self.config(step, call.orientation).forward;
-        prepare(call.lhs.input(), call.rhs.input(), call.dims, T::DTYPE, config, self.key(step))
+        let mut prepared = prepare(call.lhs.input(), call.rhs.input(), call.dims, T::DTYPE, config, self.key(step))?;
+        prepared.order = call.order.clone();
+        Ok(prepared)
     }
 }
 
@@ -118,7 +120,7 @@ impl<'a, T: Element> Calls<'a, T> for QuantizedCalls {
             // The checks let f64 pass only where nothing is quantized: a plain product.
             return Unquantized.call(step, call);
         }
-        Ok(T::from_floats(self.prepare(step, &call)?.rescale()?.output))
+        Ok(T::from_floats(self.prepare(step, &call)?.rescale(Keep::Output)?.output))
     }
 }
 
@@ -221,5 +223,6 @@ pub(crate) fn prepare<'a>(
         Error::new(ErrorKind::Config, message)
     })?;
     let keys = key.map(|key| CallKeys::new(key).forward);
-    Ok(QuantizedCall { lhs, rhs, dims, format, config, keys })
+    let order = Order::row_major(dims.output_rank(lhs.rank(), rhs.rank()));
+    Ok(QuantizedCall { lhs, rhs, dims, format, config, keys, order })
 }

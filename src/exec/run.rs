@@ -6,10 +6,11 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel::{self, Element};
+use crate::kernel::{self, Element, Order};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
 use crate::sizes::check_elements;
 
+use super::order::memory_order;
 use super::side::FrozenSide;
 use super::value::Value;
 
@@ -25,6 +26,8 @@ pub(crate) struct Call<'a, 'plan, T> {
     pub(crate) rhs: Held<'a, T>,
     pub(crate) dims: &'plan DimensionNumbers,
     pub(crate) orientation: Orientation,
+    /// In which order the axes of the result are to lie in memory, as its reader likes them.
+    pub(crate) order: Order,
 }
 
 /// What a call takes for a side.
@@ -45,7 +48,7 @@ impl Unquantized {
                 "a frozen operand has no float values; run it quantized, by the configuration it was frozen with";
             return Err(Error::new(ErrorKind::Freeze, message));
         };
-        Ok(kernel::dot_general(lhs.view(), rhs.view(), call.dims))
+        Ok(kernel::dot_general(lhs.view(), rhs.view(), call.dims, &call.order))
     }
 }
 
@@ -90,7 +93,8 @@ pub(crate) fn run_known<'a, T: Element>(
         let result = match step.op() {
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
-                let call = Call { lhs, rhs, dims, orientation: *orientation };
+                let order = memory_order(plan, step);
+                let call = Call { lhs, rhs, dims, orientation: *orientation, order };
                 Value::Owned(calls.call(number - 1, call)?)
             }
             unary => {

@@ -17,6 +17,16 @@ pub(crate) enum Input<'a> {
     Frozen(&'a FrozenSide),
 }
 
+impl Input<'_> {
+    /// Axes of the side.
+    pub(super) fn rank(&self) -> usize {
+        match self {
+            Self::Array(x) => x.ndim(),
+            Self::Frozen(side) => side.shape().len(),
+        }
+    }
+}
+
 /// A side that was quantized once and is read from then on.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct FrozenSide {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::kernel::Element;
 use crate::quant::Format;
 
-use super::call::Rescaled;
+use super::call::{Keep, Rescaled};
 use super::gradient::{Kept, KeptSide};
 use super::quantized::QuantizedCalls;
 use super::run::{Call, Calls, Held, Unquantized};
@@ -33,7 +33,7 @@ impl<'a, T: Element> Calls<'a, T> for TapedCalls<'a, '_, T> {
         let (output, scales) = match self.quantized.filter(|_| Format::of(T::DTYPE).is_some()) {
             None => (Unquantized::product(&call)?, [None, None]),
             Some(quantized) => {
-                let Rescaled { output, scales, .. } = quantized.prepare(step, &call)?.rescale()?;
+                let Rescaled { output, scales, .. } = quantized.prepare(step, &call)?.rescale(Keep::Scales)?;
                 (T::from_floats(output), scales)
             }
         };

@@ -15,10 +15,12 @@ use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::outputs::Outputs;
 use super::pack::Pack;
-use super::parts::{self, Extent, Part};
+use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
 use super::tile::{Rows, Tile, widest};
+use super::walk::Walk;
+use crate::lower::Side;
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
 const ROWS_PACKED: usize = 112;
@@ -48,51 +50,83 @@ pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Out
 
 /// The outputs of a part.
 fn part_of<T: Element>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
-    let (m, n) = (product.lhs.free.len(), product.rhs.free.len());
-    let (lhs, rhs) = ((&product.lhs, &part.lhs), (&product.rhs, &part.rhs));
-    // A product commutes, so the side with more outputs can be the one that fills vectors.
-    let exchanged = rhs.1.len() < lhs.1.len() && rhs.1.len() < widest::<T::Wide>(isa);
-    let (rows, columns, [down, across]) = if exchanged { (rhs, lhs, [1, n]) } else { (lhs, rhs, [n, 1]) };
+    let Product { lhs, rhs, places, .. } = product;
+    let (lhs, rhs) = ((lhs, &part.lhs, &places.lhs), (rhs, &part.rhs, &places.rhs));
+    // A product commutes, so either side can be the one that fills vectors.
+    let (rows, columns) = match product.columns(widest::<T::Wide>(isa)) {
+        Side::Lhs => (rhs, lhs),
+        Side::Rhs => (lhs, rhs),
+    };
     let mut workspace = Workspace::<T>::new(isa, rows.1.len(), columns.1.len(), product.terms());
+    workspace.across.fill(columns.2, columns.1);
+    workspace.down.fill(rows.2, rows.1);
     for batch in part.batch.clone() {
-        let matrix = Matrix { out, first: batch * m * n, down, across };
-        workspace.multiply(batch, rows, columns, product.terms(), matrix);
+        workspace.multiply(
+            batch,
+            (rows.0, rows.1),
+            (columns.0, columns.1),
+            product.terms(),
+            (out, places.batch.offset(batch)),
+        );
     }
 }
 
-/// The outputs of a batch position, by row and column.
-#[derive(Clone, Copy)]
-struct Matrix<'a, T> {
-    out: &'a Outputs<'a, T>,
-    first: usize,
-    down: usize,
-    across: usize,
+/// Where the outputs of some positions of a side lie.
+struct Lying {
+    from: usize,
+    places: Scratch<isize>,
 }
 
-impl<T: Element> Matrix<'_, T> {
-    /// Where the kernel may write these rows and columns itself, and how far rows are apart.
-    fn in_place(&self, rows: &Range<usize>, columns: &Range<usize>) -> Option<(*mut T::Wide, usize)> {
-        if self.across != 1 {
-            return None;
-        }
-        let start = self.first + rows.start * self.down + columns.start;
-        let end = self.first + (rows.end - 1) * self.down + columns.end;
-        Some((T::as_wide_mut(self.out.pointer(start..end))?, self.down))
+impl Lying {
+    fn new() -> Self {
+        Self { from: 0, places: Scratch::new() }
     }
 
-    /// Writes the sums of these rows and columns, which are rows of `width`.
-    ///
-    /// # Safety
-    ///
-    /// No other thread writes these outputs.
-    unsafe fn write(&self, rows: Range<usize>, columns: &Range<usize>, sums: &[T::Wide], width: usize) {
-        for (row, sums) in rows.zip(sums.chunks(width)) {
-            let start = self.first + row * self.down + columns.start * self.across;
-            let places = (start..).step_by(self.across);
-            for (place, &sum) in places.zip(&sums[..columns.len()]) {
-                // SAFETY: the caller vouches for it.
-                unsafe { self.out.write(place, T::narrow(sum)) };
-            }
+    fn fill(&mut self, walk: &Walk, positions: &Range<usize>) {
+        self.from = positions.start;
+        walk.offsets(positions, &mut self.places);
+    }
+
+    fn of(&self, positions: &Range<usize>) -> &[isize] {
+        &self.places[positions.start - self.from..positions.end - self.from]
+    }
+}
+
+/// Where the kernel may write the outputs of these rows and columns itself, and how far rows are apart.
+fn outputs_in_place<T: Element>(
+    out: &Outputs<'_, T>,
+    first: isize,
+    rows: &[isize],
+    columns: &[isize],
+) -> Option<(*mut T::Wide, usize)> {
+    let apart = rows.get(1).map_or(0, |second| second - rows[0]);
+    let together = columns[columns.len() - 1] - columns[0] == columns.len() as isize - 1;
+    // Places rise, so that columns as far apart as they are many lie together.
+    if !together || apart < 0 || rows.windows(2).any(|pair| pair[1] - pair[0] != apart) {
+        return None;
+    }
+    let start = (first + rows[0] + columns[0]) as usize;
+    let end = (first + rows[rows.len() - 1] + columns[columns.len() - 1]) as usize + 1;
+    Some((T::as_wide_mut(out.pointer(start..end))?, apart as usize))
+}
+
+/// Writes the sums of these rows and columns, which are rows of `width`.
+///
+/// # Safety
+///
+/// No other thread writes these outputs.
+unsafe fn write<T: Element>(
+    out: &Outputs<'_, T>,
+    first: isize,
+    rows: &[isize],
+    columns: &[isize],
+    sums: &[T::Wide],
+    width: usize,
+) {
+    for (row, sums) in rows.iter().zip(sums.chunks(width)) {
+        for (column, &sum) in columns.iter().zip(sums) {
+            // SAFETY: the caller vouches for it.
+            unsafe { out.write((first + row + column) as usize, T::narrow(sum)) };
         }
     }
 }
@@ -176,6 +210,8 @@ struct Workspace<T: Element> {
     /// For each size of tree, its sums in the tiles of the open rows and columns.
     trees: Vec<Vec<T::Wide>>,
     sums: Scratch<T::Wide>,
+    down: Lying,
+    across: Lying,
 }
 
 impl<T: Element> Workspace<T> {
@@ -188,7 +224,7 @@ impl<T: Element> Workspace<T> {
         // What is made last is given back last, so that the next product finds memory of the same size.
         let sums = Scratch::new();
         let columns = Panels::new();
-        Self { isa, tile, rows: Panels::new(), columns, trees, sums }
+        Self { isa, tile, rows: Panels::new(), columns, trees, sums, down: Lying::new(), across: Lying::new() }
     }
 
     /// Writes the products of these rows and columns; no other thread writes them.
@@ -198,12 +234,13 @@ impl<T: Element> Workspace<T> {
         (rows, down): (&Operand<'_, T>, &Range<usize>),
         (columns, across): (&Operand<'_, T>, &Range<usize>),
         all_terms: usize,
-        matrix: Matrix<'_, T>,
+        out: (&Outputs<'_, T>, isize),
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         // Whole tiles, so that only the last ones of a side are cut.
         let packed = ROWS_PACKED / height * height;
-        let open_rows = ROWS_OPEN / packed * packed;
+        // Without trees to keep, nothing is open, and columns are packed once for all rows.
+        let open_rows = if self.trees.is_empty() { usize::MAX } else { ROWS_OPEN / packed * packed };
         let open_columns = COLUMNS_OPEN / width * width;
         for left in cuts(across, open_columns) {
             for top in cuts(down, open_rows) {
@@ -216,7 +253,7 @@ impl<T: Element> Workspace<T> {
                         self.rows.fill(rows, batch, &(strip.start + whole..strip.end), &terms, height, self.isa);
                         let above = (strip.start - top.start) / height;
                         // SAFETY: the rows are of this strip and have these terms; the outputs are this thread's.
-                        unsafe { self.tiles(&place, in_place, above, [&strip, &left], matrix) };
+                        unsafe { self.tiles(&place, in_place, above, [&strip, &left], out) };
                     }
                 }
             }
@@ -235,7 +272,7 @@ impl<T: Element> Workspace<T> {
         in_place: Option<InPlace<T::Wide>>,
         above: usize,
         [down, across]: [&Range<usize>; 2],
-        matrix: Matrix<'_, T>,
+        (out, first): (&Outputs<'_, T>, isize),
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         let tiles_across = across.len().div_ceil(width);
@@ -265,8 +302,9 @@ impl<T: Element> Workspace<T> {
                         earlier.push(tree[at.clone()].as_ptr());
                     }
                 }
-                let is_whole = (rows.len(), columns.len()) == (height, width);
-                let in_place = matrix.in_place(&rows, &columns).filter(|_| place.last && is_whole);
+                let is_whole = place.last && (rows.len(), columns.len()) == (height, width);
+                let (rows, columns) = (self.down.of(&rows), self.across.of(&columns));
+                let in_place = if is_whole { outputs_in_place(out, first, rows, columns) } else { None };
                 let sums = match (in_place, open.first_mut()) {
                     (Some(sums), _) => sums,
                     (None, Some(tree)) if !place.last => (tree[at.clone()].as_mut_ptr(), width),
@@ -277,7 +315,7 @@ impl<T: Element> Workspace<T> {
                 unsafe { self.tile.run(place.terms, panel_rows, panel, &earlier, sums) };
                 if place.last && in_place.is_none() {
                     // SAFETY: as the caller says.
-                    unsafe { matrix.write(rows, &columns, &self.sums[..height * width], width) };
+                    unsafe { write(out, first, rows, columns, &self.sums[..height * width], width) };
                 }
             }
         }
@@ -289,10 +327,4 @@ struct Place {
     block: usize,
     last: bool,
     terms: usize,
-}
-
-/// The range in pieces of `size`, the last one shorter.
-fn cuts(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-    let Range { start, end } = *range;
-    (start..end).step_by(size).map(move |start| start..end.min(start + size))
 }

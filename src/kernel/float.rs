@@ -1,13 +1,14 @@
 #![allow(unsafe_code, reason = "outputs are written where nothing was before")]
 //! Products of floats.
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD};
 
 use super::blocked::multiply;
 use super::element::Element;
 use super::isa::Isa;
-use super::outputs::filled;
-use super::product::Product;
+use super::order::Order;
+use super::outputs::array;
+use super::product::{Product, Terms};
 use super::slim::Slim;
 use crate::DimensionNumbers;
 
@@ -17,23 +18,23 @@ pub(super) fn dot_general<T: Element>(
     lhs: &ArrayViewD<'_, T>,
     rhs: &ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
+    order: &Order,
 ) -> ArrayD<T> {
-    let product = Product::new(lhs, rhs, dims);
-    let outputs = product.outputs();
-    let out = if outputs == 0 || product.terms() == 0 {
-        // Positive zeros, where there are outputs at all.
-        vec![T::ZERO; outputs]
-    } else {
-        let slim = Slim::choose(&product);
-        // SAFETY: both ways write every output.
-        unsafe {
-            filled(outputs, |out| match slim {
+    let product = Product::new(lhs, rhs, dims, Terms::Listed, order);
+    // SAFETY: all ways write every output.
+    unsafe {
+        array(&product.shape, order, |out| {
+            if out.len() == 0 || product.terms() == 0 {
+                // Positive zeros, where there are outputs at all.
+                (0..out.len()).for_each(|at| out.write(at, T::ZERO));
+                return;
+            }
+            match Slim::choose(&product) {
                 Some(slim) => slim.multiply(isa, &product, out),
                 None => multiply(isa, &product, out),
-            })
-        }
-    };
-    ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index")
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +42,8 @@ mod tests {
     use half::{bf16, f16};
 
     use super::*;
+    use ndarray::IxDyn;
+
     use crate::kernel::cases::{Call, Random, Sample, Values, assert_same};
     use crate::kernel::reference;
 
@@ -59,7 +62,20 @@ mod tests {
                     lhs.shape(),
                     rhs.shape()
                 );
-                assert_same(&dot_general(isa, &lhs, &rhs, &call.dims), &expected, &what);
+                let order = Order::new(random.shuffled(expected.ndim()).into_iter().collect());
+                let found = dot_general(isa, &lhs, &rhs, &call.dims, &order);
+                let strides = order.strides(found.shape()).into_iter();
+                assert!(
+                    found.is_empty()
+                        || found
+                            .strides()
+                            .iter()
+                            .zip(strides)
+                            .zip(found.shape())
+                            .all(|((&found, stride), &size)| size == 1 || found == stride as isize),
+                    "{order:?}"
+                );
+                assert_same(&found, &expected, &what);
             }
         }
     }
@@ -101,7 +117,7 @@ mod tests {
             ArrayD::from_shape_fn(IxDyn(&[1100, 1030]), |index| (index[0] * 31 + index[1] * 7) as f32 % 17.0 - 8.5);
         let rhs = ArrayD::from_shape_fn(IxDyn(&[1030, 530]), |index| (index[0] * 3 + index[1] * 5) as f32 % 13.0 - 6.1);
         let dims = DimensionNumbers::new([], [(1, 0)]).unwrap();
-        let found = dot_general(Isa::detect(), &lhs.view(), &rhs.view(), &dims);
+        let found = dot_general(Isa::detect(), &lhs.view(), &rhs.view(), &dims, &Order::row_major(2));
         for (row, column) in [(0, 0), (1099, 529), (1007, 511), (1008, 512), (1023, 31), (1024, 32), (500, 529)] {
             let lhs = lhs.view().index_axis_move(ndarray::Axis(0), row);
             let rhs = rhs.view().index_axis_move(ndarray::Axis(1), column);

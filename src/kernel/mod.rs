@@ -43,8 +43,10 @@ mod int8;
 mod isa;
 mod lanes;
 mod magnitude;
+mod order;
 mod outputs;
 mod pack;
+mod pages;
 mod parts;
 pub mod peak;
 mod product;
@@ -52,6 +54,7 @@ mod product;
 mod reference;
 mod scratch;
 mod slim;
+mod stream;
 mod sum;
 mod tile;
 mod walk;
@@ -60,19 +63,21 @@ mod x86;
 
 pub use element::Element;
 pub(crate) use element::Wide;
-pub(crate) use int8::{INT32_TERMS, IntSums, ScaledElements, ScaledSide, Scales};
+pub(crate) use int8::{Factor, INT32_TERMS, IntSums, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
+pub(crate) use order::Order;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
 const BLOCK: usize = 1024;
 
-/// The product of two sides that fit `dims`.
+/// The product of two sides that fit `dims`, its axes in memory in this order.
 pub(crate) fn dot_general<T: Element>(
     lhs: ArrayViewD<'_, T>,
     rhs: ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
+    order: &Order,
 ) -> ArrayD<T> {
-    float::dot_general(Isa::detect(), &lhs, &rhs, dims)
+    float::dot_general(Isa::detect(), &lhs, &rhs, dims, order)
 }
 
 /// The exact product of two int8 sides that fit `dims`.
@@ -80,15 +85,16 @@ pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>,
     int8::dot_general(Isa::detect(), &lhs, &rhs, dims)
 }
 
-/// The exact product of two sides of eight-bit integers, or of floats that become such, each sum finished with the inverses
-/// of its two positions: `finish(sum, lhs inverse, rhs inverse)`. None where a sum could have more than 32 bits.
-pub(crate) fn dot_general_scaled(
-    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
-    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
+/// The exact product of two sides of eight-bit integers, or of elements that become such, each sum rescaled with the numbers
+/// of its two positions, and with axes in memory in this order. None where a sum could have more than 32 bits.
+pub(crate) fn dot_general_scaled<T: Factor, O: Copy + Default + Send + Sync>(
+    lhs: ScaledSide<'_, T, impl Quantize<T>>,
+    rhs: ScaledSide<'_, T, impl Quantize<T>>,
     dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
-) -> Option<ArrayD<f32>> {
-    int8::dot_general_scaled(Isa::detect(), lhs, rhs, dims, finish)
+    order: &Order,
+    rescale: impl Rescale<O>,
+) -> Option<ArrayD<O>> {
+    int8::dot_general_scaled(Isa::detect(), lhs, rhs, dims, order, rescale)
 }
 
 /// The bits of the largest magnitude over `axes`, which keep extent 1; those of a NaN where one is, and of zero where there

@@ -5,6 +5,10 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use ndarray::{Array1, ArrayD, s};
+
+use super::order::Order;
+
 /// Outputs that are not there yet.
 ///
 /// Several threads may hold this at once: what each of them writes is its own by the promise that every write makes.
@@ -61,15 +65,37 @@ impl<'a, O: Copy> Outputs<'a, O> {
     }
 }
 
-/// As many outputs as `fill` is given, in order.
+/// Bytes of a line of a cache, at which arrays that are not small begin: a vector of outputs is then one line.
+const LINE: usize = 64;
+
+/// Bytes of an array so small that it is all the same where it begins.
+const SMALL: usize = 4096;
+
+/// A new array of this shape, in this order in memory, of the outputs that `fill` writes.
 ///
 /// # Safety
 ///
 /// `fill` writes all of them.
-pub(super) unsafe fn filled<O: Copy>(len: usize, fill: impl FnOnce(&Outputs<'_, O>)) -> Vec<O> {
-    let mut outputs = Vec::with_capacity(len);
-    fill(&Outputs::new(&mut outputs.spare_capacity_mut()[..len]));
-    // SAFETY: there is room for them, and the caller vouches for what is in it.
-    unsafe { outputs.set_len(len) };
-    outputs
+pub(super) unsafe fn array<O: Copy>(shape: &[usize], order: &Order, fill: impl FnOnce(&Outputs<'_, O>)) -> ArrayD<O> {
+    let len: usize = shape.iter().product();
+    let bytes = len * size_of::<O>();
+    let spare = if bytes <= SMALL { 0 } else { LINE / size_of::<O>() };
+    let mut elements: Vec<O> = Vec::with_capacity(len + spare);
+    let room = elements.spare_capacity_mut();
+    let skipped = if spare == 0 { 0 } else { room.as_ptr().align_offset(LINE).min(spare) };
+    super::pages::advise(&room[..len + spare]);
+    let outputs = &mut room[skipped..skipped + len];
+    fill(&Outputs::new(outputs));
+    let Some(&mut any) = outputs.first_mut() else { return order.array(shape, Array1::from_vec(Vec::new())) };
+    for beside in 0..spare {
+        let at = if beside < skipped { beside } else { beside + len };
+        room[at] = any;
+    }
+    // SAFETY: there is room for them; the caller vouches for the outputs, and what lies beside them are copies of one.
+    unsafe { elements.set_len(len + spare) };
+    let mut elements = Array1::from_vec(elements);
+    if spare > 0 {
+        elements = elements.slice_move(s![skipped..skipped + len]);
+    }
+    order.array(shape, elements)
 }

@@ -93,6 +93,12 @@ pub(super) fn equal(len: usize, pieces: usize, grain: usize) -> impl Iterator<It
     (0..pieces).map(move |piece| end(piece)..end(piece + 1))
 }
 
+/// The range in pieces of `size`, the last one shorter.
+pub(super) fn cuts(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let Range { start, end } = *range;
+    (start..end).step_by(size).map(move |start| start..end.min(start.saturating_add(size)))
+}
+
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use super::int8::Panels;
+use super::int8::PeakPanels;
 use super::isa::{Isa, Vectorized};
 use super::lanes::{Accumulator, Lanes};
 
@@ -30,7 +30,7 @@ const WINDOWS: usize = 200;
 /// ```
 pub fn int8(threads: NonZeroUsize) -> f64 {
     on_threads(threads, || {
-        let mut panels = Panels::new(Isa::detect());
+        let mut panels = PeakPanels::new(Isa::detect());
         move || panels.multiply()
     })
 }

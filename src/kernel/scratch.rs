@@ -26,7 +26,7 @@ macro_rules! pooled {
     )*};
 }
 
-pooled!(i8, i32, isize, f32, f64);
+pooled!(i8, i32, u32, isize, f32, f64);
 
 /// A vector out of what the thread keeps, which goes back there; it begins with whatever was in it last.
 #[derive(Debug)]

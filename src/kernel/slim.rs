@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use super::BLOCK;
 use super::element::{Element, Wide};
-use super::isa::Isa;
+use super::isa::{Isa, Vectorized};
 use super::outputs::Outputs;
 use super::parts;
-use super::product::{Operand, Product};
-use super::walk::Walk;
+use super::product::{Loop, Product};
+use super::stream::Stores;
 
 /// Outputs that take a term together.
 const OUTPUTS: usize = 1024;
@@ -30,6 +30,8 @@ const GRAIN: usize = 64;
 /// The way through a product that packs nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Slim {
+    /// Every output is one product.
+    Single,
     /// Term by term over runs of outputs.
     Outputs,
     /// Block by block over the terms, which have one stride on each side.
@@ -40,16 +42,17 @@ impl Slim {
     /// The way for a product, if tiles would not pay there.
     pub(super) fn choose<T>(product: &Product<'_, T>) -> Option<Self> {
         let (m, n, terms) = (product.lhs.free.len(), product.rhs.free.len(), product.terms());
-        if m.min(n) > 2 && terms > 1 {
+        if terms == 1 {
+            return Some(Self::Single);
+        }
+        if m.min(n) > 2 {
             return None;
         }
-        let (lhs, rhs) = inner(product);
+        let inner = inner(product);
         let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
-        let neighbours = [lhs, rhs].into_iter().flatten().all(|walk| walk.stride() == Some(1));
+        let neighbours = [inner.lhs, inner.rhs].into_iter().all(|step| (0..=1).contains(&step));
         match strides {
-            Some((lhs, rhs)) if outputs_inside(product) < CHAINS || (!neighbours && terms >= 16) => {
-                Some(Self::Blocks { lhs, rhs })
-            }
+            Some((lhs, rhs)) if inner.size < CHAINS || (!neighbours && terms >= 16) => Some(Self::Blocks { lhs, rhs }),
             _ => Some(Self::Outputs),
         }
     }
@@ -59,61 +62,127 @@ impl Slim {
         assert_eq!(out.len(), product.outputs());
         let threads = parts::threads(out.len().saturating_mul(product.terms()), LEAST);
         let pieces = if threads == 1 { 1 } else { 4 * threads };
+        let stores = Stores::of::<T>(out.len());
         parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
             // SAFETY: the ranges do not meet.
             let out = unsafe { out.range(outputs.clone()) };
             match self {
+                Self::Single => isa.run(Singles { product, start: outputs.start, out, stores }),
                 Self::Outputs => by_outputs(isa, product, outputs.start, out),
                 Self::Blocks { lhs, rhs } => by_blocks(isa, product, outputs.start, [lhs, rhs], out),
             }
+            stores.finish();
         });
     }
 }
 
-/// The walks that the innermost outputs follow on each side; a side without one stays in place.
-fn inner<'a, T>(product: &'a Product<'_, T>) -> (Option<&'a Walk>, Option<&'a Walk>) {
-    let Product { lhs, rhs, .. } = product;
-    match (lhs.free.len(), rhs.free.len()) {
-        (1, 1) => (Some(&lhs.batch), Some(&rhs.batch)),
-        (_, 1) => (Some(&lhs.free), None),
-        _ => (None, Some(&rhs.free)),
+/// The axis of the output whose outputs are neighbours.
+fn inner<T>(product: &Product<'_, T>) -> Loop {
+    product.loops.last().copied().unwrap_or(Loop { size: 1, lhs: 0, rhs: 0 })
+}
+
+/// The outputs from `start` on, each of which is one product.
+struct Singles<'a, 'p, T> {
+    product: &'a Product<'p, T>,
+    start: usize,
+    out: &'a mut [MaybeUninit<T>],
+    stores: Stores,
+}
+
+/// Products that are stored together: a line of a cache, of four-byte elements.
+const GROUP: usize = 16;
+
+impl<T: Element> Vectorized for Singles<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { product, start, mut out, stores } = self;
+        let inner = inner(product);
+        let mut position = start;
+        while !out.is_empty() {
+            let [lhs, rhs] = first(product, position);
+            let here;
+            (here, out) = out.split_at_mut((inner.size - position % inner.size).min(out.len()));
+            position += here.len();
+            // SAFETY: the outputs are neighbours along the inner axis, which has elements of both sides for each of them.
+            unsafe {
+                match (inner.lhs, inner.rhs) {
+                    (0, 1) => singles::<T, 0, 1>(lhs, rhs, here, stores),
+                    (1, 0) => singles::<T, 1, 0>(lhs, rhs, here, stores),
+                    (1, 1) => singles::<T, 1, 1>(lhs, rhs, here, stores),
+                    (left, right) => {
+                        for (at, out) in here.iter_mut().enumerate() {
+                            let at = at as isize;
+                            out.write(single(*lhs.offset(at * left), *rhs.offset(at * right)));
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
-fn outputs_inside<T>(product: &Product<'_, T>) -> usize {
-    let (lhs, rhs) = inner(product);
-    lhs.or(rhs).map_or(1, Walk::len)
+/// A sum of one product.
+#[inline(always)]
+fn single<T: Element>(left: T, right: T) -> T {
+    T::narrow(Wide::mul_add(left.widen(), right.widen(), T::Wide::ZERO))
+}
+
+/// The products of neighbours, of one element, or of both.
+#[inline(always)]
+unsafe fn singles<T: Element, const LEFT: usize, const RIGHT: usize>(
+    lhs: *const T,
+    rhs: *const T,
+    out: &mut [MaybeUninit<T>],
+    stores: Stores,
+) {
+    // SAFETY: the caller vouches for an element of each side for each output.
+    let product = |at: usize| unsafe { single(*lhs.add(at * LEFT), *rhs.add(at * RIGHT)) };
+    // As far as the first whole line.
+    let line = out.as_ptr().align_offset(GROUP * size_of::<T>()).min(out.len());
+    let (head, rest) = out.split_at_mut(line);
+    for (at, out) in head.iter_mut().enumerate() {
+        out.write(product(at));
+    }
+    let (groups, tail) = rest.as_chunks_mut::<GROUP>();
+    let mut done = line;
+    for group in groups {
+        let mut made = [T::ZERO; GROUP];
+        for (lane, made) in made.iter_mut().enumerate() {
+            *made = product(done + lane);
+        }
+        stores.put(group, made);
+        done += GROUP;
+    }
+    for (at, out) in tail.iter_mut().enumerate() {
+        out.write(product(done + at));
+    }
 }
 
 /// The outputs from `start` on.
 fn by_outputs<T: Element>(isa: Isa, product: &Product<'_, T>, start: usize, out: &mut [MaybeUninit<T>]) {
-    let (terms, length) = (product.terms(), outputs_inside(product));
-    let (lhs_inner, rhs_inner) = inner(product);
+    let (terms, inner) = (product.terms(), inner(product));
     let trees = usize::BITS - (terms.div_ceil(BLOCK) - 1).leading_zeros();
-    let mut trees = vec![vec![T::Wide::ZERO; length.min(OUTPUTS)]; trees as usize];
-    let mut sums = vec![T::Wide::ZERO; length.min(OUTPUTS)];
-    let [mut left, mut right, mut left_terms, mut right_terms] = [const { Vec::new() }; 4];
+    let mut trees = vec![vec![T::Wide::ZERO; inner.size.min(OUTPUTS)]; trees as usize];
+    let mut sums = vec![T::Wide::ZERO; inner.size.min(OUTPUTS)];
+    let [mut left_terms, mut right_terms] = [const { Vec::new() }; 2];
     let (mut out, mut position) = (out, start);
     while !out.is_empty() {
-        // The outer position; the inner walk starts at its own first.
-        let [lhs, rhs] = first(product, position - position % length);
         let here;
-        (here, out) = out.split_at_mut((length - position % length).min(out.len()));
+        (here, out) = out.split_at_mut((inner.size - position % inner.size).min(out.len()));
         for out in here.chunks_mut(OUTPUTS) {
-            let inside = position % length..position % length + out.len();
+            let [lhs, rhs] = first(product, position);
             position += out.len();
-            offsets(lhs_inner, &inside, &mut left);
-            offsets(rhs_inner, &inside, &mut right);
             let sums = &mut sums[..out.len()];
             for (block, start) in (0..terms).step_by(BLOCK).enumerate() {
                 let here = start..terms.min(start + BLOCK);
                 product.lhs.contracting.offsets(&here, &mut left_terms);
                 product.rhs.contracting.offsets(&here, &mut right_terms);
                 sums.fill(T::Wide::ZERO);
-                let sides =
-                    [(lhs, left_terms.as_slice(), Reads::of(&left)), (rhs, right_terms.as_slice(), Reads::of(&right))];
-                // SAFETY: the instruction set was detected; the pointers are to a batch and free position of each
-                // operand without its inner walk, and the offsets are of its contracting and its inner walk.
+                let sides = [(lhs, left_terms.as_slice(), inner.lhs), (rhs, right_terms.as_slice(), inner.rhs)];
+                // SAFETY: the instruction set was detected; the pointers are to the elements of an output, whose neighbours
+                // are so many steps along the inner axis, and the offsets are of the contracting walks.
                 unsafe {
                     match isa {
                         Isa::Portable => lines_portable(sides, sums),
@@ -141,88 +210,51 @@ fn by_outputs<T: Element>(isa: Isa, product: &Product<'_, T>, start: usize, out:
 }
 
 /// Both sides' elements at an output, without their contracting walks.
+#[inline(always)]
 fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
-    let Product { lhs, rhs, .. } = product;
-    let (rest, j) = (output / rhs.free.len(), output % rhs.free.len());
-    let (batch, i) = (rest / lhs.free.len(), rest % lhs.free.len());
-    let at = |side: &Operand<'_, T>, free| {
-        side.first.wrapping_offset(side.batch.offset(batch)).wrapping_offset(side.free.offset(free))
-    };
-    [at(lhs, i), at(rhs, j)]
-}
-
-fn offsets(walk: Option<&Walk>, positions: &std::ops::Range<usize>, offsets: &mut Vec<isize>) {
-    if let Some(walk) = walk {
-        walk.offsets(positions, offsets);
-    } else {
-        offsets.clear();
-        offsets.resize(positions.len(), 0);
+    let (mut rest, mut left, mut right) = (output, 0, 0);
+    for &Loop { size, lhs, rhs } in product.loops.iter().rev() {
+        let at = (rest % size) as isize;
+        (left, right, rest) = (left + at * lhs, right + at * rhs, rest / size);
     }
+    [product.lhs.first.wrapping_offset(left), product.rhs.first.wrapping_offset(right)]
 }
 
-/// How a side is read along a run of outputs.
-#[derive(Clone, Copy, Debug)]
-enum Reads<'a> {
-    Same(isize),
-    Run(isize),
-    Scattered(&'a [isize]),
-}
-
-impl<'a> Reads<'a> {
-    fn of(offsets: &'a [isize]) -> Self {
-        if offsets.windows(2).all(|pair| pair[0] == pair[1]) {
-            Self::Same(offsets[0])
-        } else if offsets.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-            Self::Run(offsets[0])
-        } else {
-            Self::Scattered(offsets)
-        }
-    }
-
-    fn at(self, index: usize) -> isize {
-        match self {
-            Self::Same(offset) => offset,
-            Self::Run(offset) => offset + index as isize,
-            Self::Scattered(offsets) => offsets[index],
-        }
-    }
-}
-
-/// A side's element, the offsets of its terms and how it is read along the outputs.
-type Line<'a, T> = (*const T, &'a [isize], Reads<'a>);
+/// A side's element, the offsets of its terms and how far its elements for neighbouring outputs lie apart.
+type Line<'a, T> = (*const T, &'a [isize], isize);
 
 /// Adds every term to every sum.
 #[inline(always)]
 unsafe fn lines<T: Element>(
-    [(lhs, lhs_terms, lhs_reads), (rhs, rhs_terms, rhs_reads)]: [Line<'_, T>; 2],
+    [(lhs, lhs_terms, lhs_step), (rhs, rhs_terms, rhs_step)]: [Line<'_, T>; 2],
     sums: &mut [T::Wide],
 ) {
     for (&left, &right) in lhs_terms.iter().zip(rhs_terms) {
         // SAFETY: the caller vouches for every address.
         unsafe {
             let (lhs, rhs) = (lhs.offset(left), rhs.offset(right));
-            match (lhs_reads, rhs_reads) {
-                (Reads::Same(left), Reads::Run(right)) => {
-                    let (left, rhs) = ((*lhs.offset(left)).widen(), rhs.offset(right));
+            match (lhs_step, rhs_step) {
+                (0, 1) => {
+                    let left = (*lhs).widen();
                     for (at, sum) in sums.iter_mut().enumerate() {
                         *sum = Wide::mul_add(left, (*rhs.add(at)).widen(), *sum);
                     }
                 }
-                (Reads::Run(left), Reads::Same(right)) => {
-                    let (lhs, right) = (lhs.offset(left), (*rhs.offset(right)).widen());
+                (1, 0) => {
+                    let right = (*rhs).widen();
                     for (at, sum) in sums.iter_mut().enumerate() {
                         *sum = Wide::mul_add((*lhs.add(at)).widen(), right, *sum);
                     }
                 }
-                (Reads::Run(left), Reads::Run(right)) => {
-                    let (lhs, rhs) = (lhs.offset(left), rhs.offset(right));
+                (1, 1) => {
                     for (at, sum) in sums.iter_mut().enumerate() {
                         *sum = Wide::mul_add((*lhs.add(at)).widen(), (*rhs.add(at)).widen(), *sum);
                     }
                 }
                 _ => {
                     for (at, sum) in sums.iter_mut().enumerate() {
-                        let (left, right) = (*lhs.offset(lhs_reads.at(at)), *rhs.offset(rhs_reads.at(at)));
+                        let at = at as isize;
+                        let (left, right) = (*lhs.offset(at * lhs_step), *rhs.offset(at * rhs_step));
                         *sum = Wide::mul_add(left.widen(), right.widen(), *sum);
                     }
                 }
@@ -352,7 +384,9 @@ mod tests {
     use super::*;
     use crate::kernel::blocked;
     use crate::kernel::cases::{Call, Random, Values, assert_same};
-    use crate::kernel::outputs::filled;
+    use crate::kernel::order::Order;
+    use crate::kernel::outputs::array;
+    use crate::kernel::product::Terms;
     use crate::kernel::reference;
 
     /// Every way through a product, whichever would be chosen for it.
@@ -363,19 +397,20 @@ mod tests {
             let call = Call::<f32>::random(&mut random, sizes, values);
             let (lhs, rhs) = (call.lhs.view(), call.rhs.view());
             let expected = reference::dot_general_wide(&lhs, &rhs, &call.dims);
-            let product = Product::new(&lhs, &rhs, &call.dims);
+            let order = Order::new(random.shuffled(expected.ndim()).into_iter().collect());
+            let product = Product::new(&lhs, &rhs, &call.dims, Terms::Listed, &order);
             let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
             let blocks = strides.map(|(lhs, rhs)| Slim::Blocks { lhs, rhs });
             for isa in Isa::available() {
-                for way in [None, Some(Slim::Outputs)].into_iter().chain(blocks.map(Some)) {
-                    // SAFETY: both ways write every output.
+                let single = (product.terms() == 1).then_some(Some(Slim::Single));
+                for way in [None, Some(Slim::Outputs)].into_iter().chain(blocks.map(Some)).chain(single) {
+                    // SAFETY: all ways write every output.
                     let found = unsafe {
-                        filled(expected.len(), |out| match way {
+                        array(&product.shape, &order, |out| match way {
                             Some(slim) => slim.multiply(isa, &product, out),
                             None => blocked::multiply(isa, &product, out),
                         })
                     };
-                    let found = ndarray::ArrayD::from_shape_vec(expected.raw_dim(), found).unwrap();
                     let what = format!(
                         "{way:?} {isa:?} seed {seed}, {} on {:?} and {:?}",
                         call.dims,
@@ -392,6 +427,7 @@ mod tests {
     fn every_way_through_a_product_is_the_reference() {
         check([&[1, 2, 7], &[1, 2, 5], &[1, 3, 17], &[1, 2, 15]], 150);
         check([&[1, 1050], &[], &[], &[1, 2, 9]], 12);
+        check([&[2], &[1, 3, 40], &[1, 50, 70], &[1]], 40);
         check([&[2], &[1040], &[], &[1, 3]], 8);
         check([&[], &[1, 2], &[1, 9], &[1025, 2048, 5000]], 12);
         check([&[], &[], &[], &[8192, 9000, 17_000]], 12);

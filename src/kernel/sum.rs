@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use super::element::{Element, Wide};
 use super::float;
 use super::isa::Isa;
+use super::order::Order;
 use crate::{Axes, DimensionNumbers};
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.
@@ -17,7 +18,7 @@ pub(super) fn sum_axes<T: Element>(isa: Isa, view: &ArrayViewD<'_, T>, axes: &[u
     let one = ndarray::arr0(T::narrow(T::Wide::ONE)).into_dyn();
     let sizes: Axes = axes.iter().map(|&axis| view.shape()[axis]).collect();
     let ones = one.broadcast(IxDyn(&sizes)).expect("one element takes any shape that an array has");
-    float::dot_general(isa, &ones, view, &dims)
+    float::dot_general(isa, &ones, view, &dims, &Order::row_major(view.ndim() - axes.len()))
 }
 
 #[cfg(test)]

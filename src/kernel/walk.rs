@@ -13,11 +13,28 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    /// Over the listed axes of a view.
     pub(super) fn new<T>(view: &ArrayViewD<'_, T>, listed: &[usize]) -> Self {
+        Self::of(listed.iter().map(|&axis| (view.len_of(Axis(axis)), view.stride_of(Axis(axis)))))
+    }
+
+    /// Over the listed axes of a view as if they had these sizes: an axis of extent 1 is repeated.
+    pub(super) fn spread<T>(view: &ArrayViewD<'_, T>, listed: &[usize], sizes: &[usize]) -> Self {
+        Self::of(listed.iter().zip(sizes).map(|(&axis, &size)| match view.len_of(Axis(axis)) {
+            1 => (size, 0),
+            len => {
+                // Not only a debug assertion: elements are read through these offsets.
+                assert_eq!(len, size, "an array beside a side has its extents or 1");
+                (size, view.stride_of(Axis(axis)))
+            }
+        }))
+    }
+
+    /// Over axes of these sizes and strides.
+    pub(super) fn of(listed: impl Iterator<Item = (usize, isize)>) -> Self {
         let mut axes: SmallVec<[(usize, isize); 4]> = SmallVec::new();
         let mut len: usize = 1;
-        for &axis in listed {
-            let (size, stride) = (view.len_of(Axis(axis)), view.stride_of(Axis(axis)));
+        for (size, stride) in listed {
             len = len.checked_mul(size).expect("the caller's arrays fit in the address space");
             match axes.last_mut() {
                 _ if size == 1 => {}
@@ -42,6 +59,11 @@ impl Walk {
             [(_, stride)] => Some(*stride),
             _ => None,
         }
+    }
+
+    /// The distance between neighbours along the fastest axis, if there is more than one position.
+    pub(super) fn innermost(&self) -> Option<isize> {
+        self.axes.last().map(|axis| axis.1)
     }
 
     /// How far a position lies from the view's first element, in elements.

@@ -95,6 +95,11 @@ impl DimensionNumbers {
         (0..rank).filter(|&axis| self.pairs().all(|pair| pair.1 != axis)).collect()
     }
 
+    /// Axes of the result of sides of these ranks.
+    pub(crate) fn output_rank(&self, lhs: usize, rhs: usize) -> usize {
+        lhs + rhs - self.batch.len() - 2 * self.contracting.len()
+    }
+
     /// The shape of the result; an error where paired axes differ in size or do not exist.
     pub fn output_shape(&self, lhs: &[usize], rhs: &[usize]) -> Result<crate::Shape> {
         for &(l, r) in self.pairs() {

@@ -3,6 +3,8 @@
 //! A scale is what values are multiplied by to become integers: the format's bound target over the array's bound. The
 //! inverse scale is one over the *rounded* scale, a rounded division of its own, and not the bound over the target.
 
+#![allow(clippy::inline_always, reason = "loops over these vectorize only where all of it is known")]
+
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -88,15 +90,26 @@ pub(crate) fn calibrate(
         Format::F16 => Format::F16.round(int.bound_target()),
         Format::F32 | Format::Bf16 => int.bound_target(),
     };
-    let scale = bound.mapv(|bound| {
-        let scale = format.div(target, bound);
-        match config.scale_rounding {
-            ScaleRounding::Exact => scale,
-            ScaleRounding::PowerOfTwo => power_of_two_below(scale, format),
-        }
-    });
+    let mut scale = bound.mapv(|bound| format.div(target, bound));
+    if config.scale_rounding == ScaleRounding::PowerOfTwo {
+        scale.mapv_inplace(|scale| power_of_two_below(scale, format));
+    }
     let inverse = scale.mapv(|scale| format.div(1.0, scale));
     Ok(Scales { scale, inverse, kind })
+}
+
+/// The scale that takes a bound to the target, and one over it.
+#[inline(always)]
+pub(super) fn scale_and_inverse(format: Format, target: f32, bound: f32) -> [f32; 2] {
+    let scale = format.div(target, bound);
+    [scale, format.div(1.0, scale)]
+}
+
+/// The bound that the bits of a largest magnitude give: 1 where that is zero (or subnormal).
+#[inline(always)]
+pub(super) fn bound(largest: u32) -> f32 {
+    let bound = f32::from_bits(largest);
+    if flush(bound) == 0.0 { 1.0 } else { bound }
 }
 
 /// The largest magnitude over `axes`, which keep extent 1; 1 where it is zero (or subnormal), NaN where one is NaN.
@@ -105,10 +118,7 @@ fn absmax(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Result<ArrayD<f32>> {
         let message = format!("quantizing over axis {axis} needs at least one element, but its size is 0");
         return Err(Error::new(ErrorKind::Value, message));
     }
-    Ok(largest_magnitudes(x, axes).mapv(|bits| {
-        let bound = f32::from_bits(bits);
-        if flush(bound) == 0.0 { 1.0 } else { bound }
-    }))
+    Ok(largest_magnitudes(x, axes).mapv(bound))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod calibration;
 mod check;
 mod config;
+mod eight_bits;
 pub(crate) mod explain;
 mod fault;
 mod format;
@@ -28,6 +29,7 @@ pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
 pub use settings::StochasticRounding;
 
 pub(crate) use calibration::{ScaleKind, Scales, calibrate};
+pub(crate) use eight_bits::{Products, ToEightBits};
 pub(crate) use format::Format;
-pub(crate) use quantizer::{Quantized, ToEightBits, Values, mask_gradient, quantize, quantized_floats};
+pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::update_scaled;

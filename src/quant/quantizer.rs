@@ -52,40 +52,6 @@ pub(crate) fn quantize(
     Ok(Quantized { values, scales, noise })
 }
 
-/// What the usual configuration makes of a binary32 value and its scale: an integer of up to eight bits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ToEightBits {
-    limit: f32,
-}
-
-impl ToEightBits {
-    /// Of integers that are clipped, rounded to nearest and stored as `i8`, without noise; none of others, and none where a
-    /// scale is so large that it matters that subnormal values are zero.
-    pub(crate) fn of(int: IntNumerics, scales: &Scales) -> Option<Self> {
-        // Times less than this a subnormal number is less than a half.
-        const LARGE: f32 = f32::MAX / 8.0;
-        let is_usual = int.storage == Storage::Int8
-            && int.clip == Clip::ToRange
-            && (int.rounding, int.zero) == (Rounding::Nearest, Zero::Preserved)
-            && int.noise.is_none()
-            && !scales.scale.iter().any(|&scale| scale > LARGE);
-        is_usual.then(|| Self { limit: int.clip_limit() })
-    }
-
-    /// The integer that [`quantize`] stores for a value; of NaN, zero.
-    #[inline(always)]
-    pub(crate) fn integer(self, x: f32, scale: f32) -> i32 {
-        // Added to this, a magnitude of up to 2^22 is rounded to an integer, ties to even, in the lowest bits of the sum.
-        const UNIT: f32 = 12_582_912.0;
-        let scaled = x * scale;
-        // As the minimum and maximum of vectors are: the second where one is NaN.
-        let clipped = if scaled > -self.limit { scaled } else { -self.limit };
-        let clipped = if clipped < self.limit { clipped } else { self.limit };
-        let integer = (clipped + UNIT).to_bits() as i32 - UNIT.to_bits() as i32;
-        if scaled.is_nan() { 0 } else { integer }
-    }
-}
-
 /// What [`quantize`] made of `x` with these scales and this key, as the floats that they were before they were stored.
 ///
 /// A stored eight-bit integer has lost the sign of zero and, unclipped, its magnitude; the gradient's call takes what
@@ -214,7 +180,7 @@ impl Step {
 
 /// `value` within ±`limit`; comparisons leave NaN as it is.
 #[inline(always)]
-fn clip(value: f32, limit: f32) -> f32 {
+pub(super) fn clip(value: f32, limit: f32) -> f32 {
     // From below first, and ties take the limit: where the limit is 0, everything becomes +0.
     let value = if value < -limit { -limit } else { value };
     if value >= limit { limit } else { value }

@@ -4,10 +4,13 @@
 //! A sum of up to 131,071 products fits in 32 bits even when all factors are -128. Longer sums are cut into pieces
 //! that do, and the pieces are added in 64 bits.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod lanes;
 mod multiply;
 mod pack;
 mod panels;
+mod peak;
 mod scaled;
 mod side;
 mod tile;
@@ -16,19 +19,21 @@ mod x86;
 
 use std::ops::Range;
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD};
 
 use super::BLOCK;
 use super::isa::Isa;
-use super::outputs::filled;
-use super::product::Product;
+use super::order::Order;
+use super::outputs::array;
+use super::product::{Product, Terms};
 use crate::DimensionNumbers;
-pub(crate) use multiply::Scales;
-use multiply::multiply;
-pub(super) use panels::Panels;
+use multiply::{Multiplication, Tile};
+pub(super) use peak::PeakPanels;
 pub(super) use scaled::dot_general as dot_general_scaled;
-pub(crate) use scaled::{ScaledElements, ScaledSide};
-use side::{Elements, Side};
+pub(crate) use scaled::{Rescale, ScaledSide, Scales};
+use side::{Elements, Exact, Scaling, Side};
+pub(crate) use side::{Factor, Quantize};
+use tile::Kernel;
 
 /// Exact sums, in the narrowest type that holds the largest that could occur.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,44 +54,44 @@ pub(super) fn dot_general(
     rhs: &ArrayViewD<'_, i8>,
     dims: &DimensionNumbers,
 ) -> IntSums {
-    fn shaped<S>(product: &Product<'_, i8>, sums: Vec<S>) -> ArrayD<S> {
-        ArrayD::from_shape_vec(IxDyn(&product.shape), sums).expect("one sum per index")
-    }
-    let product = Product::new(lhs, rhs, dims);
-    let side = |operand| Elements { operand, quantize: |integer: i8, _: f32| i32::from(integer) };
-    let (lhs, rhs) = (side(&product.lhs), side(&product.rhs));
-    let sides: [(&dyn Side, _); 2] = [(&lhs, Scales::Shared(1.0)), (&rhs, Scales::Shared(1.0))];
+    let order = Order::row_major(dims.output_rank(lhs.ndim(), rhs.ndim()));
+    let product = Product::new(lhs, rhs, dims, Terms::Any, &order);
+    let columns = product.columns(Kernel::of(isa).lanes);
+    let [lhs, rhs] =
+        [&product.lhs, &product.rhs].map(|operand| Elements { operand, quantize: Exact, scaling: Scaling::None });
+    let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
+    let multiplication = Multiplication { isa, lhs, rhs, places: &product.places, columns };
     let terms = product.terms();
-    let outputs = product.outputs();
     let sums = |terms: Range<usize>| {
         // SAFETY: tiles do not meet, and together they are all outputs.
         unsafe {
-            filled(outputs, |out| {
-                multiply(isa, sides, &terms, &|tile| {
-                    for line in tile.lines() {
-                        let places = (line.start..).step_by(line.step);
-                        let exact = line.sums.iter().map(|sum| sum.wrapping_sub(line.offset));
-                        places.zip(exact).for_each(|(place, sum)| out.write(place, sum));
+            array(&product.shape, &order, |out| {
+                multiplication.run(&terms, &|Tile { sums, width, offsets, first, down, across, .. }| {
+                    for ((sums, offset), down) in sums.chunks(width).zip(offsets).zip(down) {
+                        for (sum, across) in sums.iter().zip(across) {
+                            out.write((first + down + across) as usize, sum.wrapping_sub(*offset));
+                        }
                     }
                 });
             })
         }
     };
     if terms <= INT32_TERMS {
-        return IntSums::I32(shaped(&product, sums(0..terms)));
+        return IntSums::I32(sums(0..terms));
     }
-    let mut total = vec![0_i64; outputs];
+    let mut total: ArrayD<i64> = ArrayD::zeros(product.shape.as_slice());
     // Whole blocks, so that only the last piece has a short one.
     let piece = INT32_TERMS / BLOCK * BLOCK;
-    for start in (0..terms).step_by(piece) {
-        let sums = sums(start..terms.min(start + piece));
-        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += i64::from(sum));
+    for terms in super::parts::cuts(&(0..terms), piece) {
+        total.zip_mut_with(&sums(terms), |total, &sum| *total += i64::from(sum));
     }
-    IntSums::I64(shaped(&product, total))
+    IntSums::I64(total)
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::IxDyn;
+
     use super::*;
     use crate::kernel::cases::{Call, Random, Values};
     use crate::kernel::reference;

@@ -7,6 +7,7 @@
 
 use super::lanes::Words;
 use crate::kernel::isa::Vectorized;
+use crate::kernel::scratch::Scratch;
 
 /// Which side of the kernel a panel is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,10 +19,10 @@ pub(super) enum Role {
 /// What is packed: some positions of one side, and some of its terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'a, T> {
-    first: *const T,
-    free: &'a [isize],
-    terms: &'a [isize],
-    scales: &'a [f32],
+    pub(super) first: *const T,
+    pub(super) free: &'a [isize],
+    pub(super) terms: &'a [isize],
+    pub(super) scales: &'a [f32],
 }
 
 impl<'a, T> Source<'a, T> {
@@ -61,8 +62,6 @@ pub(super) struct Packed<'a> {
     pub(super) panels: &'a mut [i32],
     /// The sum of each free position's integers, to be added to.
     pub(super) sums: &'a mut [i32],
-    /// For the integers of a panel's positions.
-    pub(super) lines: &'a mut Vec<i8>,
 }
 
 /// How panels are laid out.
@@ -139,12 +138,14 @@ impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
 }
 
 /// The length of the first run of neighbours in memory.
-fn runs(offsets: &[isize]) -> usize {
+#[inline(always)]
+pub(super) fn runs(offsets: &[isize]) -> usize {
     1 + offsets.windows(2).take_while(|pair| pair[1] == pair[0] + 1).count()
 }
 
 /// The length of runs of neighbours that are all as long as the first, but for the last, which may be shorter; else 1.
-fn run_length(offsets: &[isize]) -> usize {
+#[inline(always)]
+pub(super) fn run_length(offsets: &[isize]) -> usize {
     let first = runs(offsets);
     if offsets.chunks(first).all(|run| runs(run) == run.len()) { first } else { 1 }
 }
@@ -155,13 +156,14 @@ fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
     source: Source<'_, T>,
     layout: Layout,
     quantize: Q,
-    Packed { panels, sums, lines }: Packed<'_>,
+    Packed { panels, sums }: Packed<'_>,
 ) {
     let Source { first, free, terms, scales } = source;
     let Layout { words, width, .. } = layout;
     let run = run_length(terms);
     // Whole words, whose last terms may be those that are not there.
     let line = terms.len().next_multiple_of(words.terms());
+    let mut lines = Scratch::new();
     lines.clear();
     lines.resize(width * line, 0);
     let positions = free.chunks(width).zip(scales.chunks(width)).zip(sums.chunks_mut(width));
@@ -178,10 +180,10 @@ fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
         }
         // A last panel has fewer positions than lines; those that are left over go to places that nobody reads.
         match words {
-            Words::Quads => scatter(lines, line, panel, width, |bytes: [i8; 4]| {
+            Words::Quads => scatter(&lines, line, panel, width, |bytes: [i8; 4]| {
                 i32::from_le_bytes(bytes.map(|byte| byte as u8)) ^ layout.flipped()
             }),
-            Words::Pairs => scatter(lines, line, panel, width, |pair: [i8; 2]| layout.word(pair.map(i32::from))),
+            Words::Pairs => scatter(&lines, line, panel, width, |pair: [i8; 2]| layout.word(pair.map(i32::from))),
         }
     }
 }
@@ -229,7 +231,7 @@ fn by_positions<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const TERMS: usize>(
     source: Source<'_, T>,
     layout: Layout,
     quantize: Q,
-    Packed { panels, sums, .. }: Packed<'_>,
+    Packed { panels, sums }: Packed<'_>,
 ) {
     let Source { free, terms, scales, .. } = source;
     let width = layout.width;

@@ -1,40 +1,114 @@
-#![allow(unsafe_code, reason = "the kernel reads packed panels through pointers")]
-//! The kernel on panels that stay in the first cache: what it reaches where nothing is packed and little is read.
+//! What a side is packed into.
 
-use super::tile::{From, Kernel};
+use std::ops::Range;
+
+use super::pack::{Layout, Packed};
+use super::side::{Factors, Request, Side};
 use crate::kernel::isa::Isa;
+use crate::kernel::parts;
+use crate::kernel::scratch::Scratch;
 
-/// Words of a panel: 16 KiB of the widest vectors.
-const WORDS: usize = 256;
+/// Packed positions of one side, reused over the batch.
+#[derive(Debug)]
+pub(super) struct Panels {
+    layout: Layout,
+    words: Scratch<i32>,
+    /// Of the positions packed last.
+    factors: Factors,
+    inverses: Scratch<f32>,
+    /// The sum of each position's integers.
+    sums: Scratch<i32>,
+    batch: usize,
+    free: Range<usize>,
+    /// The smallest magnitude of an inverse that is not zero.
+    least: f32,
+}
 
-/// The panels of one tile, the largest of an instruction set.
-pub(in crate::kernel) struct Panels {
-    kernel: Kernel,
-    rows: Vec<i32>,
-    columns: Vec<i32>,
-    sums: Vec<i32>,
+/// Packed positions, whoever packed them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready<'a> {
+    /// A panel after the other.
+    pub(super) words: &'a [i32],
+    pub(super) positions: usize,
+    pub(super) sums: &'a [i32],
+    pub(super) inverses: &'a [f32],
+    /// The smallest magnitude of an inverse that is not zero.
+    pub(super) least: f32,
 }
 
 impl Panels {
-    pub(in crate::kernel) fn new(isa: Isa) -> Self {
-        let kernel = Kernel::of(isa);
-        let Kernel { lanes, most_rows, most_vectors, .. } = kernel;
-        let rows = vec![0x0102_0304; WORDS * most_rows];
+    pub(super) fn new(layout: Layout) -> Self {
         Self {
-            kernel,
-            rows,
-            columns: vec![0x0506_0708; WORDS * lanes],
-            sums: vec![0; most_rows * most_vectors * lanes],
+            layout,
+            words: Scratch::new(),
+            factors: Factors::new(),
+            inverses: Scratch::new(),
+            sums: Scratch::new(),
+            batch: 0,
+            free: 0..0,
+            least: f32::INFINITY,
         }
     }
 
-    /// Multiplies them, and says how many multiplications that was.
-    pub(in crate::kernel) fn multiply(&mut self) -> usize {
-        let Kernel { words, most_rows, most_vectors, .. } = self.kernel;
-        let run = self.kernel.run(most_rows, most_vectors);
-        // SAFETY: the panels have so many words of all rows and of a vector, which is each vector of the tile as they are
-        // no words apart; the tile is a whole one, and the instruction set was detected.
-        unsafe { run(WORDS, self.rows.as_ptr(), self.columns.as_ptr(), 0, From::Zero, self.sums.as_mut_ptr()) };
-        WORDS * words.terms() * self.sums.len()
+    /// Goes to other positions and packs these terms of them.
+    pub(super) fn pack(&mut self, isa: Isa, side: &dyn Side, batch: usize, free: &Range<usize>, terms: &Range<usize>) {
+        self.start(batch, free, terms.len());
+        // Whole panels, so that each is packed at once.
+        let together = side.together().map_or(free.len(), |count| count.next_multiple_of(PANELS * self.layout.width));
+        for piece in parts::cuts(free, together.max(1)) {
+            side.factors(isa, batch, &piece, &mut self.factors);
+            self.inverses.extend_from_slice(&self.factors.inverses[..piece.len()]);
+            let [from, to] = [piece.start, piece.end].map(|at| at - free.start);
+            let packed = Packed {
+                panels: &mut self.words[self.layout.size(from, terms.len())..self.layout.size(to, terms.len())],
+                sums: &mut self.sums[from..to],
+            };
+            let request = Request { batch, free: &piece, terms, scales: &self.factors.scales[..piece.len()] };
+            side.pack(isa, self.layout, request, packed);
+        }
+        self.least = least(&self.inverses);
     }
+
+    /// Goes to other positions, whose terms are to be packed a block at a time.
+    pub(super) fn move_to(&mut self, isa: Isa, side: &dyn Side, batch: usize, free: &Range<usize>) {
+        self.start(batch, free, 0);
+        side.factors(isa, batch, free, &mut self.factors);
+        self.inverses.extend_from_slice(&self.factors.inverses[..free.len()]);
+        self.least = least(&self.inverses);
+    }
+
+    /// Packs a block of the terms of the positions.
+    pub(super) fn fill(&mut self, isa: Isa, side: &dyn Side, terms: &Range<usize>) {
+        self.words.resize(self.layout.size(self.free.len(), terms.len()), 0);
+        let request =
+            Request { batch: self.batch, free: &self.free, terms, scales: &self.factors.scales[..self.free.len()] };
+        side.pack(isa, self.layout, request, Packed { panels: &mut self.words, sums: &mut self.sums });
+    }
+
+    pub(super) fn ready(&self) -> Ready<'_> {
+        Ready {
+            words: &self.words,
+            positions: self.free.len(),
+            sums: &self.sums,
+            inverses: &self.inverses,
+            least: self.least,
+        }
+    }
+
+    fn start(&mut self, batch: usize, free: &Range<usize>, terms: usize) {
+        (self.batch, self.free) = (batch, free.clone());
+        self.inverses.clear();
+        self.sums.clear();
+        self.sums.resize(free.len(), 0);
+        self.words.resize(self.layout.size(free.len(), terms), 0);
+    }
+}
+
+/// Panels that are packed together at least: as many as have sixteen positions.
+const PANELS: usize = 2;
+
+/// The smallest magnitude that is not zero.
+pub(super) fn least(inverses: &[f32]) -> f32 {
+    let magnitude = |inverse: &f32| if *inverse == 0.0 { f32::INFINITY } else { inverse.abs() };
+    inverses.iter().map(magnitude).fold(f32::INFINITY, f32::min)
 }

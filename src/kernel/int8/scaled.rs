@@ -1,153 +1,188 @@
 #![allow(unsafe_code, reason = "outputs are written where nothing was before")]
-//! Integer products whose sums are scaled to floats as soon as they are whole.
+//! Integer products whose sums are rescaled as soon as they are whole.
 
-use std::mem::MaybeUninit;
-
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, ArrayViewD};
 
 use super::INT32_TERMS;
-use super::multiply::{Line, Rows, Scales, Tile, multiply, rows_of};
-use super::side::{Elements, Side};
-use crate::DimensionNumbers;
+use super::multiply::{Multiplication, Tile};
+use super::side::{Beside, Elements, Exact, Factor, Quantize, Scaling, Side};
+use super::tile::Kernel;
 use crate::kernel::isa::{Isa, Vectorized};
-use crate::kernel::outputs::{Outputs, filled};
-use crate::kernel::product::Product;
-use crate::kernel::scratch::Scratch;
+use crate::kernel::order::Order;
+use crate::kernel::outputs::{Outputs, array};
+use crate::kernel::product::{Product, Terms};
+use crate::kernel::stream::Stores;
+use crate::{DimensionNumbers, lower};
 
-/// A side of a scaled product.
+/// A side of a rescaled product. What goes with its positions has its axes, of extent 1 where positions share a number.
 #[derive(Debug)]
-pub(crate) struct ScaledSide<'a, Q> {
-    pub(crate) elements: ScaledElements<'a, Q>,
-    /// What sums are finished with, for each position.
-    pub(crate) inverses: Scales<'a>,
+pub(crate) enum ScaledSide<'a, T, Q> {
+    /// Integers, and what sums are rescaled by.
+    Integers { values: ArrayViewD<'a, i8>, inverses: ArrayViewD<'a, f32> },
+    /// Elements that become integers.
+    Elements { x: ArrayViewD<'a, T>, quantize: Q, scales: Scales<'a> },
 }
 
-/// The elements of a side.
+/// The scales by which elements become integers.
 #[derive(Debug)]
-pub(crate) enum ScaledElements<'a, Q> {
-    Integers(ArrayViewD<'a, i8>),
-    /// Floats, their positions' scales, and what makes an integer of eight bits of the two.
-    Floats(ArrayViewD<'a, f32>, Scales<'a>, Q),
+pub(crate) enum Scales<'a> {
+    /// These, and what sums are rescaled by.
+    Given { scales: ArrayViewD<'a, f32>, inverses: ArrayViewD<'a, f32> },
+    /// Those that the largest magnitude of each position's elements gives.
+    Largest,
 }
 
-/// For integers, which need none.
-const NONE: Scales<'_> = Scales::Shared(1.0);
+/// What an output is made of: the sum, and what the lhs and then the rhs rescale it by.
+pub(crate) trait Rescale<O>: Copy + Sync {
+    /// The output, where the product of both numbers is at least [`LEAST`](Self::LEAST), or zero.
+    fn output(self, sum: i32, lhs: f32, rhs: f32) -> O;
 
-/// `finish(sum, inverse of the lhs position, inverse of the rhs position)` at every output; none where a sum could have more
+    /// The output.
+    fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> O;
+
+    /// The smallest magnitude of a product of numbers, and of each of them, with which `output` may be asked.
+    const LEAST: f32;
+}
+
+/// The rescaled product of two sides that fit `dims`, its axes in memory in this order; none where a sum could have more
 /// than 32 bits.
-pub(crate) fn dot_general(
+pub(crate) fn dot_general<T: Factor, O: Copy + Default + Send + Sync>(
     isa: Isa,
-    lhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
-    rhs: ScaledSide<'_, impl Fn(f32, f32) -> i32 + Copy + Sync>,
+    lhs: ScaledSide<'_, T, impl Quantize<T>>,
+    rhs: ScaledSide<'_, T, impl Quantize<T>>,
     dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
-) -> Option<ArrayD<f32>> {
-    use ScaledElements::{Floats, Integers};
-    fn exact(integer: i8, _: f32) -> i32 {
-        i32::from(integer)
-    }
-    let inverses = [lhs.inverses, rhs.inverses];
-    match (lhs.elements, rhs.elements) {
-        (Integers(l), Integers(r)) => product(isa, (&l, NONE, exact), (&r, NONE, exact), inverses, dims, finish),
-        (Integers(l), Floats(r, scales, q)) => product(isa, (&l, NONE, exact), (&r, scales, q), inverses, dims, finish),
-        (Floats(l, scales, q), Integers(r)) => product(isa, (&l, scales, q), (&r, NONE, exact), inverses, dims, finish),
-        (Floats(l, left, p), Floats(r, right, q)) => {
-            product(isa, (&l, left, p), (&r, right, q), inverses, dims, finish)
+    order: &Order,
+    rescale: impl Rescale<O>,
+) -> Option<ArrayD<O>> {
+    use ScaledSide::{Elements as Floats, Integers};
+    let to = (isa, dims, order, rescale);
+    match (lhs, rhs) {
+        (Integers { values: l, inverses: left }, Integers { values: r, inverses: right }) => {
+            product(to, (l, Exact, Numbers::Inverses(left)), (r, Exact, Numbers::Inverses(right)))
+        }
+        (Integers { values: l, inverses: left }, Floats { x: r, quantize, scales }) => {
+            product(to, (l, Exact, Numbers::Inverses(left)), (r, quantize, Numbers::Scales(scales)))
+        }
+        (Floats { x: l, quantize, scales }, Integers { values: r, inverses: right }) => {
+            product(to, (l, quantize, Numbers::Scales(scales)), (r, Exact, Numbers::Inverses(right)))
+        }
+        (Floats { x: l, quantize: p, scales: left }, Floats { x: r, quantize: q, scales: right }) => {
+            product(to, (l, p, Numbers::Scales(left)), (r, q, Numbers::Scales(right)))
         }
     }
 }
 
-fn product<L: Copy + Sync, R: Copy + Sync>(
-    isa: Isa,
-    (lhs, lhs_scales, lhs_quantize): (&ArrayViewD<'_, L>, Scales<'_>, impl Fn(L, f32) -> i32 + Copy + Sync),
-    (rhs, rhs_scales, rhs_quantize): (&ArrayViewD<'_, R>, Scales<'_>, impl Fn(R, f32) -> i32 + Copy + Sync),
-    inverses: [Scales<'_>; 2],
-    dims: &DimensionNumbers,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
-) -> Option<ArrayD<f32>> {
-    let product = Product::new(lhs, rhs, dims);
+/// What goes with the positions of a side.
+enum Numbers<'a> {
+    Inverses(ArrayViewD<'a, f32>),
+    Scales(Scales<'a>),
+}
+
+impl<'a> Numbers<'a> {
+    fn beside<T>(self, operand: &crate::kernel::product::Operand<'_, T>) -> Scaling<'a> {
+        match self {
+            Self::Inverses(inverses) => Scaling::Inverses(Beside::new(&inverses, operand)),
+            Self::Scales(Scales::Given { scales, inverses }) => {
+                Scaling::Given { scales: Beside::new(&scales, operand), inverses: Beside::new(&inverses, operand) }
+            }
+            Self::Scales(Scales::Largest) => Scaling::Largest,
+        }
+    }
+}
+
+fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync>(
+    (isa, dims, order, rescale): (Isa, &DimensionNumbers, &Order, impl Rescale<O>),
+    (l, lhs_quantize, left): (ArrayViewD<'_, L>, impl Quantize<L>, Numbers<'_>),
+    (r, rhs_quantize, right): (ArrayViewD<'_, R>, impl Quantize<R>, Numbers<'_>),
+) -> Option<ArrayD<O>> {
+    let product = Product::new(&l, &r, dims, Terms::Any, order);
     if product.terms() > INT32_TERMS {
         return None;
     }
-    let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize };
-    let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize };
-    let sides: [(&dyn Side, _); 2] = [(&lhs, lhs_scales), (&rhs, rhs_scales)];
-    // SAFETY: the tiles of a product are together all of its outputs, and each was written.
-    let out = unsafe { filled(product.outputs(), |out| finished(isa, sides, inverses, product.terms(), finish, out)) };
-    Some(ArrayD::from_shape_vec(IxDyn(&product.shape), out).expect("one output per index"))
+    let columns = product.columns(Kernel::of(isa).lanes);
+    let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize, scaling: left.beside(&product.lhs) };
+    let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize, scaling: right.beside(&product.rhs) };
+    let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
+    let multiplication = Multiplication { isa, lhs, rhs, places: &product.places, columns };
+    // SAFETY: the tiles of a product are together all of its outputs, and each is written.
+    Some(unsafe { array(&product.shape, order, |out| finished(multiplication, product.terms(), rescale, out)) })
 }
 
-fn finished(
-    isa: Isa,
-    sides: [(&dyn Side, Scales<'_>); 2],
-    inverses: [Scales<'_>; 2],
+/// Writes all outputs.
+fn finished<O: Copy + Default + Send + Sync, R: Rescale<O>>(
+    multiplication: Multiplication<'_>,
     terms: usize,
-    finish: impl Fn(i32, f32, f32) -> f32 + Copy + Sync,
-    out: &Outputs<'_, f32>,
+    rescale: R,
+    out: &Outputs<'_, O>,
 ) {
-    let [m, n] = sides.map(|(side, _)| side.free().len());
-    let [rows, columns] = match rows_of(isa, m, n) {
-        Rows::Lhs => [(inverses[0], m), (inverses[1], n)],
-        Rows::Rhs => [(inverses[1], n), (inverses[0], m)],
-    };
-    multiply(isa, sides, &(0..terms), &|tile| {
-        let (mut row_inverses, mut column_inverses) = (Scratch::new(), Scratch::new());
-        let positions = |count: usize, free: &std::ops::Range<usize>| {
-            tile.batch * count + free.start..tile.batch * count + free.end
-        };
-        rows.0.of(positions(rows.1, tile.rows), &mut row_inverses);
-        columns.0.of(positions(columns.1, tile.columns), &mut column_inverses);
-        let inverses = [row_inverses.as_slice(), column_inverses.as_slice()];
-        match rows_of(isa, m, n) {
-            Rows::Lhs => isa.run(Write { tile: &tile, inverses, finish, out }),
-            Rows::Rhs => {
-                isa.run(Write { tile: &tile, inverses, finish: |sum, row, column| finish(sum, column, row), out });
+    let Multiplication { isa, columns, .. } = multiplication;
+    let stores = Stores::of::<O>(out.len());
+    multiplication.run(&(0..terms), &|tile| {
+        let is_usual = tile.least >= R::LEAST;
+        match (columns, is_usual) {
+            (lower::Side::Rhs, true) => {
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, row, column) })
+            }
+            (lower::Side::Rhs, false) => {
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, row, column) });
+            }
+            (lower::Side::Lhs, true) => {
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, column, row) })
+            }
+            (lower::Side::Lhs, false) => {
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, column, row) });
             }
         }
     });
+    stores.finish();
 }
 
 /// Outputs that are finished together.
 const LANES: usize = 16;
 
 /// Finishes the sums of a tile.
-struct Write<'a, F> {
-    tile: &'a Tile<'a>,
-    /// Of the rows and of the columns.
-    inverses: [&'a [f32]; 2],
-    finish: F,
-    out: &'a Outputs<'a, f32>,
+struct Write<'a, F, O> {
+    tile: Tile<'a>,
+    out: &'a Outputs<'a, O>,
+    stores: Stores,
+    /// Of a sum and the numbers of its row and its column.
+    output: F,
 }
 
-impl<F: Fn(i32, f32, f32) -> f32 + Copy> Vectorized for Write<'_, F> {
+impl<O: Copy + Default, F: Fn(i32, f32, f32) -> O + Copy> Vectorized for Write<'_, F, O> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { tile, inverses: [rows, columns], finish, out } = self;
-        for (Line { sums, offset, start, step }, &row) in tile.lines().zip(rows) {
-            if step == 1 {
-                // SAFETY: the outputs of a line are in no other, whichever thread has it.
-                let out = unsafe { out.range(start..start + columns.len()) };
-                let (wide_out, rest) = out.as_chunks_mut::<LANES>();
-                let done = wide_out.len() * LANES;
-                // Groups of a length that is known, which share no memory with what they are made of, become vectors.
-                for ((out, sums), columns) in
-                    wide_out.iter_mut().zip(sums.as_chunks::<LANES>().0).zip(columns.as_chunks::<LANES>().0)
-                {
-                    let mut made = [MaybeUninit::new(0.0); LANES];
+        let Self { tile, out, stores, output } = self;
+        let groups = tile.across.chunks(LANES).zip(tile.columns.chunks(LANES)).enumerate();
+        for (group, (across, columns)) in groups {
+            let together = across.len() == LANES && across[LANES - 1] - across[0] == LANES as isize - 1;
+            let rows = tile.sums.chunks(tile.width).zip(tile.rows).zip(tile.offsets).zip(tile.down);
+            if let (true, Ok(columns)) = (together, <&[f32; LANES]>::try_from(columns)) {
+                // Places rise along columns, so that these are neighbours. Groups of a length that is known, which share no
+                // memory with what they are made of, become vectors.
+                for (((sums, &row), &offset), &down) in rows {
+                    let sums = &sums.as_chunks::<LANES>().0[group];
+                    let mut made = [O::default(); LANES];
                     for lane in 0..LANES {
-                        made[lane] = MaybeUninit::new(finish(sums[lane].wrapping_sub(offset), row, columns[lane]));
+                        made[lane] = output(sums[lane].wrapping_sub(offset), row, columns[lane]);
                     }
-                    *out = made;
-                }
-                for ((out, sum), &column) in rest.iter_mut().zip(&sums[done..]).zip(&columns[done..]) {
-                    out.write(finish(sum.wrapping_sub(offset), row, column));
+                    let start = (tile.first + down + across[0]) as usize;
+                    // SAFETY: the outputs of a tile are in no other, whichever thread has it.
+                    let out = unsafe { out.range(start..start + LANES) };
+                    if let Some(out) = out.as_chunks_mut::<LANES>().0.first_mut() {
+                        stores.put(out, made);
+                    }
                 }
             } else {
-                for ((at, sum), &column) in (start..).step_by(step).zip(sums).zip(columns) {
-                    // SAFETY: as above.
-                    unsafe { out.write(at, finish(sum.wrapping_sub(offset), row, column)) };
+                for (((sums, &row), &offset), &down) in rows {
+                    let sums = &sums[group * LANES..];
+                    for ((&across, &column), sum) in across.iter().zip(columns).zip(sums) {
+                        let made = output(sum.wrapping_sub(offset), row, column);
+                        // SAFETY: as above.
+                        unsafe { out.write((tile.first + down + across) as usize, made) };
+                    }
                 }
             }
         }

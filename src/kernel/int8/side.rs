@@ -1,10 +1,176 @@
-#![allow(unsafe_code, reason = "packing reads through the offsets of a walk")]
-//! The sides of an integer product: elements of any type, and how they become integers.
+#![allow(unsafe_code, reason = "reads through the offsets of walks")]
+//! The sides of an integer product: elements of any type, what they are scaled by, and how they become integers.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use half::{bf16, f16};
+use ndarray::ArrayViewD;
 
 use super::pack::{Layout, Pack, Packed, Source};
-use crate::kernel::isa::Isa;
+use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
+use crate::kernel::scratch::Scratch;
 use crate::kernel::walk::Walk;
+
+/// What makes integers of eight bits of the elements of a side.
+pub(crate) trait Quantize<T>: Copy + Sync {
+    /// The scale of positions whose largest magnitude has these bits, and one over it.
+    fn scales(self, largest: u32) -> [f32; 2];
+
+    /// The integer of an element and its position's scale, which is at most [`LARGE_SCALE`](Self::LARGE_SCALE).
+    fn integer(self, x: T, scale: f32) -> i32;
+
+    /// The integer of an element and any scale.
+    fn integer_of_any_scale(self, x: T, scale: f32) -> i32;
+
+    /// The largest scale with which `integer` may be asked.
+    const LARGE_SCALE: f32;
+
+    /// Where the integer is the binary32 product of element and scale, cut at this limit and at minus it, rounded to the
+    /// nearest integer with ties to even, and zero for NaN: the limit.
+    fn limit(self) -> Option<f32>;
+}
+
+/// Integers as they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exact;
+
+impl Quantize<i8> for Exact {
+    fn scales(self, _: u32) -> [f32; 2] {
+        [1.0; 2]
+    }
+
+    #[inline(always)]
+    fn integer(self, x: i8, _: f32) -> i32 {
+        i32::from(x)
+    }
+
+    #[inline(always)]
+    fn integer_of_any_scale(self, x: i8, _: f32) -> i32 {
+        i32::from(x)
+    }
+
+    const LARGE_SCALE: f32 = f32::INFINITY;
+
+    fn limit(self) -> Option<f32> {
+        None
+    }
+}
+
+/// An element type of a side.
+pub(crate) trait Factor: Copy + Sync {
+    /// The bits of its magnitude as a binary32 number.
+    fn magnitude(self) -> u32;
+
+    /// The elements, where they are binary32 numbers.
+    fn as_floats(elements: *const Self) -> Option<*const f32>;
+}
+
+impl Factor for i8 {
+    #[inline(always)]
+    fn magnitude(self) -> u32 {
+        f32::from(self).to_bits() & 0x7fff_ffff
+    }
+
+    fn as_floats(_: *const Self) -> Option<*const f32> {
+        None
+    }
+}
+
+impl Factor for f32 {
+    #[inline(always)]
+    fn magnitude(self) -> u32 {
+        self.to_bits() & 0x7fff_ffff
+    }
+
+    fn as_floats(elements: *const Self) -> Option<*const f32> {
+        Some(elements)
+    }
+}
+
+impl Factor for bf16 {
+    #[inline(always)]
+    fn magnitude(self) -> u32 {
+        u32::from(self.to_bits() & 0x7fff) << 16
+    }
+
+    fn as_floats(_: *const Self) -> Option<*const f32> {
+        None
+    }
+}
+
+impl Factor for f16 {
+    #[inline(always)]
+    fn magnitude(self) -> u32 {
+        self.to_f32().to_bits() & 0x7fff_ffff
+    }
+
+    fn as_floats(_: *const Self) -> Option<*const f32> {
+        None
+    }
+}
+
+/// A number for each batch and free position of a side.
+#[derive(Clone, Debug)]
+pub(super) struct Beside<'a> {
+    /// This plus an offset of each walk is a number of a view that lives for `'a`.
+    first: *const f32,
+    batch: Walk,
+    free: Walk,
+    view: PhantomData<&'a f32>,
+}
+
+// SAFETY: the numbers are read only, as the view that they are of, which threads may share.
+unsafe impl Sync for Beside<'_> {}
+
+impl<'a> Beside<'a> {
+    /// Those in an array that has the side's axes: as long as they are, or of extent 1 where all positions share a number.
+    pub(super) fn new<T>(array: &ArrayViewD<'a, f32>, operand: &Operand<'_, T>) -> Self {
+        let [batch, free] = operand.beside(array);
+        Self { first: array.as_ptr(), batch, free, view: PhantomData }
+    }
+
+    fn read(&self, batch: usize, free: &Range<usize>, into: &mut Vec<f32>) {
+        let first = self.first.wrapping_offset(self.batch.offset(batch));
+        into.clear();
+        if self.free.stride() == Some(0) {
+            // SAFETY: an element of the array, which all of the positions share.
+            into.resize(free.len(), unsafe { *first });
+            return;
+        }
+        let mut offsets = Scratch::new();
+        self.free.offsets(free, &mut offsets);
+        // SAFETY: walks over different axes of the array give offsets of its elements.
+        into.extend(offsets.iter().map(|&offset| unsafe { *first.offset(offset) }));
+    }
+}
+
+/// What positions are scaled by and rescaled by, and what is known of all of them.
+#[derive(Debug)]
+pub(super) struct Factors {
+    pub(super) scales: Scratch<f32>,
+    pub(super) inverses: Scratch<f32>,
+}
+
+impl Factors {
+    pub(super) fn new() -> Self {
+        Self { scales: Scratch::new(), inverses: Scratch::new() }
+    }
+}
+
+/// Where the factors of positions come from.
+#[derive(Clone, Debug)]
+pub(super) enum Scaling<'a> {
+    /// Nothing is scaled.
+    None,
+    /// Integers, which are rescaled only.
+    Inverses(Beside<'a>),
+    /// Both are given.
+    Given { scales: Beside<'a>, inverses: Beside<'a> },
+    /// From the largest magnitude of a position's elements, all of whose terms are contracted.
+    Largest,
+}
 
 /// A side whose elements are packed as integers.
 pub(super) trait Side: Sync {
@@ -12,8 +178,14 @@ pub(super) trait Side: Sync {
     fn free(&self) -> &Walk;
     fn contracting(&self) -> &Walk;
 
-    /// Packs positions and terms at a batch position, given how far they lie from its first element and the scale of each
-    /// position; adds each position's integers to the sums.
+    /// Positions whose elements are to be read for their factors and again to be packed before those of others are: so many
+    /// that they stay in a cache. None where that is nothing to hurry for.
+    fn together(&self) -> Option<usize>;
+
+    /// The factors of positions.
+    fn factors(&self, isa: Isa, batch: usize, free: &Range<usize>, into: &mut Factors);
+
+    /// Packs these terms of positions with these scales, and adds each position's integers to the sums.
     fn pack(&self, isa: Isa, layout: Layout, request: Request<'_>, packed: Packed<'_>);
 }
 
@@ -21,19 +193,23 @@ pub(super) trait Side: Sync {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) batch: usize,
-    pub(super) free: &'a [isize],
-    pub(super) terms: &'a [isize],
+    pub(super) free: &'a Range<usize>,
+    pub(super) terms: &'a Range<usize>,
     pub(super) scales: &'a [f32],
 }
 
-/// Elements of a view, and what makes an integer of eight bits of one and its position's scale.
-#[derive(Clone, Copy, Debug)]
+/// Elements of a view, what makes integers of them, and where their factors come from.
+#[derive(Clone, Debug)]
 pub(super) struct Elements<'a, T, Q> {
     pub(super) operand: &'a Operand<'a, T>,
     pub(super) quantize: Q,
+    pub(super) scaling: Scaling<'a>,
 }
 
-impl<T: Copy + Sync, Q: Fn(T, f32) -> i32 + Copy + Sync> Side for Elements<'_, T, Q> {
+/// Bytes of elements that stay in the second cache until they are read again.
+const TOGETHER: usize = 128 << 10;
+
+impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
     fn batch(&self) -> &Walk {
         &self.operand.batch
     }
@@ -46,10 +222,146 @@ impl<T: Copy + Sync, Q: Fn(T, f32) -> i32 + Copy + Sync> Side for Elements<'_, T
         &self.operand.contracting
     }
 
+    fn together(&self) -> Option<usize> {
+        // Where positions are neighbours their elements are better read along all of them.
+        let lines = matches!(self.scaling, Scaling::Largest) && self.operand.free.innermost() != Some(1);
+        lines.then(|| (TOGETHER / size_of::<T>() / self.contracting().len().max(1)).max(1))
+    }
+
+    fn factors(&self, isa: Isa, batch: usize, free: &Range<usize>, into: &mut Factors) {
+        match &self.scaling {
+            Scaling::None => {
+                into.scales.clear();
+                into.inverses.clear();
+                into.scales.resize(free.len(), 1.0);
+                into.inverses.resize(free.len(), 1.0);
+            }
+            Scaling::Inverses(inverses) => {
+                into.scales.clear();
+                into.scales.resize(free.len(), 1.0);
+                inverses.read(batch, free, &mut into.inverses);
+            }
+            Scaling::Given { scales, inverses } => {
+                scales.read(batch, free, &mut into.scales);
+                inverses.read(batch, free, &mut into.inverses);
+            }
+            Scaling::Largest => {
+                let (mut positions, mut terms, mut largest) = (Scratch::new(), Scratch::new(), Scratch::new());
+                self.free().offsets(free, &mut positions);
+                self.contracting().offsets(&(0..self.contracting().len()), &mut terms);
+                let first = self.operand.first.wrapping_offset(self.batch().offset(batch));
+                largest.clear();
+                largest.resize(free.len(), 0);
+                let (scales, inverses) = (into.scales.any(free.len()), into.inverses.any(free.len()));
+                isa.run(Largest { first, positions: &positions, terms: &terms, largest: &mut largest });
+                isa.run(ScalesOf {
+                    largest: &largest,
+                    quantize: self.quantize,
+                    scales,
+                    inverses,
+                    element: PhantomData::<T>,
+                });
+            }
+        }
+    }
+
     fn pack(&self, isa: Isa, layout: Layout, Request { batch, free, terms, scales }: Request<'_>, packed: Packed<'_>) {
+        let (mut positions, mut term_offsets) = (Scratch::new(), Scratch::new());
+        self.free().offsets(free, &mut positions);
+        self.contracting().offsets(terms, &mut term_offsets);
         let first = self.operand.first.wrapping_offset(self.operand.batch.offset(batch));
+        let quantize = self.quantize;
+        let is_large = scales.iter().any(|&scale| scale > Q::LARGE_SCALE);
+        #[cfg(target_arch = "x86_64")]
+        if let (Isa::Vnni, false, Some(limit), Some(floats)) = (isa, is_large, quantize.limit(), T::as_floats(first)) {
+            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
+            let source = unsafe { Source::new(floats, &positions, &term_offsets, scales) };
+            super::avx512::pack(source, layout, limit, packed);
+            return;
+        }
         // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-        let source = unsafe { Source::new(first, free, terms, scales) };
-        isa.run(Pack { source, layout, quantize: self.quantize, packed });
+        let source = unsafe { Source::new(first, &positions, &term_offsets, scales) };
+        if is_large {
+            isa.run(Pack { source, layout, quantize: |x, scale| quantize.integer_of_any_scale(x, scale), packed });
+        } else {
+            isa.run(Pack { source, layout, quantize: |x, scale| quantize.integer(x, scale), packed });
+        }
+    }
+}
+
+/// The scales of positions by their largest magnitudes.
+struct ScalesOf<'a, T, Q> {
+    largest: &'a [u32],
+    quantize: Q,
+    scales: &'a mut [f32],
+    inverses: &'a mut [f32],
+    element: PhantomData<T>,
+}
+
+impl<T: Factor, Q: Quantize<T>> Vectorized for ScalesOf<'_, T, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((&largest, scale), inverse) in self.largest.iter().zip(self.scales).zip(self.inverses) {
+            [*scale, *inverse] = self.quantize.scales(largest);
+        }
+    }
+}
+
+/// The largest magnitude of each position's terms.
+struct Largest<'a, T> {
+    /// This plus an offset of a position and one of a term is an element.
+    first: *const T,
+    positions: &'a [isize],
+    terms: &'a [isize],
+    largest: &'a mut [u32],
+}
+
+/// Lanes of a maximum.
+const LANES: usize = 32;
+
+impl<T: Factor> Vectorized for Largest<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { first, positions, terms, largest } = self;
+        let run = super::pack::runs(positions);
+        if run >= LANES.min(positions.len()) && run > 1 {
+            // Term by term, along neighbouring positions.
+            for &term in terms {
+                let mut at = 0;
+                while at < positions.len() {
+                    let run = super::pack::runs(&positions[at..]);
+                    // SAFETY: elements of the view, which are neighbours.
+                    let elements = unsafe { std::slice::from_raw_parts(first.offset(positions[at] + term), run) };
+                    for (most, &x) in largest[at..at + run].iter_mut().zip(elements) {
+                        *most = x.magnitude().max(*most);
+                    }
+                    at += run;
+                }
+            }
+            return;
+        }
+        let run = super::pack::run_length(terms);
+        for (&position, most) in positions.iter().zip(largest) {
+            let mut lanes = [0; LANES];
+            let mut rest = 0;
+            for terms in terms.chunks(run) {
+                // SAFETY: as above.
+                let elements = unsafe { std::slice::from_raw_parts(first.offset(position + terms[0]), terms.len()) };
+                let (groups, few) = elements.as_chunks::<LANES>();
+                for group in groups {
+                    for lane in 0..LANES {
+                        lanes[lane] = group[lane].magnitude().max(lanes[lane]);
+                    }
+                }
+                for &x in few {
+                    rest = x.magnitude().max(rest);
+                }
+            }
+            *most = lanes.iter().copied().fold(rest, u32::max);
+        }
     }
 }

@@ -6,7 +6,8 @@ use crate::kernel::isa::Isa;
 
 /// Computes a tile of sums: `run(words, rows, columns, stride, from, sums)`.
 ///
-/// `rows` is a panel: for each word of terms, that word of every row. `columns` are vectors of columns, one panel after
+/// `rows` is a panel: for each word of terms, that word of as many rows as the largest tile has, of which the first are
+/// taken. `columns` are vectors of columns, one panel after
 /// the other, `stride` words apart, laid out alike. The tile's sums begin at those in `sums`, row after row, where `from`
 /// says so, and are written there.
 ///
@@ -14,6 +15,9 @@ use crate::kernel::isa::Isa;
 ///
 /// The processor has the instruction set; panels and tile are as long as this reads and writes.
 pub(super) type Run = unsafe fn(usize, *const i32, *const i32, usize, From, *mut i32);
+
+/// Vectors of the widest tile of one row: as many sums as hide how long a multiplication takes.
+const SINGLE_ROW: usize = 6;
 
 /// Where a tile's sums begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +29,7 @@ pub(super) enum From {
 #[inline(always)]
 unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     words: usize,
+    height: usize,
     rows: *const i32,
     columns: *const i32,
     stride: usize,
@@ -48,7 +53,7 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
                     *sum = sum.mul_add(word, column);
                 }
             }
-            rows = rows.add(ROWS);
+            rows = rows.add(height);
             columns = columns.add(V::LANES);
         }
         for (at, sum) in sums.as_flattened().iter().enumerate() {
@@ -90,6 +95,11 @@ impl Kernel {
         Self { words: V::WORDS, lanes: V::LANES, most_rows, most_vectors, choose }
     }
 
+    /// Vectors of the widest tile of so many rows.
+    pub(super) fn vectors(&self, rows: usize) -> usize {
+        if rows == 1 { SINGLE_ROW } else { self.most_vectors }
+    }
+
     /// The function for tiles of so many rows and vectors; neither is 0 or more than the most.
     pub(super) fn run(&self, rows: usize, vectors: usize) -> Run {
         (self.choose)(rows, vectors)
@@ -110,9 +120,12 @@ macro_rules! compiled {
                 sums: *mut i32,
             ) {
                 // SAFETY: the caller's promise, passed on.
-                unsafe { tile::<$lanes, ROWS, VECTORS>(words, rows, columns, stride, from, sums) }
+                unsafe { tile::<$lanes, ROWS, VECTORS>(words, <$lanes>::MOST.0, rows, columns, stride, from, sums) }
             }
             match (rows, vectors) {
+                (1, 4) => run::<1, 4>,
+                (1, 5) => run::<1, 5>,
+                (1, 6) => run::<1, 6>,
                 $(($rows, 1) => run::<$rows, 1>, ($rows, 2) => run::<$rows, 2>, ($rows, 3) => run::<$rows, 3>,)*
                 _ => unreachable!("tiles have few rows and vectors"),
             }

@@ -1,0 +1,62 @@
+#![allow(unsafe_code, reason = "stores that pass the caches are intrinsics")]
+//! Stores that pass the caches.
+//!
+//! An output that is larger than the caches is not read again soon. Written past them, its lines are not fetched before
+//! they are overwritten, which halves what memory has to move.
+
+use std::mem::MaybeUninit;
+
+/// Bytes of an output that no cache keeps until it is read again.
+const LARGE: usize = 16 << 20;
+
+/// Bytes of a line.
+const LINE: usize = 64;
+
+/// How outputs are stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stores {
+    /// To the caches.
+    Cached,
+    /// Past them, where a group of outputs is a whole line.
+    Streamed,
+}
+
+impl Stores {
+    /// For so many outputs of a type.
+    pub(super) fn of<O>(outputs: usize) -> Self {
+        if cfg!(target_arch = "x86_64") && outputs.saturating_mul(size_of::<O>()) >= LARGE {
+            Self::Streamed
+        } else {
+            Self::Cached
+        }
+    }
+
+    /// Stores a group of outputs.
+    #[inline(always)]
+    pub(super) fn put<O: Copy, const N: usize>(self, to: &mut [MaybeUninit<O>; N], outputs: [O; N]) {
+        if self == Self::Streamed && size_of_val(to) == LINE && to.as_ptr().addr().is_multiple_of(LINE) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
+                let (from, to) = ((&raw const outputs).cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());
+                for quarter in 0..4 {
+                    // SAFETY: both are a whole line, `to` begins with one, and SSE2 is in every x86-64.
+                    unsafe { _mm_stream_si128(to.add(quarter), _mm_loadu_si128(from.add(quarter))) };
+                }
+                return;
+            }
+        }
+        for (to, output) in to.iter_mut().zip(outputs) {
+            to.write(output);
+        }
+    }
+
+    /// Ends a thread's stores: whoever is told of them afterwards sees them.
+    pub(super) fn finish(self) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Streamed {
+            // SAFETY: SSE is in every x86-64.
+            unsafe { std::arch::x86_64::_mm_sfence() };
+        }
+    }
+}

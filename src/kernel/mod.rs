@@ -66,6 +66,7 @@ pub(crate) use element::Wide;
 pub(crate) use int8::{Factor, INT32_TERMS, IntSums, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
 pub(crate) use order::Order;
+pub(crate) use outputs::Outputs;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
 const BLOCK: usize = 1024;

@@ -12,7 +12,7 @@ use super::order::Order;
 /// Outputs that are not there yet.
 ///
 /// Several threads may hold this at once: what each of them writes is its own by the promise that every write makes.
-pub(super) struct Outputs<'a, O> {
+pub(crate) struct Outputs<'a, O> {
     first: *mut MaybeUninit<O>,
     len: usize,
     array: PhantomData<&'a mut [MaybeUninit<O>]>,

@@ -1,7 +1,7 @@
 //! The usual configuration, element by element: what kernels make of floats while they pack them, and of sums.
 #![allow(clippy::inline_always, reason = "loops over these vectorize only where all of it is known")]
 
-use crate::kernel::{Quantize, Rescale};
+use crate::kernel::{Outputs, Quantize, Rescale};
 
 use super::calibration::{bound, scale_and_inverse};
 use super::config::{Calibration, Clip, IntNumerics, Rounding, ScaleRounding, Storage, TensorConfig, Zero};
@@ -77,6 +77,10 @@ impl Rescale<f32> for Products {
     #[inline(always)]
     fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
         Format::F32.mul(Format::F32.mul(sum as f32, lhs), rhs)
+    }
+
+    fn products<'o>(self, out: &'o Outputs<'o, f32>) -> Option<&'o Outputs<'o, f32>> {
+        Some(out)
     }
 
     // An integer that is not zero is one or more, so nothing is subnormal, and nothing has to be flushed; the factor of two

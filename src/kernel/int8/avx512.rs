@@ -18,7 +18,7 @@ const GROUP: usize = 16;
 const WORD: usize = 4;
 
 /// Packs what [`super::pack::Pack`] packs; only on a processor that was found to have AVX-512 with VNNI.
-pub(super) fn pack(source: Source<'_, f32>, layout: Layout, limit: f32, packed: Packed<'_>) {
+pub(super) fn pack(source: Source<'_, f32>, scales: &[f32], layout: Layout, limit: f32, packed: Packed<'_>) {
     assert!(
         layout.width
             == match layout.role {
@@ -27,17 +27,23 @@ pub(super) fn pack(source: Source<'_, f32>, layout: Layout, limit: f32, packed: 
             }
     );
     assert_eq!(packed.panels.len(), layout.size(source.free.len(), source.terms.len()));
-    assert!(packed.sums.len() == source.free.len() && source.scales.len() == source.free.len());
+    assert!(packed.sums.len() == source.free.len() && scales.len() == source.free.len());
     if source.terms.is_empty() || source.free.is_empty() {
         return;
     }
     // SAFETY: the caller found the instruction set, the lengths were checked, and the source vouches for its elements.
-    unsafe { all(source, layout, limit, packed) }
+    unsafe { all(source, scales, layout, limit, packed) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn all(source: Source<'_, f32>, layout: Layout, limit: f32, Packed { panels, sums }: Packed<'_>) {
-    let Source { first, free, terms, scales } = source;
+unsafe fn all(
+    source: Source<'_, f32>,
+    scales: &[f32],
+    layout: Layout,
+    limit: f32,
+    Packed { panels, sums }: Packed<'_>,
+) {
+    let Source { first, free, terms } = source;
     let words = terms.len().div_ceil(WORD);
     let together = |free: &[isize]| free.len() == GROUP && runs(free) == GROUP;
     if free.chunks_exact(GROUP).all(together) && free.len() >= GROUP && runs(terms) < GROUP {
@@ -71,6 +77,91 @@ unsafe fn all(source: Source<'_, f32>, layout: Layout, limit: f32, Packed { pane
             }
         }
     }
+}
+
+/// Raises each position's number to the largest bits of a magnitude of its terms; only on a processor that was found to have
+/// AVX-512 with VNNI.
+pub(super) fn largest(source: Source<'_, f32>, largest: &mut [u32]) {
+    assert_eq!(largest.len(), source.free.len());
+    // SAFETY: the caller found the instruction set, and the source vouches for its elements.
+    unsafe { all_largest(source, largest) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn all_largest(Source { first, free, terms, .. }: Source<'_, f32>, largest: &mut [u32]) {
+    /// Terms that go through the numbers of all positions together.
+    const TERMS: usize = 8;
+    /// Maxima that do not wait for each other.
+    const CHAINS: usize = 4;
+    let magnitude = |elements: __m512| _mm512_and_si512(_mm512_castps_si512(elements), _mm512_set1_epi32(0x7fff_ffff));
+    let run = run_length(free);
+    if run > 1 && (run >= GROUP || run == free.len()) {
+        for terms in terms.chunks(TERMS) {
+            for (free, largest) in free.chunks(run).zip(largest.chunks_mut(run)) {
+                let line = first.wrapping_offset(free[0]);
+                for at in (0..free.len()).step_by(GROUP) {
+                    let mask = mask(free.len() - at);
+                    // SAFETY: elements of the source, which are neighbours, and as many numbers.
+                    unsafe {
+                        let to = largest.as_mut_ptr().add(at).cast();
+                        let mut most = _mm512_maskz_loadu_epi32(mask, to);
+                        if mask == __mmask16::MAX {
+                            for &term in terms {
+                                let from = line.wrapping_offset(term + at as isize);
+                                most = _mm512_max_epu32(most, magnitude(_mm512_loadu_ps(from)));
+                            }
+                        } else {
+                            for &term in terms {
+                                let from = line.wrapping_offset(term + at as isize);
+                                most = _mm512_max_epu32(most, magnitude(_mm512_maskz_loadu_ps(mask, from)));
+                            }
+                        }
+                        _mm512_mask_storeu_epi32(to, mask, most);
+                    }
+                }
+            }
+        }
+        return;
+    }
+    let run = run_length(terms);
+    for (&position, most) in free.iter().zip(largest) {
+        let line = first.wrapping_offset(position);
+        let mut most_of = 0;
+        if run < GROUP / 2 {
+            for &term in terms {
+                // SAFETY: an element of the source.
+                most_of = most_of.max(unsafe { *line.wrapping_offset(term) }.to_bits() & 0x7fff_ffff);
+            }
+        } else {
+            let mut found = [_mm512_setzero_si512(); CHAINS];
+            for terms in terms.chunks(run) {
+                let from = line.wrapping_offset(terms[0]);
+                let whole = terms.len() / (CHAINS * GROUP) * (CHAINS * GROUP);
+                // SAFETY: elements of the source, which are neighbours.
+                unsafe {
+                    for at in (0..whole).step_by(CHAINS * GROUP) {
+                        for (chain, found) in found.iter_mut().enumerate() {
+                            let elements = _mm512_loadu_ps(from.add(at + chain * GROUP));
+                            *found = _mm512_max_epu32(*found, magnitude(elements));
+                        }
+                    }
+                    for at in (whole..terms.len()).step_by(GROUP) {
+                        let elements = _mm512_maskz_loadu_ps(mask(terms.len() - at), from.add(at));
+                        found[0] = _mm512_max_epu32(found[0], magnitude(elements));
+                    }
+                }
+            }
+            let found = found.into_iter().reduce(|most, found| _mm512_max_epu32(most, found));
+            most_of = found.map_or(0, |found| _mm512_reduce_max_epu32(found));
+        }
+        *most = most_of.max(*most);
+    }
+}
+
+/// The lanes of so many elements, or all.
+#[inline]
+fn mask(elements: usize) -> __mmask16 {
+    if elements >= GROUP { __mmask16::MAX } else { ((1_u32 << elements) - 1) as __mmask16 }
 }
 
 /// Sixteen positions: where their elements begin, and their scales.
@@ -191,7 +282,7 @@ unsafe fn lines(group: &Group, term: isize, terms: usize, limit: f32, to: To, ad
     let mut at = 0;
     while at < terms {
         let here = (terms - at).min(GROUP);
-        let mask = ((1_u32 << here) - 1) as __mmask16;
+        let mask = mask(here);
         // SAFETY: the caller vouches for so many terms of each line and for room for their words.
         unsafe {
             let limit = _mm512_set1_ps(limit);

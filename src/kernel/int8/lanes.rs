@@ -4,6 +4,8 @@
 //! A lane is one output's sum. It takes a *group* of terms at once: a 32-bit word with two 16-bit or four 8-bit factors,
 //! whichever the instruction set multiplies and adds in one instruction.
 
+use crate::kernel::stream::Stores;
+
 /// The factors that a word holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Words {
@@ -37,6 +39,13 @@ impl Words {
     }
 }
 
+/// Whose number a sum is multiplied by first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum First {
+    Row,
+    Column,
+}
+
 /// A vector of sums.
 ///
 /// # Safety
@@ -65,6 +74,10 @@ pub(super) trait Lanes: Copy {
 
     /// Writes the sums.
     unsafe fn store(self, to: *mut i32);
+
+    /// Converts the sums, less `offset`, to binary32, multiplies them by the numbers of their row and of their columns, and
+    /// writes them.
+    unsafe fn rescale(self, offset: i32, row: f32, columns: *const f32, first: First, to: *mut f32, stores: Stores);
 
     /// `self` and the products of a row's word with each lane's, added.
     unsafe fn mul_add(self, row: Self, column: Self) -> Self;
@@ -100,6 +113,20 @@ impl Lanes for Portable {
     unsafe fn store(self, to: *mut i32) {
         // SAFETY: the caller gives a pointer to this many sums.
         unsafe { to.cast::<[i32; 8]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn rescale(self, offset: i32, row: f32, columns: *const f32, first: First, to: *mut f32, _: Stores) {
+        for (lane, sum) in self.0.into_iter().enumerate() {
+            // SAFETY: the caller gives pointers to this many numbers and outputs.
+            unsafe {
+                let (sum, column) = (sum.wrapping_sub(offset) as f32, *columns.add(lane));
+                *to.add(lane) = match first {
+                    First::Row => sum * row * column,
+                    First::Column => sum * column * row,
+                };
+            }
+        }
     }
 
     #[inline(always)]

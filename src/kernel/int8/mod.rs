@@ -26,6 +26,7 @@ use super::isa::Isa;
 use super::order::Order;
 use super::outputs::array;
 use super::product::{Product, Terms};
+use super::stream::Stores;
 use crate::DimensionNumbers;
 use multiply::{Multiplication, Tile};
 pub(super) use peak::PeakPanels;
@@ -60,7 +61,8 @@ pub(super) fn dot_general(
     let [lhs, rhs] =
         [&product.lhs, &product.rhs].map(|operand| Elements { operand, quantize: Exact, scaling: Scaling::None });
     let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
-    let multiplication = Multiplication { isa, lhs, rhs, places: &product.places, columns };
+    let multiplication =
+        Multiplication { isa, lhs, rhs, places: &product.places, columns, products: None, stores: Stores::Cached };
     let terms = product.terms();
     let sums = |terms: Range<usize>| {
         // SAFETY: tiles do not meet, and together they are all outputs.

@@ -3,14 +3,17 @@
 
 use std::ops::Range;
 
+use super::lanes::First;
 use super::pack::{Layout, Role};
 use super::panels::{Panels, Ready};
 use super::side::Side;
-use super::tile::{From, Kernel};
+use super::tile::{From, Kernel, Rescaled};
 use crate::kernel::isa::Isa;
+use crate::kernel::outputs::Outputs;
 use crate::kernel::parts::{self, Extent, Part, cuts};
 use crate::kernel::product::Places;
 use crate::kernel::scratch::Scratch;
+use crate::kernel::stream::Stores;
 use crate::lower;
 
 /// Multiplications that keep a thread busy for about a fifth of a millisecond.
@@ -54,6 +57,17 @@ pub(super) struct Multiplication<'a> {
     pub(super) places: &'a Places,
     /// The side whose positions fill vectors with columns; the other's are the rows.
     pub(super) columns: lower::Side,
+    /// The outputs, if they are binary32 and the products of a sum and the numbers of the lhs and of the rhs.
+    pub(super) products: Option<Products<'a>>,
+    pub(super) stores: Stores,
+}
+
+/// Outputs that the kernel itself may write.
+#[derive(Clone, Copy)]
+pub(super) struct Products<'a> {
+    pub(super) out: &'a Outputs<'a, f32>,
+    /// The smallest product of numbers with which it may.
+    pub(super) least: f32,
 }
 
 impl Multiplication<'_> {
@@ -79,8 +93,17 @@ impl Multiplication<'_> {
             };
             if !rows.free.is_empty() && !columns.free.is_empty() {
                 self.part(&part.batch, rows, columns, terms, finished);
+                self.stores.finish();
             }
         });
+    }
+
+    /// Whose number comes first: that of the lhs.
+    fn first(self) -> First {
+        match self.columns {
+            lower::Side::Rhs => First::Row,
+            lower::Side::Lhs => First::Column,
+        }
     }
 
     /// The tiles of some batch positions and of some free positions of each side.
@@ -132,20 +155,11 @@ impl Multiplication<'_> {
                             offsets.clear();
                             offsets.extend(left.sums.iter().map(|sum| sum.wrapping_mul(words.offset())));
                         }
-                        let least = left.least * right.least;
-                        tiles.run(left, right, terms.len(), place, &mut |Whole { rows, columns, sums, width }| {
-                            finished(Tile {
-                                sums,
-                                width,
-                                offsets: &offsets[rows.clone()],
-                                rows: &left.inverses[rows.clone()],
-                                columns: &right.inverses[columns.clone()],
-                                first,
-                                down: &down[rows],
-                                across: &across[columns],
-                                least,
-                            });
-                        });
+                        let least = left.least.min(right.least).min(left.least * right.least);
+                        let outputs = Finished { first, down: &down, across: &across, offsets: &offsets, least };
+                        let products = self.products.filter(|products| least >= products.least);
+                        let products = products.map(|products| (products, self.first(), self.stores));
+                        tiles.run(left, right, terms.len(), place, outputs, products, finished);
                     }
                 }
             }
@@ -168,12 +182,15 @@ struct Place {
     last: bool,
 }
 
-/// A tile of whole sums, by its place in the packed panels.
-struct Whole<'a> {
-    rows: Range<usize>,
-    columns: Range<usize>,
-    sums: &'a [i32],
-    width: usize,
+/// What there is to know of outputs beside their sums.
+#[derive(Clone, Copy)]
+struct Finished<'a> {
+    first: isize,
+    down: &'a [isize],
+    across: &'a [isize],
+    /// What the sums of each row are more than they should be.
+    offsets: &'a [i32],
+    least: f32,
 }
 
 /// The kernel, and the sums of tiles that are not whole yet.
@@ -183,14 +200,18 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Runs the kernel on all packed panels, and calls `finished` with each tile of whole sums.
+    /// Runs the kernel on all packed panels, and calls `finished` with each tile of whole sums that the kernel may not finish
+    /// itself.
+    #[allow(clippy::too_many_arguments, reason = "the innermost of the loops over blocks")]
     fn run(
         &mut self,
         left: Ready<'_>,
         right: Ready<'_>,
         terms: usize,
         place: Place,
-        finished: &mut dyn FnMut(Whole<'_>),
+        outputs: Finished<'_>,
+        products: Option<(Products<'_>, First, Stores)>,
+        finished: &dyn Fn(Tile<'_>),
     ) {
         let Kernel { words, lanes, most_rows: height, .. } = self.kernel;
         let words = terms.div_ceil(words.terms());
@@ -208,18 +229,49 @@ impl Tiles {
             // Nearly equal widths: four vectors are two and two.
             let vectors = wide_at * across / wide..(wide_at + 1) * across / wide;
             let width = vectors.len() * lanes;
-            let columns = &right.words[vectors.start * column_panel..vectors.end * column_panel];
+            let column_words = &right.words[vectors.start * column_panel..vectors.end * column_panel];
+            let columns = vectors.start * lanes..right.positions.min(vectors.end * lanes);
+            let across = &outputs.across[columns.clone()];
+            let products = products.filter(|_| whole && across.len() == width && across.chunks(lanes).all(is_run));
             for down_at in 0..down {
                 let rows = down_at * height..left.positions.min((down_at + 1) * height);
                 let panel = &left.words[down_at * row_panel..(down_at + 1) * row_panel];
+                let down = &outputs.down[rows.clone()];
+                if let Some((products, first, stores)) = products {
+                    let run = self.kernel.run_rescaled(rows.len(), vectors.len());
+                    let to = Rescaled {
+                        out: products.out.pointer(0..products.out.len()).wrapping_offset(outputs.first),
+                        down: down.as_ptr(),
+                        across: across.as_ptr(),
+                        offsets: outputs.offsets[rows.clone()].as_ptr(),
+                        rows: left.inverses[rows].as_ptr(),
+                        columns: right.inverses[columns.clone()].as_ptr(),
+                        first,
+                        stores,
+                    };
+                    // SAFETY: the panels have `words` words of `height` rows and of each vector, there is a number and a
+                    // place for each row and column, those of a vector's columns are neighbours, the outputs are in no other
+                    // tile, and the kernel is one of an instruction set that was detected.
+                    unsafe { run(words, panel.as_ptr(), column_words.as_ptr(), column_panel, &to) };
+                    continue;
+                }
                 let tile = &mut sums[at..at + width * rows.len()];
                 let run = self.kernel.run(rows.len(), vectors.len());
                 // SAFETY: the panels have `words` words of `height` rows and of each vector, the tile is a whole one, and
                 // the kernel is one of an instruction set that was detected.
-                unsafe { run(words, panel.as_ptr(), columns.as_ptr(), column_panel, from, tile.as_mut_ptr()) };
+                unsafe { run(words, panel.as_ptr(), column_words.as_ptr(), column_panel, from, tile.as_mut_ptr()) };
                 if place.last {
-                    let columns = vectors.start * lanes..right.positions.min(vectors.end * lanes);
-                    finished(Whole { rows, columns, sums: tile, width });
+                    finished(Tile {
+                        sums: tile,
+                        width,
+                        offsets: &outputs.offsets[rows.clone()],
+                        rows: &left.inverses[rows],
+                        columns: &right.inverses[columns.clone()],
+                        first: outputs.first,
+                        down,
+                        across,
+                        least: outputs.least,
+                    });
                 }
                 if !whole {
                     at += width * height;
@@ -227,4 +279,9 @@ impl Tiles {
             }
         }
     }
+}
+
+/// Whether places, which rise, are neighbours.
+fn is_run(places: &[isize]) -> bool {
+    places[places.len() - 1] - places[0] == places.len() as isize - 1
 }

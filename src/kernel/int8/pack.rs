@@ -22,19 +22,17 @@ pub(super) struct Source<'a, T> {
     pub(super) first: *const T,
     pub(super) free: &'a [isize],
     pub(super) terms: &'a [isize],
-    pub(super) scales: &'a [f32],
 }
 
 impl<'a, T> Source<'a, T> {
-    /// The side's first element at a batch position, how far each free position lies from it, how far each term lies from
-    /// that, and the scale of each free position.
+    /// The side's first element at a batch position, how far each free position lies from it, and how far each term lies from
+    /// that.
     ///
     /// # Safety
     ///
     /// `first` plus any of `free` plus any of `terms` is readable for `'a`.
-    pub(super) unsafe fn new(first: *const T, free: &'a [isize], terms: &'a [isize], scales: &'a [f32]) -> Self {
-        assert_eq!(scales.len(), free.len());
-        Self { first, free, terms, scales }
+    pub(super) unsafe fn new(first: *const T, free: &'a [isize], terms: &'a [isize]) -> Self {
+        Self { first, free, terms }
     }
 
     /// The element at these offsets, which are of the source.
@@ -108,6 +106,8 @@ impl Layout {
 /// Positions that a last panel has no element for and terms that a last word has none for are zero.
 pub(super) struct Pack<'a, T, Q> {
     pub(super) source: Source<'a, T>,
+    /// That of each free position.
+    pub(super) scales: &'a [f32],
     pub(super) layout: Layout,
     /// The integer of an element and its position's scale.
     pub(super) quantize: Q,
@@ -119,10 +119,10 @@ impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { source, layout, quantize, packed } = self;
+        let Self { source, scales, layout, quantize, packed } = self;
         let Source { free, terms, .. } = source;
         assert_eq!(packed.panels.len(), layout.size(free.len(), terms.len()));
-        assert_eq!(packed.sums.len(), free.len());
+        assert!(packed.sums.len() == free.len() && scales.len() == free.len());
         if terms.is_empty() {
             return;
         }
@@ -130,9 +130,9 @@ impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
             packed.panels.fill(0);
         }
         match (layout.words, runs(terms) >= runs(free)) {
-            (_, true) => by_terms(source, layout, quantize, packed),
-            (Words::Pairs, false) => by_positions::<T, Q, 2>(source, layout, quantize, packed),
-            (Words::Quads, false) => by_positions::<T, Q, 4>(source, layout, quantize, packed),
+            (_, true) => by_terms(source, scales, layout, quantize, packed),
+            (Words::Pairs, false) => by_positions::<T, Q, 2>(source, scales, layout, quantize, packed),
+            (Words::Quads, false) => by_positions::<T, Q, 4>(source, scales, layout, quantize, packed),
         }
     }
 }
@@ -154,11 +154,12 @@ pub(super) fn run_length(offsets: &[isize]) -> usize {
 #[inline(always)]
 fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
     source: Source<'_, T>,
+    scales: &[f32],
     layout: Layout,
     quantize: Q,
     Packed { panels, sums }: Packed<'_>,
 ) {
-    let Source { first, free, terms, scales } = source;
+    let Source { first, free, terms } = source;
     let Layout { words, width, .. } = layout;
     let run = run_length(terms);
     // Whole words, whose last terms may be those that are not there.
@@ -229,11 +230,12 @@ fn scatter_lines<const WIDTH: usize, const TERMS: usize>(
 #[inline(always)]
 fn by_positions<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const TERMS: usize>(
     source: Source<'_, T>,
+    scales: &[f32],
     layout: Layout,
     quantize: Q,
     Packed { panels, sums }: Packed<'_>,
 ) {
-    let Source { free, terms, scales, .. } = source;
+    let Source { free, terms, .. } = source;
     let width = layout.width;
     let panel = layout.size(width, terms.len());
     let run = run_length(free);

@@ -4,7 +4,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::INT32_TERMS;
-use super::multiply::{Multiplication, Tile};
+use super::multiply::{Multiplication, Products, Tile};
 use super::side::{Beside, Elements, Exact, Factor, Quantize, Scaling, Side};
 use super::tile::Kernel;
 use crate::kernel::isa::{Isa, Vectorized};
@@ -39,6 +39,10 @@ pub(crate) trait Rescale<O>: Copy + Sync {
 
     /// The output.
     fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> O;
+
+    /// The outputs, where they are binary32 numbers and each is the sum, converted, times the number of the lhs and then times
+    /// that of the rhs, so that the kernel can make them itself.
+    fn products<'o>(self, out: &'o Outputs<'o, O>) -> Option<&'o Outputs<'o, f32>>;
 
     /// The smallest magnitude of a product of numbers, and of each of them, with which `output` may be asked.
     const LEAST: f32;
@@ -90,8 +94,8 @@ impl<'a> Numbers<'a> {
     }
 }
 
-fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync>(
-    (isa, dims, order, rescale): (Isa, &DimensionNumbers, &Order, impl Rescale<O>),
+fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync, F: Rescale<O>>(
+    (isa, dims, order, rescale): (Isa, &DimensionNumbers, &Order, F),
     (l, lhs_quantize, left): (ArrayViewD<'_, L>, impl Quantize<L>, Numbers<'_>),
     (r, rhs_quantize, right): (ArrayViewD<'_, R>, impl Quantize<R>, Numbers<'_>),
 ) -> Option<ArrayD<O>> {
@@ -103,9 +107,15 @@ fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync>(
     let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize, scaling: left.beside(&product.lhs) };
     let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize, scaling: right.beside(&product.rhs) };
     let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
-    let multiplication = Multiplication { isa, lhs, rhs, places: &product.places, columns };
     // SAFETY: the tiles of a product are together all of its outputs, and each is written.
-    Some(unsafe { array(&product.shape, order, |out| finished(multiplication, product.terms(), rescale, out)) })
+    Some(unsafe {
+        array(&product.shape, order, |out| {
+            let stores = Stores::of::<O>(out.len());
+            let products = rescale.products(out).map(|out| Products { out, least: F::LEAST });
+            let multiplication = Multiplication { isa, lhs, rhs, places: &product.places, columns, products, stores };
+            finished(multiplication, product.terms(), rescale, out);
+        })
+    })
 }
 
 /// Writes all outputs.
@@ -115,8 +125,7 @@ fn finished<O: Copy + Default + Send + Sync, R: Rescale<O>>(
     rescale: R,
     out: &Outputs<'_, O>,
 ) {
-    let Multiplication { isa, columns, .. } = multiplication;
-    let stores = Stores::of::<O>(out.len());
+    let Multiplication { isa, columns, stores, .. } = multiplication;
     multiplication.run(&(0..terms), &|tile| {
         let is_usual = tile.least >= R::LEAST;
         match (columns, is_usual) {
@@ -134,7 +143,6 @@ fn finished<O: Copy + Default + Send + Sync, R: Rescale<O>>(
             }
         }
     });
-    stores.finish();
 }
 
 /// Outputs that are finished together.

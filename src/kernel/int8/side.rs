@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::{bf16, f16};
 use ndarray::ArrayViewD;
 
-use super::pack::{Layout, Pack, Packed, Source};
+use super::pack::{Layout, Pack, Packed, Source, run_length};
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
 use crate::kernel::scratch::Scratch;
@@ -246,21 +246,13 @@ impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
                 inverses.read(batch, free, &mut into.inverses);
             }
             Scaling::Largest => {
-                let (mut positions, mut terms, mut largest) = (Scratch::new(), Scratch::new(), Scratch::new());
-                self.free().offsets(free, &mut positions);
-                self.contracting().offsets(&(0..self.contracting().len()), &mut terms);
-                let first = self.operand.first.wrapping_offset(self.batch().offset(batch));
+                let mut largest = Scratch::new();
                 largest.clear();
                 largest.resize(free.len(), 0);
+                self.largest(isa, batch, free, &mut largest);
                 let (scales, inverses) = (into.scales.any(free.len()), into.inverses.any(free.len()));
-                isa.run(Largest { first, positions: &positions, terms: &terms, largest: &mut largest });
-                isa.run(ScalesOf {
-                    largest: &largest,
-                    quantize: self.quantize,
-                    scales,
-                    inverses,
-                    element: PhantomData::<T>,
-                });
+                let quantize = self.quantize;
+                isa.run(ScalesOf { largest: &largest, quantize, scales, inverses, element: PhantomData::<T> });
             }
         }
     }
@@ -275,17 +267,36 @@ impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
         #[cfg(target_arch = "x86_64")]
         if let (Isa::Vnni, false, Some(limit), Some(floats)) = (isa, is_large, quantize.limit(), T::as_floats(first)) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let source = unsafe { Source::new(floats, &positions, &term_offsets, scales) };
-            super::avx512::pack(source, layout, limit, packed);
+            let source = unsafe { Source::new(floats, &positions, &term_offsets) };
+            super::avx512::pack(source, scales, layout, limit, packed);
             return;
         }
         // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-        let source = unsafe { Source::new(first, &positions, &term_offsets, scales) };
+        let source = unsafe { Source::new(first, &positions, &term_offsets) };
         if is_large {
-            isa.run(Pack { source, layout, quantize: |x, scale| quantize.integer_of_any_scale(x, scale), packed });
+            let quantize = |x, scale| quantize.integer_of_any_scale(x, scale);
+            isa.run(Pack { source, scales, layout, quantize, packed });
         } else {
-            isa.run(Pack { source, layout, quantize: |x, scale| quantize.integer(x, scale), packed });
+            isa.run(Pack { source, scales, layout, quantize: |x, scale| quantize.integer(x, scale), packed });
         }
+    }
+}
+
+impl<T: Factor, Q: Quantize<T>> Elements<'_, T, Q> {
+    /// Raises the numbers of positions to the bits of their largest magnitudes.
+    fn largest(&self, isa: Isa, batch: usize, free: &Range<usize>, largest: &mut [u32]) {
+        let (mut positions, mut terms) = (Scratch::new(), Scratch::new());
+        self.free().offsets(free, &mut positions);
+        self.contracting().offsets(&(0..self.contracting().len()), &mut terms);
+        let first = self.operand.first.wrapping_offset(self.batch().offset(batch));
+        #[cfg(target_arch = "x86_64")]
+        if let (Isa::Vnni, Some(floats)) = (isa, T::as_floats(first)) {
+            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
+            let source = unsafe { Source::new(floats, &positions, &terms) };
+            super::avx512::largest(source, largest);
+            return;
+        }
+        isa.run(Largest { first, positions: &positions, terms: &terms, largest });
     }
 }
 
@@ -327,24 +338,22 @@ impl<T: Factor> Vectorized for Largest<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { first, positions, terms, largest } = self;
-        let run = super::pack::runs(positions);
+        let run = run_length(positions);
         if run >= LANES.min(positions.len()) && run > 1 {
             // Term by term, along neighbouring positions.
             for &term in terms {
-                let mut at = 0;
-                while at < positions.len() {
-                    let run = super::pack::runs(&positions[at..]);
+                for (positions, largest) in positions.chunks(run).zip(largest.chunks_mut(run)) {
                     // SAFETY: elements of the view, which are neighbours.
-                    let elements = unsafe { std::slice::from_raw_parts(first.offset(positions[at] + term), run) };
-                    for (most, &x) in largest[at..at + run].iter_mut().zip(elements) {
+                    let elements =
+                        unsafe { std::slice::from_raw_parts(first.offset(positions[0] + term), positions.len()) };
+                    for (most, &x) in largest.iter_mut().zip(elements) {
                         *most = x.magnitude().max(*most);
                     }
-                    at += run;
                 }
             }
             return;
         }
-        let run = super::pack::run_length(terms);
+        let run = run_length(terms);
         for (&position, most) in positions.iter().zip(largest) {
             let mut lanes = [0; LANES];
             let mut rest = 0;

@@ -1,8 +1,9 @@
 #![allow(unsafe_code, reason = "the kernel runs on vector registers and through pointers into packed panels")]
 //! The register-blocked kernel of integer products.
 
-use super::lanes::{Lanes, Words};
+use super::lanes::{First, Lanes, Words};
 use crate::kernel::isa::Isa;
+use crate::kernel::stream::Stores;
 
 /// Computes a tile of sums: `run(words, rows, columns, stride, from, sums)`.
 ///
@@ -26,10 +27,59 @@ pub(super) enum From {
     Sums,
 }
 
+/// Computes a tile of outputs: `run(words, rows, columns, stride, to)`, its sums rescaled in registers.
+///
+/// # Safety
+///
+/// As for [`Run`]; the places are of outputs that are nobody else's.
+pub(super) type RunRescaled = unsafe fn(usize, *const i32, *const i32, usize, &Rescaled);
+
+/// Where the outputs of a tile go, and what its sums are rescaled by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rescaled {
+    /// An output; how far from it those of each row lie, and those of each column, which are neighbours along a vector.
+    pub(super) out: *mut f32,
+    pub(super) down: *const isize,
+    pub(super) across: *const isize,
+    /// What each row's sums are more than they should be.
+    pub(super) offsets: *const i32,
+    /// The numbers of each row and of each column.
+    pub(super) rows: *const f32,
+    pub(super) columns: *const f32,
+    pub(super) first: First,
+    pub(super) stores: Stores,
+}
+
+/// The sums of a tile, which begin at these.
+#[inline(always)]
+unsafe fn sums<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+    words: usize,
+    rows: *const i32,
+    columns: *const i32,
+    stride: usize,
+    mut sums: [[V; VECTORS]; ROWS],
+) -> [[V; VECTORS]; ROWS] {
+    let (mut rows, mut columns) = (rows, columns);
+    for _ in 0..words {
+        // SAFETY: the caller vouches for the instruction set and for `words` words in all panels.
+        unsafe {
+            let across: [V; VECTORS] = std::array::from_fn(|vector| V::load(columns.add(vector * stride)));
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let word = V::splat(rows.add(row));
+                for (sum, column) in sums.iter_mut().zip(across) {
+                    *sum = sum.mul_add(word, column);
+                }
+            }
+            rows = rows.add(V::MOST.0);
+            columns = columns.add(V::LANES);
+        }
+    }
+    sums
+}
+
 #[inline(always)]
 unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     words: usize,
-    height: usize,
     rows: *const i32,
     columns: *const i32,
     stride: usize,
@@ -38,26 +88,38 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
 ) {
     // SAFETY: the caller vouches for the instruction set, for `words` words in all panels and for a whole tile.
     unsafe {
-        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        let mut begun = [[V::zero(); VECTORS]; ROWS];
         if from == From::Sums {
-            for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
+            for (at, sum) in begun.as_flattened_mut().iter_mut().enumerate() {
                 *sum = V::load(into.add(at * V::LANES));
             }
         }
-        let (mut rows, mut columns) = (rows, columns);
-        for _ in 0..words {
-            let across: [V; VECTORS] = std::array::from_fn(|vector| V::load(columns.add(vector * stride)));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let word = V::splat(rows.add(row));
-                for (sum, column) in sums.iter_mut().zip(across) {
-                    *sum = sum.mul_add(word, column);
-                }
-            }
-            rows = rows.add(height);
-            columns = columns.add(V::LANES);
-        }
+        let sums = sums::<V, ROWS, VECTORS>(words, rows, columns, stride, begun);
         for (at, sum) in sums.as_flattened().iter().enumerate() {
             sum.store(into.add(at * V::LANES));
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn rescaled<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+    words: usize,
+    rows: *const i32,
+    columns: *const i32,
+    stride: usize,
+    to: &Rescaled,
+) {
+    // SAFETY: the caller vouches for the instruction set, for `words` words in all panels, and for a place and a number of
+    // every row and column.
+    unsafe {
+        let sums = sums::<V, ROWS, VECTORS>(words, rows, columns, stride, [[V::zero(); VECTORS]; ROWS]);
+        for (row, sums) in sums.into_iter().enumerate() {
+            let (offset, number) = (*to.offsets.add(row), *to.rows.add(row));
+            let line = to.out.offset(*to.down.add(row));
+            for (vector, sum) in sums.into_iter().enumerate() {
+                let (at, columns) = (*to.across.add(vector * V::LANES), to.columns.add(vector * V::LANES));
+                sum.rescale(offset, number, columns, to.first, line.offset(at), to.stores);
+            }
         }
     }
 }
@@ -71,7 +133,7 @@ pub(super) struct Kernel {
     /// Rows and vectors of the largest tile.
     pub(super) most_rows: usize,
     pub(super) most_vectors: usize,
-    choose: fn(usize, usize) -> Run,
+    choose: fn(usize, usize) -> (Run, RunRescaled),
 }
 
 impl Kernel {
@@ -90,7 +152,7 @@ impl Kernel {
         }
     }
 
-    fn new<V: Lanes>(choose: fn(usize, usize) -> Run) -> Self {
+    fn new<V: Lanes>(choose: fn(usize, usize) -> (Run, RunRescaled)) -> Self {
         let (most_rows, most_vectors) = V::MOST;
         Self { words: V::WORDS, lanes: V::LANES, most_rows, most_vectors, choose }
     }
@@ -102,14 +164,19 @@ impl Kernel {
 
     /// The function for tiles of so many rows and vectors; neither is 0 or more than the most.
     pub(super) fn run(&self, rows: usize, vectors: usize) -> Run {
-        (self.choose)(rows, vectors)
+        (self.choose)(rows, vectors).0
+    }
+
+    /// The function for whole tiles that are rescaled at once.
+    pub(super) fn run_rescaled(&self, rows: usize, vectors: usize) -> RunRescaled {
+        (self.choose)(rows, vectors).1
     }
 }
 
 macro_rules! compiled {
     ($($name:ident = $lanes:ty $(, with $features:literal)?: [$($rows:literal)*];)*) => {$(
-        /// The kernel for tiles of this many rows and vectors, compiled for this instruction set.
-        fn $name(rows: usize, vectors: usize) -> Run {
+        /// The kernels for tiles of this many rows and vectors, compiled for this instruction set.
+        fn $name(rows: usize, vectors: usize) -> (Run, RunRescaled) {
             $(#[target_feature(enable = $features)])?
             unsafe fn run<const ROWS: usize, const VECTORS: usize>(
                 words: usize,
@@ -120,13 +187,29 @@ macro_rules! compiled {
                 sums: *mut i32,
             ) {
                 // SAFETY: the caller's promise, passed on.
-                unsafe { tile::<$lanes, ROWS, VECTORS>(words, <$lanes>::MOST.0, rows, columns, stride, from, sums) }
+                unsafe { tile::<$lanes, ROWS, VECTORS>(words, rows, columns, stride, from, sums) }
+            }
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run_rescaled<const ROWS: usize, const VECTORS: usize>(
+                words: usize,
+                rows: *const i32,
+                columns: *const i32,
+                stride: usize,
+                to: &Rescaled,
+            ) {
+                // SAFETY: the caller's promise, passed on.
+                unsafe { rescaled::<$lanes, ROWS, VECTORS>(words, rows, columns, stride, to) }
             }
             match (rows, vectors) {
-                (1, 4) => run::<1, 4>,
-                (1, 5) => run::<1, 5>,
-                (1, 6) => run::<1, 6>,
-                $(($rows, 1) => run::<$rows, 1>, ($rows, 2) => run::<$rows, 2>, ($rows, 3) => run::<$rows, 3>,)*
+                (1, 4) => (run::<1, 4>, run_rescaled::<1, 4>),
+                (1, 5) => (run::<1, 5>, run_rescaled::<1, 5>),
+                (1, 6) => (run::<1, 6>, run_rescaled::<1, 6>),
+                $(
+                    ($rows, 1) => (run::<$rows, 1>, run_rescaled::<$rows, 1>),
+                    ($rows, 2) => (run::<$rows, 2>, run_rescaled::<$rows, 2>),
+                    ($rows, 3) => (run::<$rows, 3>, run_rescaled::<$rows, 3>),
+                )*
                 _ => unreachable!("tiles have few rows and vectors"),
             }
         }

@@ -10,6 +10,7 @@ use super::order::Order;
 use super::outputs::array;
 use super::product::{Product, Terms};
 use super::slim::Slim;
+use super::small::{self, Plain};
 use crate::DimensionNumbers;
 
 /// The product, each sum rounded once more where the type is narrower than its sums.
@@ -27,6 +28,11 @@ pub(super) fn dot_general<T: Element>(
             if out.len() == 0 || product.terms() == 0 {
                 // Positive zeros, where there are outputs at all.
                 (0..out.len()).for_each(|at| out.write(at, T::ZERO));
+                return;
+            }
+            // One product an output has a way of its own, along whatever lies together.
+            if small::pays(&product) && product.terms() > 1 {
+                small::multiply(isa, &product, (&Plain, &Plain), Plain, T::ZERO, out);
                 return;
             }
             match Slim::choose(&product) {
@@ -92,6 +98,8 @@ mod tests {
         check_all([&[0, 1, 2, 3], &[0, 1, 2, 5, 8], &[0, 1, 3, 7, 9], &[0, 1, 2, 5, 17]], 300);
         check_all([&[], &[1, 4, 13], &[], &[3, 16]], 30);
         check_all([&[2], &[], &[5, 14], &[]], 30);
+        // Small matrices by the dozen.
+        check_all([&[15, 16, 17, 33, 70], &[1, 2, 4, 5, 8], &[1, 3, 4, 8], &[1, 2, 5, 8]], 100);
         check_all([&[], &[], &[], &[]], 10);
     }
 

@@ -53,6 +53,7 @@ mod product;
 #[cfg(test)]
 mod reference;
 mod scratch;
+mod small;
 mod slim;
 mod stream;
 mod sum;
@@ -89,8 +90,8 @@ pub(crate) fn dot_general_int8(lhs: ArrayViewD<'_, i8>, rhs: ArrayViewD<'_, i8>,
 /// The exact product of two sides of eight-bit integers, or of elements that become such, each sum rescaled with the numbers
 /// of its two positions, and with axes in memory in this order. None where a sum could have more than 32 bits.
 pub(crate) fn dot_general_scaled<T: Factor, O: Copy + Default + Send + Sync>(
-    lhs: ScaledSide<'_, T, impl Quantize<T>>,
-    rhs: ScaledSide<'_, T, impl Quantize<T>>,
+    lhs: ScaledSide<'_, T, impl Quantize>,
+    rhs: ScaledSide<'_, T, impl Quantize>,
     dims: &DimensionNumbers,
     order: &Order,
     rescale: impl Rescale<O>,

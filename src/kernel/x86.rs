@@ -82,3 +82,59 @@ lanes! {
     __m512d of 8 f64: _mm512_setzero_pd, _mm512_loadu_pd(f64), _mm512_storeu_pd(f64), _mm512_add_pd,
     splat |from: *const f64| _mm512_set1_pd(*from), mul_add _mm512_fmadd_pd
 }
+
+/// Exchanges the rows and columns of a block.
+///
+/// # Safety
+///
+/// The processor has the instruction set.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn transpose(block: &mut [[f32; 16]; 16]) {
+    // SAFETY: every row is a vector long.
+    let rows: [__m512; 16] = std::array::from_fn(|row| unsafe { _mm512_loadu_ps(block[row].as_ptr()) });
+    // Pairs of rows, then pairs of pairs: each quarter is then four elements of a column of four rows.
+    let pairs: [__m512; 16] = std::array::from_fn(|at| {
+        let (even, odd) = (rows[at / 2 * 2], rows[at / 2 * 2 + 1]);
+        if at % 2 == 0 { _mm512_unpacklo_ps(even, odd) } else { _mm512_unpackhi_ps(even, odd) }
+    });
+    let fours: [__m512d; 16] = std::array::from_fn(|at| {
+        let (first, second) = (pairs[at / 4 * 4 + at % 4 / 2], pairs[at / 4 * 4 + at % 4 / 2 + 2]);
+        let (first, second) = (_mm512_castps_pd(first), _mm512_castps_pd(second));
+        if at % 2 == 0 { _mm512_unpacklo_pd(first, second) } else { _mm512_unpackhi_pd(first, second) }
+    });
+    // Quarters of the four groups of rows.
+    for column in 0..4 {
+        let [a, b, c, d] = [0, 4, 8, 12].map(|group| _mm512_castpd_ps(fours[group + column]));
+        let (low, high) = (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+        let (lower, higher) =
+            (_mm512_shuffle_f32x4::<0b10_00_10_00>(c, d), _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d));
+        let columns = [
+            _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower),
+            _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher),
+            _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower),
+            _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher),
+        ];
+        for (quarter, column_of) in columns.into_iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_ps(block[4 * quarter + column].as_mut_ptr(), column_of) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn rows_become_columns() {
+        if !is_x86_feature_detected!("avx512f") {
+            return;
+        }
+        let mut block: [[f32; 16]; 16] = std::array::from_fn(|row| std::array::from_fn(|column| (100 * row + column) as f32));
+        // SAFETY: just detected.
+        unsafe { super::transpose(&mut block) };
+        for (column, line) in block.iter().enumerate() {
+            for (row, &element) in line.iter().enumerate() {
+                assert_eq!(element, (100 * row + column) as f32, "{row} {column}");
+            }
+        }
+    }
+}

@@ -33,7 +33,7 @@ impl ToEightBits {
     }
 }
 
-impl Quantize<f32> for ToEightBits {
+impl Quantize for ToEightBits {
     #[inline(always)]
     fn scales(self, largest: u32) -> [f32; 2] {
         scale_and_inverse(Format::F32, self.target.unwrap_or(1.0), bound(largest))

@@ -11,6 +11,7 @@ use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::order::Order;
 use crate::kernel::outputs::{Outputs, array};
 use crate::kernel::product::{Product, Terms};
+use crate::kernel::small::{self, Finish};
 use crate::kernel::stream::Stores;
 use crate::{DimensionNumbers, lower};
 
@@ -52,8 +53,8 @@ pub(crate) trait Rescale<O>: Copy + Sync {
 /// than 32 bits.
 pub(crate) fn dot_general<T: Factor, O: Copy + Default + Send + Sync>(
     isa: Isa,
-    lhs: ScaledSide<'_, T, impl Quantize<T>>,
-    rhs: ScaledSide<'_, T, impl Quantize<T>>,
+    lhs: ScaledSide<'_, T, impl Quantize>,
+    rhs: ScaledSide<'_, T, impl Quantize>,
     dims: &DimensionNumbers,
     order: &Order,
     rescale: impl Rescale<O>,
@@ -73,6 +74,22 @@ pub(crate) fn dot_general<T: Factor, O: Copy + Default + Send + Sync>(
         (Floats { x: l, quantize: p, scales: left }, Floats { x: r, quantize: q, scales: right }) => {
             product(to, (l, p, Numbers::Scales(left)), (r, q, Numbers::Scales(right)))
         }
+    }
+}
+
+/// Products of integers of eight bits whose sum is less than 2^24 whatever they are, so that binary32 adds them exactly.
+const FLOAT_TERMS: usize = (1 << 24) / (128 * 128);
+
+/// Outputs of sums that are floats without a fraction.
+#[derive(Clone, Copy)]
+struct Whole<R> {
+    rescale: R,
+}
+
+impl<O, R: Rescale<O>> Finish<f32, O> for Whole<R> {
+    #[inline(always)]
+    fn finish(self, sum: f32, lhs: f32, rhs: f32) -> O {
+        self.rescale.output_of_any(sum as i32, lhs, rhs)
     }
 }
 
@@ -96,8 +113,8 @@ impl<'a> Numbers<'a> {
 
 fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync, F: Rescale<O>>(
     (isa, dims, order, rescale): (Isa, &DimensionNumbers, &Order, F),
-    (l, lhs_quantize, left): (ArrayViewD<'_, L>, impl Quantize<L>, Numbers<'_>),
-    (r, rhs_quantize, right): (ArrayViewD<'_, R>, impl Quantize<R>, Numbers<'_>),
+    (l, lhs_quantize, left): (ArrayViewD<'_, L>, impl Quantize, Numbers<'_>),
+    (r, rhs_quantize, right): (ArrayViewD<'_, R>, impl Quantize, Numbers<'_>),
 ) -> Option<ArrayD<O>> {
     let product = Product::new(&l, &r, dims, Terms::Any, order);
     if product.terms() > INT32_TERMS {
@@ -106,6 +123,14 @@ fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync, F: Rescale<O>>
     let columns = product.columns(Kernel::of(isa).lanes);
     let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize, scaling: left.beside(&product.lhs) };
     let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize, scaling: right.beside(&product.rhs) };
+    if small::pays(&product) && product.terms() <= FLOAT_TERMS {
+        // SAFETY: all outputs are written.
+        return Some(unsafe {
+            array(&product.shape, order, |out| {
+                small::multiply(isa, &product, (&lhs, &rhs), Whole { rescale }, O::default(), out);
+            })
+        });
+    }
     let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
     // SAFETY: the tiles of a product are together all of its outputs, and each is written.
     Some(unsafe {

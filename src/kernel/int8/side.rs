@@ -11,18 +11,19 @@ use super::pack::{Layout, Pack, Packed, Source, run_length};
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
 use crate::kernel::scratch::Scratch;
+use crate::kernel::small::{Group, Prepare, TOGETHER};
 use crate::kernel::walk::Walk;
 
 /// What makes integers of eight bits of the elements of a side.
-pub(crate) trait Quantize<T>: Copy + Sync {
+pub(crate) trait Quantize: Copy + Sync {
     /// The scale of positions whose largest magnitude has these bits, and one over it.
     fn scales(self, largest: u32) -> [f32; 2];
 
     /// The integer of an element and its position's scale, which is at most [`LARGE_SCALE`](Self::LARGE_SCALE).
-    fn integer(self, x: T, scale: f32) -> i32;
+    fn integer(self, x: f32, scale: f32) -> i32;
 
     /// The integer of an element and any scale.
-    fn integer_of_any_scale(self, x: T, scale: f32) -> i32;
+    fn integer_of_any_scale(self, x: f32, scale: f32) -> i32;
 
     /// The largest scale with which `integer` may be asked.
     const LARGE_SCALE: f32;
@@ -36,19 +37,19 @@ pub(crate) trait Quantize<T>: Copy + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exact;
 
-impl Quantize<i8> for Exact {
+impl Quantize for Exact {
     fn scales(self, _: u32) -> [f32; 2] {
         [1.0; 2]
     }
 
     #[inline(always)]
-    fn integer(self, x: i8, _: f32) -> i32 {
-        i32::from(x)
+    fn integer(self, x: f32, _: f32) -> i32 {
+        x as i32
     }
 
     #[inline(always)]
-    fn integer_of_any_scale(self, x: i8, _: f32) -> i32 {
-        i32::from(x)
+    fn integer_of_any_scale(self, x: f32, _: f32) -> i32 {
+        x as i32
     }
 
     const LARGE_SCALE: f32 = f32::INFINITY;
@@ -60,6 +61,9 @@ impl Quantize<i8> for Exact {
 
 /// An element type of a side.
 pub(crate) trait Factor: Copy + Sync {
+    /// The same value as a binary32 number.
+    fn widen(self) -> f32;
+
     /// The bits of its magnitude as a binary32 number.
     fn magnitude(self) -> u32;
 
@@ -68,6 +72,11 @@ pub(crate) trait Factor: Copy + Sync {
 }
 
 impl Factor for i8 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from(self)
+    }
+
     #[inline(always)]
     fn magnitude(self) -> u32 {
         f32::from(self).to_bits() & 0x7fff_ffff
@@ -80,6 +89,11 @@ impl Factor for i8 {
 
 impl Factor for f32 {
     #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
     fn magnitude(self) -> u32 {
         self.to_bits() & 0x7fff_ffff
     }
@@ -91,6 +105,11 @@ impl Factor for f32 {
 
 impl Factor for bf16 {
     #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+
+    #[inline(always)]
     fn magnitude(self) -> u32 {
         u32::from(self.to_bits() & 0x7fff) << 16
     }
@@ -101,6 +120,11 @@ impl Factor for bf16 {
 }
 
 impl Factor for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+
     #[inline(always)]
     fn magnitude(self) -> u32 {
         self.to_f32().to_bits() & 0x7fff_ffff
@@ -207,9 +231,9 @@ pub(super) struct Elements<'a, T, Q> {
 }
 
 /// Bytes of elements that stay in the second cache until they are read again.
-const TOGETHER: usize = 128 << 10;
+const HOT: usize = 128 << 10;
 
-impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
+impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
     fn batch(&self) -> &Walk {
         &self.operand.batch
     }
@@ -225,7 +249,7 @@ impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
     fn together(&self) -> Option<usize> {
         // Where positions are neighbours their elements are better read along all of them.
         let lines = matches!(self.scaling, Scaling::Largest) && self.operand.free.innermost() != Some(1);
-        lines.then(|| (TOGETHER / size_of::<T>() / self.contracting().len().max(1)).max(1))
+        lines.then(|| (HOT / size_of::<T>() / self.contracting().len().max(1)).max(1))
     }
 
     fn factors(&self, isa: Isa, batch: usize, free: &Range<usize>, into: &mut Factors) {
@@ -252,7 +276,7 @@ impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
                 self.largest(isa, batch, free, &mut largest);
                 let (scales, inverses) = (into.scales.any(free.len()), into.inverses.any(free.len()));
                 let quantize = self.quantize;
-                isa.run(ScalesOf { largest: &largest, quantize, scales, inverses, element: PhantomData::<T> });
+                isa.run(ScalesOf { largest: &largest, quantize, scales, inverses });
             }
         }
     }
@@ -274,15 +298,16 @@ impl<T: Factor, Q: Quantize<T>> Side for Elements<'_, T, Q> {
         // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
         let source = unsafe { Source::new(first, &positions, &term_offsets) };
         if is_large {
-            let quantize = |x, scale| quantize.integer_of_any_scale(x, scale);
+            let quantize = |x: T, scale| quantize.integer_of_any_scale(x.widen(), scale);
             isa.run(Pack { source, scales, layout, quantize, packed });
         } else {
-            isa.run(Pack { source, scales, layout, quantize: |x, scale| quantize.integer(x, scale), packed });
+            let quantize = |x: T, scale| quantize.integer(x.widen(), scale);
+            isa.run(Pack { source, scales, layout, quantize, packed });
         }
     }
 }
 
-impl<T: Factor, Q: Quantize<T>> Elements<'_, T, Q> {
+impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
     /// Raises the numbers of positions to the bits of their largest magnitudes.
     fn largest(&self, isa: Isa, batch: usize, free: &Range<usize>, largest: &mut [u32]) {
         let (mut positions, mut terms) = (Scratch::new(), Scratch::new());
@@ -300,16 +325,112 @@ impl<T: Factor, Q: Quantize<T>> Elements<'_, T, Q> {
     }
 }
 
+impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
+    #[inline(always)]
+    fn widen(&self, x: T) -> f32 {
+        x.widen()
+    }
+
+    fn prepare(
+        &self,
+        isa: Isa,
+        batch: &Range<usize>,
+        terms: usize,
+        elements: &mut [Group<f32>],
+        numbers: &mut [Group<f32>],
+    ) {
+        let quantize = self.quantize;
+        let free = 0..numbers.len();
+        let mut scales = Scratch::<f32>::new();
+        let scales = scales.any(numbers.len() * TOGETHER).as_chunks_mut::<TOGETHER>().0;
+        if matches!(self.scaling, Scaling::Largest) {
+            isa.run(Calibrate { elements, terms, quantize, scales, numbers });
+        } else {
+            let mut factors = Factors::new();
+            for (lane, batch) in batch.clone().enumerate() {
+                self.factors(isa, batch, &free, &mut factors);
+                for (at, (scales, numbers)) in scales.iter_mut().zip(&mut *numbers).enumerate() {
+                    (scales[lane], numbers[lane]) = (factors.scales[at], factors.inverses[at]);
+                }
+            }
+        }
+        let lanes = batch.len();
+        if scales.iter().any(|scales| scales[..lanes].iter().any(|&scale| scale > Q::LARGE_SCALE)) {
+            let quantize = |x, scale| quantize.integer_of_any_scale(x, scale);
+            isa.run(ToIntegers { elements, terms, scales, quantize });
+        } else {
+            isa.run(ToIntegers { elements, terms, scales, quantize: |x, scale| quantize.integer(x, scale) });
+        }
+    }
+}
+
+/// Scales and their inverses of free positions, the elements of each of which are so many groups.
+struct Calibrate<'a, Q> {
+    elements: &'a [Group<f32>],
+    terms: usize,
+    quantize: Q,
+    scales: &'a mut [Group<f32>],
+    numbers: &'a mut [Group<f32>],
+}
+
+impl<Q: Quantize> Vectorized for Calibrate<'_, Q> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { elements, terms, quantize, scales, numbers } = self;
+        for ((elements, scales), numbers) in elements.chunks(terms).zip(scales).zip(numbers) {
+            let mut largest = [0; TOGETHER];
+            for group in elements {
+                let (from, before) = (*group, largest);
+                for lane in 0..TOGETHER {
+                    largest[lane] = (from[lane].to_bits() & 0x7fff_ffff).max(before[lane]);
+                }
+            }
+            let (mut scale, mut inverse) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+            for lane in 0..TOGETHER {
+                [scale[lane], inverse[lane]] = quantize.scales(largest[lane]);
+            }
+            (*scales, *numbers) = (scale, inverse);
+        }
+    }
+}
+
+/// Elements become the integers that they are quantized to, as floats.
+struct ToIntegers<'a, F> {
+    elements: &'a mut [Group<f32>],
+    terms: usize,
+    scales: &'a [Group<f32>],
+    quantize: F,
+}
+
+impl<F: Fn(f32, f32) -> i32> Vectorized for ToIntegers<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (elements, scales) in self.elements.chunks_mut(self.terms).zip(self.scales) {
+            for group in elements {
+                // In arrays that nothing else can reach, a loop over lanes becomes vectors.
+                let (from, by, mut made) = (*group, *scales, [0.0; TOGETHER]);
+                for lane in 0..TOGETHER {
+                    made[lane] = (self.quantize)(from[lane], by[lane]) as f32;
+                }
+                *group = made;
+            }
+        }
+    }
+}
+
 /// The scales of positions by their largest magnitudes.
-struct ScalesOf<'a, T, Q> {
+struct ScalesOf<'a, Q> {
     largest: &'a [u32],
     quantize: Q,
     scales: &'a mut [f32],
     inverses: &'a mut [f32],
-    element: PhantomData<T>,
 }
 
-impl<T: Factor, Q: Quantize<T>> Vectorized for ScalesOf<'_, T, Q> {
+impl<Q: Quantize> Vectorized for ScalesOf<'_, Q> {
     type Output = ();
 
     #[inline(always)]

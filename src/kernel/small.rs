@@ -1,0 +1,395 @@
+#![allow(unsafe_code, reason = "reads and writes through the offsets of walks, and vector registers")]
+//! Batches of small products: a batch position in each lane.
+//!
+//! Of matrices that have fewer elements than a vector or two there is nothing to pack and little to reuse. Sixteen batch
+//! positions are read side by side instead, so that everything that happens to an element happens to sixteen at once:
+//! scaling, multiplying and rescaling. A product of integers of eight bits is exact in binary32 as long as its sum is less
+//! than 2^24, so that the same multiplications serve both.
+
+use std::ops::Range;
+
+use super::BLOCK;
+use super::isa::{Isa, Vectorized};
+use super::element::Element;
+use super::lanes::{Accumulator, Lanes};
+use super::outputs::Outputs;
+use super::parts;
+use super::product::{Operand, Product};
+use super::scratch::Scratch;
+use super::walk::Walk;
+
+/// Batch positions that are computed together.
+pub(super) const TOGETHER: usize = 16;
+
+/// A number of each batch position.
+pub(super) type Group<S> = [S; TOGETHER];
+
+/// Elements of a side at most: so few that those of sixteen batch positions stay in the first cache.
+const ELEMENTS: usize = 160;
+
+/// Multiplications at a batch position at most.
+const MULTIPLICATIONS: usize = 1 << 11;
+
+/// Elements that keep a thread busy for about a tenth of a millisecond.
+const LEAST: usize = 1 << 18;
+
+/// What becomes of the elements of a side before they are multiplied.
+pub(super) trait Prepare<T, S>: Sync {
+    /// An element in the type that is multiplied.
+    fn widen(&self, x: T) -> S;
+
+    /// Changes the elements of these batch positions, the terms of each free position one after the other, and gives each free
+    /// position the number that its sums are rescaled by.
+    fn prepare(&self, isa: Isa, batch: &Range<usize>, terms: usize, elements: &mut [Group<S>], numbers: &mut [Group<S>]);
+}
+
+/// What becomes of sums.
+pub(super) trait Finish<S, O>: Copy + Sync {
+    /// The output of a sum and the numbers of its lhs and its rhs position.
+    fn finish(self, sum: S, lhs: S, rhs: S) -> O;
+}
+
+/// Whether matrices are so small, and so many, that they are computed side by side.
+pub(super) fn pays<L, R>(product: &Product<'_, L, R>) -> bool {
+    let (m, n, k) = (product.lhs.free.len(), product.rhs.free.len(), product.terms());
+    product.lhs.batch.len() >= TOGETHER
+        && m.saturating_mul(k) <= ELEMENTS
+        && n.saturating_mul(k) <= ELEMENTS
+        && (1..=MULTIPLICATIONS).contains(&(m * n * k))
+        && k <= BLOCK
+}
+
+/// Writes all outputs of a product of small matrices; `any` is any output.
+pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy + Send + Sync>(
+    isa: Isa,
+    product: &Product<'_, L, R>,
+    (lhs, rhs): (&impl Prepare<L, S>, &impl Prepare<R, S>),
+    finish: impl Finish<S, O>,
+    any: O,
+    out: &Outputs<'_, O>,
+) {
+    let [m, n, k] = [product.lhs.free.len(), product.rhs.free.len(), product.terms()];
+    let batch = product.lhs.batch.len();
+    let threads = parts::threads(batch.saturating_mul(m * k + n * k + m * n), LEAST);
+    let pieces = if threads == 1 { 1 } else { 4 * threads };
+    let elements = (Elements::new(&product.lhs), Elements::new(&product.rhs));
+    let places = Places::new(product);
+    parts::run(parts::equal(batch, pieces, TOGETHER).collect(), |piece: Range<usize>| {
+        let mut scratch = Scratch::<S>::new();
+        let groups = scratch.any((m * k + n * k + m + n + m * n) * TOGETHER).as_chunks_mut::<TOGETHER>().0;
+        let (left, groups) = groups.split_at_mut(m * k);
+        let (right, groups) = groups.split_at_mut(n * k);
+        let (left_numbers, groups) = groups.split_at_mut(m);
+        let (right_numbers, sums) = groups.split_at_mut(n);
+        for batch in parts::cuts(&piece, TOGETHER) {
+            elements.0.read(isa, &product.lhs, lhs, &batch, left);
+            elements.1.read(isa, &product.rhs, rhs, &batch, right);
+            lhs.prepare(isa, &batch, k, left, left_numbers);
+            rhs.prepare(isa, &batch, k, right, right_numbers);
+            // SAFETY: the instruction set was detected, and there are groups of as many elements and sums.
+            unsafe {
+                let (left, right, sums) = (left.as_ptr().cast(), right.as_ptr().cast(), sums.as_mut_ptr().cast());
+                match isa {
+                    Isa::Portable => portable::<S>(left, right, [m, n, k], sums),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 | Isa::AvxVnni => avx2::<S>(left, right, [m, n, k], sums),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 | Isa::Vnni => avx512::<S>(left, right, [m, n, k], sums),
+                }
+            }
+            let numbers = [&*left_numbers, &*right_numbers];
+            isa.run(Write { isa, sums, numbers, finish, places: &places, batch: &batch, out, any });
+        }
+    });
+}
+
+/// Where the elements of a side lie, in the order in which they are multiplied.
+struct Elements {
+    offsets: Vec<isize>,
+}
+
+impl Elements {
+    fn new<T>(operand: &Operand<'_, T>) -> Self {
+        let (mut free, mut terms) = (Scratch::new(), Scratch::new());
+        operand.free.offsets(&(0..operand.free.len()), &mut free);
+        operand.contracting.offsets(&(0..operand.contracting.len()), &mut terms);
+        Self { offsets: free.iter().flat_map(|free| terms.iter().map(move |term| free + term)).collect() }
+    }
+
+    /// Reads the elements of up to sixteen batch positions; those that are missing are the last one over again.
+    fn read<T: Copy, S: Accumulator>(
+        &self,
+        isa: Isa,
+        operand: &Operand<'_, T>,
+        prepare: &impl Prepare<T, S>,
+        batch: &Range<usize>,
+        into: &mut [Group<S>],
+    ) {
+        let first = lanes(&operand.batch, batch).map(|offset| operand.first.wrapping_offset(offset));
+        isa.run(Read { isa, offsets: &self.offsets, first, widen: |x| prepare.widen(x), into });
+    }
+}
+
+/// The offsets of up to sixteen positions.
+fn lanes(walk: &Walk, batch: &Range<usize>) -> [isize; TOGETHER] {
+    if let Some(stride) = walk.stride() {
+        return std::array::from_fn(|lane| (batch.start + lane).min(batch.end - 1) as isize * stride);
+    }
+    std::array::from_fn(|lane| walk.offset((batch.start + lane).min(batch.end - 1)))
+}
+
+struct Read<'a, T, S, W> {
+    isa: Isa,
+    offsets: &'a [isize],
+    /// These plus any of the offsets are elements of a view.
+    first: [*const T; TOGETHER],
+    widen: W,
+    into: &'a mut [Group<S>],
+}
+
+impl<T: Copy, S: Copy, W: Fn(T) -> S> Vectorized for Read<'_, T, S, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { isa, offsets, first, widen, into } = self;
+        if first.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)) {
+            for (&offset, into) in offsets.iter().zip(into) {
+                // SAFETY: elements of the view, which are neighbours.
+                *into = unsafe { *first[0].wrapping_offset(offset).cast::<[T; TOGETHER]>() }.map(&widen);
+            }
+            return;
+        }
+        for (offsets, into) in offsets.chunks(TOGETHER).zip(into.chunks_mut(TOGETHER)) {
+            if let Ok(into) = <&mut [Group<S>; TOGETHER]>::try_from(&mut *into)
+                && offsets[TOGETHER - 1] - offsets[0] == TOGETHER as isize - 1
+                && offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
+            {
+                for (line, first) in into.iter_mut().zip(&first) {
+                    // SAFETY: elements of the view, which are neighbours.
+                    *line = unsafe { *first.wrapping_offset(offsets[0]).cast::<[T; TOGETHER]>() }.map(&widen);
+                }
+                transpose(isa, into);
+                continue;
+            }
+            for (&offset, into) in offsets.iter().zip(into) {
+                for (into, first) in into.iter_mut().zip(&first) {
+                    // SAFETY: an element of the view.
+                    *into = widen(unsafe { *first.wrapping_offset(offset) });
+                }
+            }
+        }
+    }
+}
+
+/// Exchanges rows and columns.
+#[inline(always)]
+fn transpose<E: Copy>(isa: Isa, block: &mut [[E; TOGETHER]; TOGETHER]) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the instruction set was detected, and elements of four bytes are moved about as if they were floats.
+        Isa::Avx512 | Isa::Vnni if size_of::<E>() == size_of::<f32>() => unsafe {
+            super::x86::transpose(&mut *std::ptr::from_mut(block).cast());
+        },
+        _ => {
+            for row in 1..TOGETHER {
+                for column in 0..row {
+                    let other = block[column][row];
+                    block[column][row] = std::mem::replace(&mut block[row][column], other);
+                }
+            }
+        }
+    }
+}
+
+/// Where outputs lie.
+struct Places {
+    batch: Walk,
+    /// Those of a batch position from its first, lhs position by lhs position.
+    outputs: Vec<isize>,
+    /// The positions of the lhs and the rhs that each of them is of.
+    positions: Vec<[usize; 2]>,
+}
+
+impl Places {
+    fn new<L, R>(product: &Product<'_, L, R>) -> Self {
+        let (mut down, mut across) = (Scratch::new(), Scratch::new());
+        product.places.lhs.offsets(&(0..product.lhs.free.len()), &mut down);
+        product.places.rhs.offsets(&(0..product.rhs.free.len()), &mut across);
+        let outputs = down.iter().flat_map(|down| across.iter().map(move |across| down + across)).collect();
+        let positions = (0..down.len()).flat_map(|lhs| (0..across.len()).map(move |rhs| [lhs, rhs])).collect();
+        Self { batch: product.places.batch.clone(), outputs, positions }
+    }
+}
+
+struct Write<'a, S, O, F> {
+    isa: Isa,
+    sums: &'a [Group<S>],
+    numbers: [&'a [Group<S>]; 2],
+    finish: F,
+    places: &'a Places,
+    batch: &'a Range<usize>,
+    out: &'a Outputs<'a, O>,
+    /// Any output.
+    any: O,
+}
+
+impl<S: Copy, O: Copy, F: Finish<S, O>> Write<'_, S, O, F> {
+    /// The outputs of the sums number `at`.
+    #[inline(always)]
+    fn finished(&self, at: usize, into: &mut [O; TOGETHER]) {
+        let [lhs, rhs] = self.places.positions[at];
+        // In arrays that nothing else can reach, a loop over lanes becomes vectors.
+        let (sums, left, right) = (self.sums[at], self.numbers[0][lhs], self.numbers[1][rhs]);
+        let mut made = [self.any; TOGETHER];
+        for lane in 0..TOGETHER {
+            made[lane] = self.finish.finish(sums[lane], left[lane], right[lane]);
+        }
+        *into = made;
+    }
+}
+
+impl<S: Copy, O: Copy, F: Finish<S, O>> Vectorized for Write<'_, S, O, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { isa, places, batch, out, any, .. } = self;
+        let first = lanes(&places.batch, batch);
+        let count = batch.len();
+        let neighbours = count == TOGETHER && first.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        let mut made = [[any; TOGETHER]; TOGETHER];
+        for (number, places) in places.outputs.chunks(TOGETHER).enumerate() {
+            for (at, made) in made.iter_mut().enumerate().take(places.len()) {
+                self.finished(number * TOGETHER + at, made);
+            }
+            let together = places.len() == TOGETHER && places.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            if neighbours {
+                for (place, made) in places.iter().zip(&made) {
+                    // SAFETY: outputs of these batch positions, which this thread alone has.
+                    unsafe { put(out, place + first[0], made) };
+                }
+            } else if together {
+                transpose(isa, &mut made);
+                for (first, made) in first.iter().zip(&made).take(count) {
+                    // SAFETY: as above.
+                    unsafe { put(out, places[0] + first, made) };
+                }
+            } else {
+                for (place, made) in places.iter().zip(&made) {
+                    for (first, &made) in first.iter().zip(made).take(count) {
+                        // SAFETY: as above.
+                        unsafe { out.write((place + first) as usize, made) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes neighbouring outputs.
+///
+/// # Safety
+///
+/// Nobody else reaches them meanwhile.
+#[inline(always)]
+unsafe fn put<O: Copy>(out: &Outputs<'_, O>, start: isize, made: &[O; TOGETHER]) {
+    // SAFETY: the caller vouches for it.
+    let out = unsafe { out.range(start as usize..start as usize + TOGETHER) };
+    for lane in 0..TOGETHER {
+        out[lane].write(made[lane]);
+    }
+}
+
+/// All sums of sixteen batch positions: in each lane a chain of fused multiply-adds from zero.
+#[inline(always)]
+unsafe fn products<V: Lanes>(
+    left: *const V::Sum,
+    right: *const V::Sum,
+    [m, n, k]: [usize; 3],
+    sums: *mut V::Sum,
+) {
+    for i in (0..m).step_by(4) {
+        for j in (0..n).step_by(4) {
+            for lane in (0..TOGETHER).step_by(V::LANES) {
+                let at = |base: *const V::Sum, position: usize| base.wrapping_add(position * k * TOGETHER + lane);
+                let to = sums.wrapping_add((i * n + j) * TOGETHER + lane);
+                // SAFETY: the caller vouches for the instruction set and for groups of as many elements and sums.
+                unsafe {
+                    if i + 4 <= m && j + 4 <= n {
+                        block::<V, 4, 4>(at(left, i), at(right, j), k, n, to);
+                    } else {
+                        for down in 0..(m - i).min(4) {
+                            for across in 0..(n - j).min(4) {
+                                let to = to.wrapping_add((down * n + across) * TOGETHER);
+                                block::<V, 1, 1>(at(left, i + down), at(right, j + across), k, n, to);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sums of some positions of both sides, whose terms are groups one after the other.
+#[inline(always)]
+unsafe fn block<V: Lanes, const DOWN: usize, const ACROSS: usize>(
+    left: *const V::Sum,
+    right: *const V::Sum,
+    k: usize,
+    n: usize,
+    to: *mut V::Sum,
+) {
+    // SAFETY: the caller's promise, passed on.
+    unsafe {
+        let mut sums = [[V::zero(); ACROSS]; DOWN];
+        for term in 0..k {
+            let across: [V::Factors; ACROSS] =
+                std::array::from_fn(|across| V::factors(right.add((across * k + term) * TOGETHER)));
+            for (down, sums) in sums.iter_mut().enumerate() {
+                let left = V::factors(left.add((down * k + term) * TOGETHER));
+                for (sum, right) in sums.iter_mut().zip(across) {
+                    *sum = sum.mul_add(left, right);
+                }
+            }
+        }
+        for (down, sums) in sums.into_iter().enumerate() {
+            for (across, sum) in sums.into_iter().enumerate() {
+                sum.store(to.add((down * n + across) * TOGETHER));
+            }
+        }
+    }
+}
+
+macro_rules! compiled {
+    ($($name:ident = $lanes:ident $(with $features:literal)?),*) => {$(
+        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+        unsafe fn $name<S: Accumulator>(left: *const S, right: *const S, sizes: [usize; 3], sums: *mut S) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { products::<S::$lanes>(left, right, sizes, sums) }
+        }
+    )*};
+}
+
+compiled!(portable = Portable, avx2 = Avx2 with "avx2,fma", avx512 = Avx512 with "avx512f,avx512bw");
+
+/// Float elements, which are multiplied as they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain;
+
+impl<T: Element> Prepare<T, T::Wide> for Plain {
+    #[inline(always)]
+    fn widen(&self, x: T) -> T::Wide {
+        x.widen()
+    }
+
+    fn prepare(&self, _: Isa, _: &Range<usize>, _: usize, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>]) {}
+}
+
+impl<T: Element> Finish<T::Wide, T> for Plain {
+    #[inline(always)]
+    fn finish(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
+        T::narrow(sum)
+    }
+}

@@ -10,7 +10,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::BLOCK;
-use super::element::Element;
+use super::element::Real;
 use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::outputs::Outputs;
@@ -33,7 +33,7 @@ const LEAST: usize = 1 << 22;
 const PACKING: usize = 16;
 
 /// Gives every output the sum of all terms; there are terms.
-pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+pub(super) fn multiply<T: Real>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
     assert_eq!(out.len(), product.outputs());
     let extent = Extent {
         batch: product.lhs.batch.len(),
@@ -47,7 +47,7 @@ pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Out
 }
 
 /// The outputs of a part.
-fn part_of<T: Element>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
+fn part_of<T: Real>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
     let (m, n) = (product.lhs.free.len(), product.rhs.free.len());
     let (lhs, rhs) = ((&product.lhs, &part.lhs), (&product.rhs, &part.rhs));
     // A product commutes, so the side with more outputs can be the one that fills vectors.
@@ -69,7 +69,7 @@ struct Matrix<'a, T> {
     across: usize,
 }
 
-impl<T: Element> Matrix<'_, T> {
+impl<T: Real> Matrix<'_, T> {
     /// Where the kernel may write these rows and columns itself, and how far rows are apart.
     fn in_place(&self, rows: &Range<usize>, columns: &Range<usize>) -> Option<(*mut T::Wide, usize)> {
         if self.across != 1 {
@@ -112,7 +112,7 @@ impl<S: Accumulator> Panels<S> {
     }
 
     /// Packs these free and contracting positions of a side at one batch position.
-    fn fill<T: Element<Wide = S>>(
+    fn fill<T: Real<Wide = S>>(
         &mut self,
         side: &Operand<'_, T>,
         batch: usize,
@@ -148,7 +148,7 @@ struct InPlace<S> {
 
 impl<S: Accumulator> InPlace<S> {
     /// The rows of a strip that the kernel can read without a panel: neighbouring terms of the type that is summed.
-    fn of<T: Element<Wide = S>>(
+    fn of<T: Real<Wide = S>>(
         side: &Operand<'_, T>,
         batch: usize,
         strip: &Range<usize>,
@@ -168,7 +168,7 @@ impl<S: Accumulator> InPlace<S> {
 }
 
 /// What a product writes while it is made, reused over the batch.
-struct Workspace<T: Element> {
+struct Workspace<T: Real> {
     isa: Isa,
     tile: Tile<T::Wide>,
     rows: Panels<T::Wide>,
@@ -178,7 +178,7 @@ struct Workspace<T: Element> {
     sums: Scratch<T::Wide>,
 }
 
-impl<T: Element> Workspace<T> {
+impl<T: Real> Workspace<T> {
     fn new(isa: Isa, m: usize, n: usize, k: usize) -> Self {
         let tile = Tile::choose(isa, m, n);
         let size = tile.rows * tile.columns;

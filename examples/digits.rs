@@ -40,7 +40,7 @@ impl Digits {
     fn load() -> Result<[Self; 2]> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/digits.npz");
         let array = |name: &str| -> Result<ArrayD<f32>> {
-            match io::load(format!("{}:{name}", file.display()))?.cast(Dtype::F32) {
+            match io::load(format!("{}:{name}", file.display()))?.cast(Dtype::F32)? {
                 AnyArray::F32(array) => Ok(array),
                 _ => unreachable!("it was cast"),
             }

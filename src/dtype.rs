@@ -16,6 +16,10 @@ pub enum Dtype {
     F16,
     /// The upper half of a binary32.
     Bf16,
+    /// A complex number of two binary32 parts: `complex64` in `NumPy`.
+    C32,
+    /// A complex number of two binary64 parts: `complex128` in `NumPy`.
+    C64,
 }
 
 impl Dtype {
@@ -24,7 +28,16 @@ impl Dtype {
         match self {
             Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,
-            Self::F64 => 8,
+            Self::F64 | Self::C32 => 8,
+            Self::C64 => 16,
+        }
+    }
+
+    /// Whether elements have two parts, of which one is imaginary.
+    pub const fn is_complex(self) -> bool {
+        match self {
+            Self::F32 | Self::F64 | Self::F16 | Self::Bf16 => false,
+            Self::C32 | Self::C64 => true,
         }
     }
 }
@@ -36,6 +49,8 @@ impl fmt::Display for Dtype {
             Self::F64 => "f64",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
+            Self::C32 => "c32",
+            Self::C64 => "c64",
         })
     }
 }

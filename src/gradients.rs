@@ -6,7 +6,7 @@ use ndarray::ArrayD;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, GradientRecord, Kept, QuantizedCalls};
-use crate::kernel::{Element, Wide};
+use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Plan, Side};
 use crate::operands::{Operand, Operands, arrays};
 use crate::quant::{DotGeneralConfig, Format, QuantConfig};
@@ -161,7 +161,7 @@ impl<'a, T: Element> Pullback<'a, T> {
             floats.zip_mut_with(&T::floats(gradient.view()), |sum, &term| *sum = format.add(*sum, term));
             return T::from_floats(floats);
         }
-        sum.zip_mut_with(gradient, |sum, &term| *sum = T::narrow(sum.widen().plus(term.widen())));
+        sum.zip_mut_with(gradient, |sum, &term| *sum = sum.plus(term));
         sum
     }
 

@@ -86,7 +86,7 @@ pub(crate) fn gradient<T: Element>(
     observe: Option<Observer<'_>>,
 ) -> Result<ArrayD<T>> {
     let Some(format) = Format::of(T::DTYPE) else {
-        // The checks let f64 pass only where nothing is quantized.
+        // The checks let f64 and complex types pass only where nothing is quantized.
         return Ok(unquantized_gradient(of, kept, dims, incoming));
     };
     let keys = key.map(CallKeys::new);

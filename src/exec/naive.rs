@@ -1,15 +1,18 @@
-//! The naive interpreter: nested loops over every label, in `f64`.
+//! The naive interpreter: nested loops over every label, in any type of numbers.
 //!
 //! It shares nothing with the planner, the lowering or the kernels: it reads the equation and adds up products. It is
 //! the oracle of the property tests, and slow.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use num_traits::Num;
 
 use crate::equation::{Equation, Label};
 use crate::error::Result;
 use crate::sizes::Sizes;
 
-/// Computes `equation` on `f64` operands by its definition.
+/// Computes `equation` by its definition, in the arithmetic of the operands: `f64`, `Complex<f64>`, integers.
+///
+/// Sums are added one term after the other, so that floats are rounded in other places than those of a run.
 ///
 /// ```
 /// use ndarray::array;
@@ -19,7 +22,7 @@ use crate::sizes::Sizes;
 /// assert_eq!(y, array![21.0, 43.0].into_dyn());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
-pub fn interpret(equation: &Equation, operands: &[ArrayViewD<'_, f64>]) -> Result<ArrayD<f64>> {
+pub fn interpret<T: Num + Copy>(equation: &Equation, operands: &[ArrayViewD<'_, T>]) -> Result<ArrayD<T>> {
     let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
     let sizes = Sizes::bind(equation, &shapes)?;
     let output = equation.output();
@@ -36,22 +39,22 @@ pub fn interpret(equation: &Equation, operands: &[ArrayViewD<'_, f64>]) -> Resul
 }
 
 /// The sum over all values of `summed`, the other labels standing where `index` has them.
-fn sum_of_products(
+fn sum_of_products<T: Num + Copy>(
     equation: &Equation,
     sizes: &Sizes,
-    operands: &[ArrayViewD<'_, f64>],
+    operands: &[ArrayViewD<'_, T>],
     summed: &[Label],
     index: &mut [usize],
-) -> f64 {
+) -> T {
     if summed.iter().any(|&label| sizes.extent(label) == 0) {
-        return 0.0;
+        return T::zero();
     }
     for label in summed {
         index[label.index()] = 0;
     }
-    let mut sum = 0.0;
+    let mut sum = T::zero();
     loop {
-        let factor = |(labels, operand): (&crate::Subscript, &ArrayViewD<'_, f64>)| {
+        let factor = |(labels, operand): (&crate::Subscript, &ArrayViewD<'_, T>)| {
             // An axis of extent 1 broadcasts.
             let place: Vec<usize> = labels
                 .iter()
@@ -60,7 +63,8 @@ fn sum_of_products(
                 .collect();
             operand[IxDyn(&place)]
         };
-        sum += equation.operands().iter().zip(operands).map(factor).product::<f64>();
+        let factors = equation.operands().iter().zip(operands).map(factor);
+        sum = sum + factors.fold(T::one(), |product, factor| product * factor);
         let mut advanced = false;
         for &label in summed.iter().rev() {
             index[label.index()] += 1;

@@ -117,7 +117,7 @@ impl QuantizedCalls {
 impl<'a, T: Element> Calls<'a, T> for QuantizedCalls {
     fn call(&mut self, step: usize, call: Call<'a, '_, T>) -> Result<ArrayD<T>> {
         if Format::of(T::DTYPE).is_none() {
-            // The checks let f64 pass only where nothing is quantized: a plain product.
+            // The checks let f64 and complex types pass only where nothing is quantized: a plain product.
             return Unquantized.call(step, call);
         }
         Ok(T::from_floats(self.prepare(step, &call)?.rescale(Keep::Output)?.output))
@@ -184,8 +184,8 @@ pub(crate) fn check_gradient_calls(
         gradient.call.check_dtype(dtype, name)?;
         check_key(&gradient.call, key, name)?;
         let Some(shards) = gradient.shards else { continue };
-        if dtype == Dtype::F64 {
-            let message = format!("`{name}.shards` cuts contractions of f32, f16 and bf16 operands, not of f64");
+        if Format::of(dtype).is_none() {
+            let message = format!("`{name}.shards` cuts contractions of f32, f16 and bf16 operands, not of {dtype}");
             return Err(Error::new(ErrorKind::Config, message));
         }
         let other = of.of(shapes[1], shapes[0]);

@@ -2,8 +2,10 @@
 
 use half::{bf16, f16};
 use ndarray::ArrayD;
+use num_complex::Complex;
 
 use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind};
 use crate::sizes::Shape;
 
 /// What is known of an array before its elements are read.
@@ -22,10 +24,11 @@ pub struct Header {
 /// use qeinsum::io::AnyArray;
 /// use ndarray::arr1;
 ///
-/// let array = AnyArray::from(arr1(&[1.0_f64, f64::NAN]).into_dyn()).cast(Dtype::F32);
+/// let array = AnyArray::from(arr1(&[1.0_f64, f64::NAN]).into_dyn()).cast(Dtype::F32)?;
 /// assert_eq!(array.dtype(), Dtype::F32);
 /// assert_eq!(array.shape(), [2]);
 /// assert_eq!(array.first_nonfinite(), Some(vec![1]));
+/// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
 pub enum AnyArray {
@@ -37,6 +40,10 @@ pub enum AnyArray {
     F16(ArrayD<f16>),
     /// The upper half of a binary32.
     Bf16(ArrayD<bf16>),
+    /// Complex numbers of two binary32 parts.
+    C32(ArrayD<Complex<f32>>),
+    /// Complex numbers of two binary64 parts.
+    C64(ArrayD<Complex<f64>>),
 }
 
 /// Evaluates an expression with `$array` bound to the array, whatever its element type.
@@ -47,6 +54,8 @@ macro_rules! each {
             $crate::io::AnyArray::F64($array) => $body,
             $crate::io::AnyArray::F16($array) => $body,
             $crate::io::AnyArray::Bf16($array) => $body,
+            $crate::io::AnyArray::C32($array) => $body,
+            $crate::io::AnyArray::C64($array) => $body,
         }
     };
 }
@@ -60,6 +69,8 @@ impl AnyArray {
             Self::F64(_) => Dtype::F64,
             Self::F16(_) => Dtype::F16,
             Self::Bf16(_) => Dtype::Bf16,
+            Self::C32(_) => Dtype::C32,
+            Self::C64(_) => Dtype::C64,
         }
     }
 
@@ -74,22 +85,23 @@ impl AnyArray {
     }
 
     /// The same values in another element type, each rounded once to the nearest, ties to even.
-    #[must_use]
-    pub fn cast(self, to: Dtype) -> Self {
-        if self.dtype() == to {
-            return self;
+    ///
+    /// A real number gets the imaginary part +0. An error where complex numbers would lose theirs.
+    pub fn cast(self, to: Dtype) -> Result<Self, Error> {
+        let from = self.dtype();
+        if from == to {
+            return Ok(self);
         }
-        each!(self, array => convert(&array, to))
+        if from.is_complex() && !to.is_complex() {
+            let message = format!("{from} elements cannot become {to}: their imaginary parts would be lost");
+            return Err(Error::new(ErrorKind::Value, message));
+        }
+        Ok(each!(self, array => convert(&array, to)))
     }
 
-    /// The index of the first NaN or infinity, in row-major order.
+    /// The index of the first NaN or infinity, in row-major order; a complex number is one if a part of it is.
     pub fn first_nonfinite(&self) -> Option<Vec<usize>> {
-        match self {
-            Self::F32(array) => first(array, |x| !x.is_finite()),
-            Self::F64(array) => first(array, |x| !x.is_finite()),
-            Self::F16(array) => first(array, |x| !x.is_finite()),
-            Self::Bf16(array) => first(array, |x| !x.is_finite()),
-        }
+        each!(self, array => first(array, |x| !x.exact().is_finite()))
     }
 }
 
@@ -106,13 +118,40 @@ fn first<T>(array: &ArrayD<T>, wanted: impl Fn(&T) -> bool) -> Option<Vec<usize>
     Some(index)
 }
 
-/// Through f64, which holds every value of the narrower types exactly.
-fn convert<T: Copy + Into<f64>>(array: &ArrayD<T>, to: Dtype) -> AnyArray {
+/// An element of any type as two parts of binary64, which holds every value of the narrower types exactly.
+trait Exact: Copy {
+    fn exact(self) -> Complex<f64>;
+}
+
+macro_rules! exact {
+    ($($real:ty),*) => {$(
+        impl Exact for $real {
+            fn exact(self) -> Complex<f64> {
+                Complex::new(self.into(), 0.0)
+            }
+        }
+    )*};
+}
+exact!(f32, f64, f16, bf16);
+
+impl<T: Copy + Into<f64>> Exact for Complex<T> {
+    fn exact(self) -> Complex<f64> {
+        Complex::new(self.re.into(), self.im.into())
+    }
+}
+
+/// Of real elements where `to` is real.
+fn convert<T: Exact>(array: &ArrayD<T>, to: Dtype) -> AnyArray {
     match to {
-        Dtype::F32 => AnyArray::F32(array.mapv(|x| x.into() as f32)),
-        Dtype::F64 => AnyArray::F64(array.mapv(Into::into)),
-        Dtype::F16 => AnyArray::F16(array.mapv(|x| f16::from_f32(round_to_odd(x.into())))),
-        Dtype::Bf16 => AnyArray::Bf16(array.mapv(|x| bf16::from_f32(round_to_odd(x.into())))),
+        Dtype::F32 => AnyArray::F32(array.mapv(|x| x.exact().re as f32)),
+        Dtype::F64 => AnyArray::F64(array.mapv(|x| x.exact().re)),
+        Dtype::F16 => AnyArray::F16(array.mapv(|x| f16::from_f32(round_to_odd(x.exact().re)))),
+        Dtype::Bf16 => AnyArray::Bf16(array.mapv(|x| bf16::from_f32(round_to_odd(x.exact().re)))),
+        Dtype::C32 => AnyArray::C32(array.mapv(|x| {
+            let Complex { re, im } = x.exact();
+            Complex::new(re as f32, im as f32)
+        })),
+        Dtype::C64 => AnyArray::C64(array.mapv(Exact::exact)),
     }
 }
 
@@ -152,7 +191,7 @@ macro_rules! from_array {
         }
     )*};
 }
-from_array!(f32 => F32, f64 => F64, f16 => F16, bf16 => Bf16);
+from_array!(f32 => F32, f64 => F64, f16 => F16, bf16 => Bf16, Complex<f32> => C32, Complex<f64> => C64);
 
 #[cfg(test)]
 mod tests {
@@ -178,11 +217,13 @@ mod tests {
             (2.0_f64.powi(-25) * (1.0 + 2.0_f64.powi(-40)), 2.0_f64.powi(-24)),
         ];
         for (x, expected) in cases {
-            let AnyArray::F16(out) = AnyArray::from(arr1(&[x]).into_dyn()).cast(Dtype::F16) else { unreachable!() };
+            let AnyArray::F16(out) = AnyArray::from(arr1(&[x]).into_dyn()).cast(Dtype::F16).unwrap() else {
+                unreachable!()
+            };
             assert_eq!(out[0].to_f64(), expected, "{x:e}");
         }
         let above_tie = 1.0 + 2.0_f64.powi(-8) + 2.0_f64.powi(-40);
-        let out = AnyArray::from(arr1(&[above_tie]).into_dyn()).cast(Dtype::Bf16);
+        let out = AnyArray::from(arr1(&[above_tie]).into_dyn()).cast(Dtype::Bf16).unwrap();
         assert_eq!(out, AnyArray::from(arr1(&[bf16::from_f64(1.0 + 2.0_f64.powi(-7))]).into_dyn()));
     }
 
@@ -192,10 +233,30 @@ mod tests {
         let start = AnyArray::from(arr1(&[0.0_f32, -1.5, f32::INFINITY, 96.0]).into_dyn());
         for from in all {
             for to in all {
-                assert_eq!(start.clone().cast(from).cast(to).cast(Dtype::F32), start, "{from} to {to}");
-                assert_eq!(start.clone().cast(to).dtype(), to);
+                let there = start.clone().cast(from).unwrap().cast(to).unwrap();
+                assert_eq!(there.dtype(), to);
+                assert_eq!(there.cast(Dtype::F32).unwrap(), start, "{from} to {to}");
             }
         }
+    }
+
+    #[test]
+    fn real_numbers_become_complex_ones_and_not_back() {
+        let real = AnyArray::from(arr1(&[1.5_f32, -0.0]).into_dyn());
+        for to in [Dtype::C32, Dtype::C64] {
+            let complex = real.clone().cast(to).unwrap();
+            let expected = arr1(&[Complex::new(1.5_f64, 0.0), Complex::new(-0.0, 0.0)]).into_dyn();
+            assert_eq!((complex.dtype(), complex.clone().cast(Dtype::C64).unwrap()), (to, expected.into()));
+            for back in [Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16] {
+                let error = complex.clone().cast(back).unwrap_err();
+                assert_eq!(error.kind(), &ErrorKind::Value);
+                let expected = format!("{to} elements cannot become {back}: their imaginary parts would be lost");
+                assert_eq!(error.message(), expected);
+            }
+        }
+        let wide = AnyArray::from(arr1(&[Complex::new(0.1_f64, -1e300)]).into_dyn());
+        let narrow = AnyArray::from(arr1(&[Complex::new(0.1_f32, f32::NEG_INFINITY)]).into_dyn());
+        assert_eq!(wide.cast(Dtype::C32).unwrap(), narrow);
     }
 
     #[test]
@@ -211,5 +272,9 @@ mod tests {
         assert_eq!(scalar.first_nonfinite(), Some(vec![]));
         let empty = AnyArray::from(ArrayD::<f16>::zeros(vec![0, 3]));
         assert_eq!(empty.first_nonfinite(), None);
+        for bad in [Complex::new(0.0, f64::NAN), Complex::new(f64::INFINITY, 0.0)] {
+            let parts = AnyArray::from(arr1(&[Complex::new(0.0, 1.0), bad]).into_dyn());
+            assert_eq!(parts.first_nonfinite(), Some(vec![1]));
+        }
     }
 }

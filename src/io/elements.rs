@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
+use num_complex::Complex;
 
 use super::array::{AnyArray, Header, each};
 use super::error::FileError;
@@ -69,6 +70,8 @@ pub(super) fn read(reader: &mut dyn Read, layout: &Layout, supply: Supply) -> Re
         Dtype::F64 => AnyArray::F64(read_as(reader, layout, supply)?),
         Dtype::F16 => AnyArray::F16(read_as(reader, layout, supply)?),
         Dtype::Bf16 => AnyArray::Bf16(read_as(reader, layout, supply)?),
+        Dtype::C32 => AnyArray::C32(read_as(reader, layout, supply)?),
+        Dtype::C64 => AnyArray::C64(read_as(reader, layout, supply)?),
     })
 }
 
@@ -166,3 +169,20 @@ macro_rules! element {
     )*};
 }
 element! { f32, 4; f64, 8; f16, 2; bf16, 2; }
+
+/// The real part first; the byte order is that of each part.
+impl<T: Element> Element for Complex<T> {
+    const BYTES: usize = 2 * T::BYTES;
+    fn from_little(bytes: &[u8]) -> Self {
+        let (re, im) = bytes.split_at(T::BYTES);
+        Self::new(T::from_little(re), T::from_little(im))
+    }
+    fn from_big(bytes: &[u8]) -> Self {
+        let (re, im) = bytes.split_at(T::BYTES);
+        Self::new(T::from_big(re), T::from_big(im))
+    }
+    fn append_little(self, out: &mut Vec<u8>) {
+        self.re.append_little(out);
+        self.im.append_little(out);
+    }
+}

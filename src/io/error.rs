@@ -197,7 +197,7 @@ impl fmt::Display for FileError {
             Self::TensorDtype { tensor, dtype } => {
                 write!(
                     f,
-                    "tensor `{}` is {dtype}: not supported; use F32, F64, F16 or BF16",
+                    "tensor `{}` is {dtype}: not supported; use F32, F64, F16, BF16 or C64",
                     printable_text(tensor, 40)
                 )
             }

@@ -20,7 +20,7 @@
 //! # Ok::<(), qeinsum::Error>(())
 //! ```
 //!
-//! Absent: memory-mapped files, integer and complex arrays, and anything that needs Python to be read.
+//! Absent: memory-mapped files, integer arrays, and anything that needs Python to be read.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 

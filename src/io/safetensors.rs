@@ -34,6 +34,8 @@ pub(super) fn find<R: Read + Seek>(reader: &mut R, length: u64, name: Option<&st
         FileDtype::F64 => Dtype::F64,
         FileDtype::F16 => Dtype::F16,
         FileDtype::BF16 => Dtype::Bf16,
+        // Named by the bits of both parts.
+        FileDtype::C64 => Dtype::C32,
         other => return Err(FileError::TensorDtype { tensor: name, dtype: other.to_string() }),
     };
     let header = Header { dtype, shape: info.shape.iter().copied().collect() };
@@ -175,8 +177,11 @@ impl<'de> Deserialize<'de> for UniqueEntries {
     }
 }
 
-/// Refuses two tensors of one name, or one named as the metadata are.
-pub(super) fn check_names(tensors: &[(&str, &AnyArray)]) -> Result<(), FileError> {
+/// Refuses two tensors of one name, one named as the metadata are, and elements that the format does not have.
+pub(super) fn check(tensors: &[(&str, &AnyArray)]) -> Result<(), FileError> {
+    if let Some((_, array)) = tensors.iter().find(|(_, array)| file_dtype(array.dtype()).is_none()) {
+        return Err(FileError::NoSuchElement { dtype: array.dtype(), instead: "`.npy`" });
+    }
     let mut seen = BTreeSet::from([METADATA]);
     match tensors.iter().find(|(name, _)| !seen.insert(name)) {
         Some((name, _)) => Err(FileError::TensorName((*name).to_owned())),
@@ -184,7 +189,7 @@ pub(super) fn check_names(tensors: &[(&str, &AnyArray)]) -> Result<(), FileError
     }
 }
 
-/// Writes a whole file of tensors whose names were checked.
+/// Writes a whole file of tensors that were checked. An array of c64 is an `InvalidInput`.
 pub(super) fn write(
     out: &mut dyn Write,
     tensors: &[(&str, &AnyArray)],
@@ -198,7 +203,7 @@ pub(super) fn write(
     for &(name, array) in &sorted {
         let start = end;
         end += byte_length(array);
-        let dtype = file_dtype(array.dtype());
+        let Some(dtype) = file_dtype(array.dtype()) else { return Err(io::ErrorKind::InvalidInput.into()) };
         infos.push((name, TensorInfo { dtype, shape: array.shape().to_vec(), data_offsets: (start, end) }));
     }
     out.write_all(&header_text(metadata, infos)?)?;
@@ -240,12 +245,15 @@ fn byte_length(array: &AnyArray) -> usize {
     array.shape().iter().product::<usize>() * array.dtype().bytes()
 }
 
-const fn file_dtype(dtype: Dtype) -> FileDtype {
+/// How the format names a dtype; none for c64, whose 128 bits it does not have.
+pub(super) const fn file_dtype(dtype: Dtype) -> Option<FileDtype> {
     match dtype {
-        Dtype::F32 => FileDtype::F32,
-        Dtype::F64 => FileDtype::F64,
-        Dtype::F16 => FileDtype::F16,
-        Dtype::Bf16 => FileDtype::BF16,
+        Dtype::F32 => Some(FileDtype::F32),
+        Dtype::F64 => Some(FileDtype::F64),
+        Dtype::F16 => Some(FileDtype::F16),
+        Dtype::Bf16 => Some(FileDtype::BF16),
+        Dtype::C32 => Some(FileDtype::C64),
+        Dtype::C64 => None,
     }
 }
 
@@ -255,6 +263,7 @@ mod tests {
 
     use half::{bf16, f16};
     use ndarray::{ArrayD, arr0, arr1, arr2};
+    use num_complex::Complex;
 
     use super::*;
     use crate::io::elements::Supply;
@@ -316,7 +325,7 @@ mod tests {
                 "invalid offset",
             ),
             (r#"{"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#, 4, "tensor `a` is I8: not supported"),
-            (r#"{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}"#, 8, "tensor `a` is C64: not supported"),
+            (r#"{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,4]}}"#, 4, "invalid shape"),
             (r#"{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}"#, 4, "tensor `a` is F8_E4M3"),
             (r#"{"\u001b[31m":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#, 4, r"`\u{1b}[31m` is I8"),
         ];
@@ -344,9 +353,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_and_the_same_each_time() {
-        let tensors: [(&str, AnyArray); 5] = [
+        let tensors: [(&str, AnyArray); 6] = [
             ("z", arr2(&[[1.0_f64, -0.0]]).into_dyn().into()),
             ("half", arr1(&[f16::MAX, f16::MIN_POSITIVE]).into_dyn().into()),
+            ("complex", arr1(&[Complex::new(1.0_f32, -2.0), Complex::new(-0.0, f32::MAX)]).into_dyn().into()),
             ("brain", arr1(&[bf16::MAX, bf16::EPSILON, bf16::ONE]).into_dyn().into()),
             ("\"quoted\"\n", arr0(4.0_f32).into_dyn().into()),
             ("empty", ArrayD::<f32>::zeros(vec![0, 3]).into()),
@@ -357,7 +367,10 @@ mod tests {
         write(&mut bytes, &named, &metadata).unwrap();
         let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap());
         assert_eq!(start % 8, 0);
-        assert!(String::from_utf8_lossy(&bytes[8..]).starts_with(r#"{"__metadata__":{"a":"2","b":"1"},"z":{"#));
+        assert!(
+            String::from_utf8_lossy(&bytes[8..])
+                .starts_with(r#"{"__metadata__":{"a":"2","b":"1"},"complex":{"dtype":"C64","#)
+        );
         for (name, array) in &tensors {
             assert_eq!(&read(&bytes, Some(name)).unwrap(), array, "{name}");
         }
@@ -373,9 +386,9 @@ mod tests {
     fn names_must_differ() {
         let array = AnyArray::from(arr0(1.0_f32).into_dyn());
         for names in [["a", "a"], ["a", METADATA]] {
-            let error = check_names(&names.map(|name| (name, &array))).unwrap_err().to_string();
+            let error = check(&names.map(|name| (name, &array))).unwrap_err().to_string();
             assert_eq!(error, format!("`{}` cannot name a tensor, or not two", names[1]));
         }
-        check_names(&["a", "b"].map(|name| (name, &array))).unwrap();
+        check(&["a", "b"].map(|name| (name, &array))).unwrap();
     }
 }

@@ -60,7 +60,7 @@ pub fn save_tensors(
 ) -> Result<(), Error> {
     let path = path.as_ref();
     let written = match Format::of(path) {
-        Some(Format::Safetensors) => safetensors::check_names(tensors)
+        Some(Format::Safetensors) => safetensors::check(tensors)
             .and_then(|()| Target::of(path)?.replace(|out| safetensors::write(out, tensors, metadata))),
         _ => Err(FileError::Extension { known: "`.safetensors`" }),
     };
@@ -104,7 +104,10 @@ enum Output {
 fn output(path: &Path, dtype: Dtype) -> Result<Output, FileError> {
     let stdout = path.as_os_str() == "-";
     match Format::of(path) {
-        Some(Format::Safetensors) => Ok(Output::Safetensors(Target::of(path)?)),
+        Some(Format::Safetensors) if safetensors::file_dtype(dtype).is_some() => {
+            Ok(Output::Safetensors(Target::of(path)?))
+        }
+        Some(Format::Safetensors) => Err(FileError::NoSuchElement { dtype, instead: "`.npy`" }),
         _ if stdout && npy::descr(dtype).is_some() => Ok(Output::Stdout),
         Some(Format::Npy) if npy::descr(dtype).is_some() => Ok(Output::Npy(Target::of(path)?)),
         Some(Format::Npy) => Err(FileError::NoSuchElement { dtype, instead: "`.safetensors`" }),
@@ -229,6 +232,9 @@ mod tests {
             ("a.npy", Dtype::F32, None, ""),
             ("a.safetensors", Dtype::Bf16, None, ""),
             ("a.npy", Dtype::Bf16, Some(ErrorKind::File), "no bf16; write to `.safetensors`"),
+            ("a.safetensors", Dtype::C32, None, ""),
+            ("a.npy", Dtype::C64, None, ""),
+            ("a.safetensors", Dtype::C64, Some(ErrorKind::File), "no c64; write to `.npy`"),
             ("a.npz", Dtype::F32, Some(ErrorKind::File), "there are `.npy`, `.safetensors`"),
             ("a", Dtype::F32, Some(ErrorKind::File), "there are `.npy`, `.safetensors`"),
             ("d.npy", Dtype::F32, Some(ErrorKind::File), "not a regular file"),
@@ -237,7 +243,7 @@ mod tests {
         ];
         for (name, dtype, kind, expected) in tests {
             let path = scratch.path(name);
-            let array = some().cast(*dtype);
+            let array = some().cast(*dtype).unwrap();
             match (check_output(&path, *dtype), kind) {
                 (Ok(()), None) => save(&path, &array).unwrap(),
                 (Err(error), Some(kind)) => {
@@ -262,6 +268,9 @@ mod tests {
         assert_eq!(load(format!("{}:d0", path.display())).unwrap(), b);
         let error = save_tensors(&path, &[("a", &a), ("a", &b)], &BTreeMap::new()).unwrap_err();
         assert_eq!((error.kind(), scratch.names().len()), (&ErrorKind::File, 1));
+        let wide = a.clone().cast(Dtype::C64).unwrap();
+        let error = save_tensors(&path, &[("a", &a), ("b", &wide)], &BTreeMap::new()).unwrap_err();
+        assert!(error.message().ends_with("this format has no c64; write to `.npy` instead"), "{error}");
         let error = save_tensors(scratch.path("g.npy"), &[("a", &a)], &BTreeMap::new()).unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::File);
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::BLOCK;
-use super::element::Element;
+use super::element::Real;
 use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::outputs::Outputs;
@@ -35,7 +35,7 @@ const LEAST: usize = 1 << 22;
 const PACKING: usize = 16;
 
 /// Gives every output the sum of all terms; there are terms.
-pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+pub(super) fn multiply<T: Real>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
     assert_eq!(out.len(), product.outputs());
     let extent = Extent {
         batch: product.lhs.batch.len(),
@@ -49,7 +49,7 @@ pub(super) fn multiply<T: Element>(isa: Isa, product: &Product<'_, T>, out: &Out
 }
 
 /// The outputs of a part.
-fn part_of<T: Element>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
+fn part_of<T: Real>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
     let Product { lhs, rhs, places, .. } = product;
     let (lhs, rhs) = ((lhs, &part.lhs, &places.lhs), (rhs, &part.rhs, &places.rhs));
     // A product commutes, so either side can be the one that fills vectors.
@@ -93,7 +93,7 @@ impl Lying {
 }
 
 /// Where the kernel may write the outputs of these rows and columns itself, and how far rows are apart.
-fn outputs_in_place<T: Element>(
+fn outputs_in_place<T: Real>(
     out: &Outputs<'_, T>,
     first: isize,
     rows: &[isize],
@@ -115,7 +115,7 @@ fn outputs_in_place<T: Element>(
 /// # Safety
 ///
 /// No other thread writes these outputs.
-unsafe fn write<T: Element>(
+unsafe fn write<T: Real>(
     out: &Outputs<'_, T>,
     first: isize,
     rows: &[isize],
@@ -146,7 +146,7 @@ impl<S: Accumulator> Panels<S> {
     }
 
     /// Packs these free and contracting positions of a side at one batch position.
-    fn fill<T: Element<Wide = S>>(
+    fn fill<T: Real<Wide = S>>(
         &mut self,
         side: &Operand<'_, T>,
         batch: usize,
@@ -182,7 +182,7 @@ struct InPlace<S> {
 
 impl<S: Accumulator> InPlace<S> {
     /// The rows of a strip that the kernel can read without a panel: neighbouring terms of the type that is summed.
-    fn of<T: Element<Wide = S>>(
+    fn of<T: Real<Wide = S>>(
         side: &Operand<'_, T>,
         batch: usize,
         strip: &Range<usize>,
@@ -202,7 +202,7 @@ impl<S: Accumulator> InPlace<S> {
 }
 
 /// What a product writes while it is made, reused over the batch.
-struct Workspace<T: Element> {
+struct Workspace<T: Real> {
     isa: Isa,
     tile: Tile<T::Wide>,
     rows: Panels<T::Wide>,
@@ -214,7 +214,7 @@ struct Workspace<T: Element> {
     across: Lying,
 }
 
-impl<T: Element> Workspace<T> {
+impl<T: Real> Workspace<T> {
     fn new(isa: Isa, m: usize, n: usize, k: usize) -> Self {
         let tile = Tile::choose(isa, m, n);
         let size = tile.rows * tile.columns;

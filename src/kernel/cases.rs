@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+use num_complex::Complex;
 
 use crate::DimensionNumbers;
 
@@ -50,7 +51,7 @@ pub(super) trait Sample: Copy + std::fmt::Debug {
     fn sample(random: &mut Random, values: Values) -> Self;
 
     /// The bits, which are the same for every NaN.
-    fn identity(self) -> u64;
+    fn identity(self) -> u128;
 }
 
 macro_rules! sample {
@@ -71,8 +72,8 @@ macro_rules! sample {
                 }
             }
 
-            fn identity(self) -> u64 {
-                if self.is_nan() { u64::MAX } else { u64::from(self.to_bits()) }
+            fn identity(self) -> u128 {
+                if self.is_nan() { u128::from(u64::MAX) } else { u128::from(self.to_bits()) }
             }
         }
     )*};
@@ -93,8 +94,18 @@ impl Sample for i8 {
         }
     }
 
-    fn identity(self) -> u64 {
-        self as u64
+    fn identity(self) -> u128 {
+        self as u128
+    }
+}
+
+impl<T: Sample> Sample for Complex<T> {
+    fn sample(random: &mut Random, values: Values) -> Self {
+        Self::new(T::sample(random, values), T::sample(random, values))
+    }
+
+    fn identity(self) -> u128 {
+        self.re.identity() << 64 | self.im.identity()
     }
 }
 

@@ -1,32 +1,73 @@
 //! The element types of arrays, and what each of them is summed in.
 
 use std::fmt;
+use std::ops::Neg;
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
+use super::isa::Isa;
 use super::lanes::Accumulator;
-use crate::Dtype;
+use super::order::Order;
+use super::{float, sum};
+use crate::{DimensionNumbers, Dtype};
 
-/// An element type: `f32`, `f64`, [`half::f16`] or [`half::bf16`].
+/// An element type: `f32`, `f64`, [`half::f16`], [`half::bf16`], and [`Complex`](num_complex::Complex) of `f32` or `f64`.
+///
+/// [`Real`] has the first four.
+///
+/// ```
+/// use num_complex::Complex;
+/// use qeinsum::Element;
+/// assert_eq!(half::f16::DTYPE, qeinsum::Dtype::F16);
+/// assert_eq!(Complex::<f32>::DTYPE, qeinsum::Dtype::C32);
+/// ```
+pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync + 'static {
+    /// The name of this type at run time.
+    const DTYPE: Dtype;
+
+    /// Positive zero, in both parts of a complex type.
+    const ZERO: Self;
+
+    /// The values as `f32`: as they are, widened, or (of `f64`) rounded. Those of a complex type are its parts, along one
+    /// more axis, which is the last.
+    #[doc(hidden)]
+    fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
+
+    /// The nearest values of this type, of an array such as [`floats`](Self::floats) gives.
+    #[doc(hidden)]
+    fn from_floats(array: ArrayD<f32>) -> ArrayD<Self>;
+
+    /// The sum, rounded once.
+    #[doc(hidden)]
+    fn plus(self, term: Self) -> Self;
+
+    /// The product of two sides that fit `dims`.
+    #[doc(hidden)]
+    fn dot_general(
+        lhs: &ArrayViewD<'_, Self>,
+        rhs: &ArrayViewD<'_, Self>,
+        dims: &DimensionNumbers,
+        order: &Order,
+    ) -> ArrayD<Self>;
+
+    /// The sums over `axes`.
+    #[doc(hidden)]
+    fn sum_axes(view: &ArrayViewD<'_, Self>, axes: &[usize]) -> ArrayD<Self>;
+}
+
+/// A real element type.
 ///
 /// The half-precision types are widened to `f32`, which is exact, summed there, and rounded once at the end.
 ///
 /// ```
-/// use qeinsum::Element;
-/// assert_eq!(half::f16::DTYPE, qeinsum::Dtype::F16);
+/// use qeinsum::Real;
 /// // Above 2048 an f16 has no odd numbers; a tie goes to the even neighbour.
 /// assert_eq!(half::f16::narrow(2049.0).widen(), 2048.0);
 /// ```
-pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync + 'static {
+pub trait Real: Element {
     /// The type that this type's sums are kept in.
     type Wide: Wide;
-
-    /// The name of this type at run time.
-    const DTYPE: Dtype;
-
-    /// Positive zero.
-    const ZERO: Self;
 
     /// The same value in the wide type.
     fn widen(self) -> Self::Wide;
@@ -41,16 +82,10 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
     /// The same of elements that are to be written.
     #[doc(hidden)]
     fn as_wide_mut(elements: *mut Self) -> Option<*mut Self::Wide>;
-
-    /// The values as `f32`: as they are, widened, or (of `f64`) rounded.
-    fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn>;
-
-    /// The nearest values of this type.
-    fn from_floats(array: ArrayD<f32>) -> ArrayD<Self>;
 }
 
 /// A type in which float sums are kept: `f32` or `f64`.
-pub trait Wide: Element<Wide = Self> + Accumulator {
+pub trait Wide: Real<Wide = Self> + Accumulator + Neg<Output = Self> {
     /// One.
     const ONE: Self;
 
@@ -58,9 +93,6 @@ pub trait Wide: Element<Wide = Self> + Accumulator {
     ///
     /// Where the processor has no such instruction this is done in software: the same bits, many times slower.
     fn mul_add(self, factor: Self, term: Self) -> Self;
-
-    /// `self + term`, rounded.
-    fn plus(self, term: Self) -> Self;
 }
 
 mod sealed {
@@ -69,14 +101,52 @@ mod sealed {
     impl Sealed for f64 {}
     impl Sealed for half::f16 {}
     impl Sealed for half::bf16 {}
+    impl Sealed for num_complex::Complex<f32> {}
+    impl Sealed for num_complex::Complex<f64> {}
+}
+
+/// What every real type has from the paths that are written for all of them.
+macro_rules! products {
+    () => {
+        fn dot_general(
+            lhs: &ArrayViewD<'_, Self>,
+            rhs: &ArrayViewD<'_, Self>,
+            dims: &DimensionNumbers,
+            order: &Order,
+        ) -> ArrayD<Self> {
+            float::dot_general(Isa::detect(), lhs, rhs, dims, order)
+        }
+
+        fn sum_axes(view: &ArrayViewD<'_, Self>, axes: &[usize]) -> ArrayD<Self> {
+            sum::sum_axes(Isa::detect(), view, axes)
+        }
+    };
 }
 
 macro_rules! wide {
     ($type:ident, $dtype:ident, $floats:expr, $from_floats:expr) => {
         impl Element for $type {
-            type Wide = Self;
             const DTYPE: Dtype = Dtype::$dtype;
             const ZERO: Self = 0.0;
+
+            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
+                $floats(array)
+            }
+
+            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
+                $from_floats(array)
+            }
+
+            #[inline(always)]
+            fn plus(self, term: Self) -> Self {
+                self + term
+            }
+
+            products!();
+        }
+
+        impl Real for $type {
+            type Wide = Self;
 
             #[inline(always)]
             fn widen(self) -> Self {
@@ -95,14 +165,6 @@ macro_rules! wide {
             fn as_wide_mut(elements: *mut Self) -> Option<*mut Self> {
                 Some(elements)
             }
-
-            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
-                $floats(array)
-            }
-
-            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
-                $from_floats(array)
-            }
         }
 
         impl Wide for $type {
@@ -112,11 +174,6 @@ macro_rules! wide {
             fn mul_add(self, factor: Self, term: Self) -> Self {
                 $type::mul_add(self, factor, term)
             }
-
-            #[inline(always)]
-            fn plus(self, term: Self) -> Self {
-                self + term
-            }
         }
     };
 }
@@ -124,9 +181,26 @@ macro_rules! wide {
 macro_rules! half {
     ($type:ident, $dtype:ident) => {
         impl Element for $type {
-            type Wide = f32;
             const DTYPE: Dtype = Dtype::$dtype;
             const ZERO: Self = $type::ZERO;
+
+            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
+                array.mapv($type::to_f32).into()
+            }
+
+            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
+                array.mapv($type::from_f32)
+            }
+
+            fn plus(self, term: Self) -> Self {
+                Self::narrow(self.widen() + term.widen())
+            }
+
+            products!();
+        }
+
+        impl Real for $type {
+            type Wide = f32;
 
             #[inline(always)]
             fn widen(self) -> f32 {
@@ -144,14 +218,6 @@ macro_rules! half {
 
             fn as_wide_mut(_: *mut Self) -> Option<*mut f32> {
                 None
-            }
-
-            fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
-                array.mapv($type::to_f32).into()
-            }
-
-            fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
-                array.mapv($type::from_f32)
             }
         }
     };

@@ -4,7 +4,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use super::blocked::multiply;
-use super::element::Element;
+use super::element::Real;
 use super::isa::Isa;
 use super::order::Order;
 use super::outputs::array;
@@ -14,7 +14,7 @@ use super::small::{self, Plain};
 use crate::DimensionNumbers;
 
 /// The product, each sum rounded once more where the type is narrower than its sums.
-pub(super) fn dot_general<T: Element>(
+pub(super) fn dot_general<T: Real>(
     isa: Isa,
     lhs: &ArrayViewD<'_, T>,
     rhs: &ArrayViewD<'_, T>,
@@ -53,7 +53,7 @@ mod tests {
     use crate::kernel::cases::{Call, Random, Sample, Values, assert_same};
     use crate::kernel::reference;
 
-    fn check<T: Element + Sample>(sizes: [&[usize]; 4], calls: u64) {
+    fn check<T: Real + Sample>(sizes: [&[usize]; 4], calls: u64) {
         for seed in 0..calls {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);

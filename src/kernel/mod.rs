@@ -15,11 +15,16 @@
 //! in code. Integer sums are exact. Which NaN comes out is not defined, all else is, subnormals and signs of zeros
 //! included: no instruction set, blocking or layout changes a bit.
 //!
+//! A complex product is a real one over interleaved parts: of each pair of elements `a` and `b`, in the order of the
+//! contraction, the sum of the real part has the two terms `a.re * b.re` and `a.im * (-b.im)`, that of the imaginary part
+//! `a.re * b.im` and `a.im * b.re`. These terms make blocks, of 512 pairs, chains and trees as any others do. The parts of
+//! a complex sum are summed apart.
+//!
 //! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
 //! a float product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
 //! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
 //! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing. A sum over axes is a
-//! product with ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it makes
+//! product with ones. `complex` turns complex products and sums into real ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it makes
 //! integers of floats while it packs, and scales sums as soon as they are whole. The tests run every way on every
 //! instruction set that the processor has.
 //!
@@ -28,7 +33,7 @@
 //!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, for
 //! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound, and for writes to
-//! outputs of which each thread has its own.
+//! outputs of which each thread has its own, and to take complex numbers for the pairs of reals that they are.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -37,6 +42,7 @@ use crate::DimensionNumbers;
 mod blocked;
 #[cfg(test)]
 mod cases;
+mod complex;
 mod element;
 mod float;
 mod int8;
@@ -53,8 +59,8 @@ mod product;
 #[cfg(test)]
 mod reference;
 mod scratch;
-mod small;
 mod slim;
+mod small;
 mod stream;
 mod sum;
 mod tile;
@@ -62,8 +68,7 @@ mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use element::Element;
-pub(crate) use element::Wide;
+pub use element::{Element, Real};
 pub(crate) use int8::{Factor, INT32_TERMS, IntSums, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
 pub(crate) use order::Order;
@@ -79,7 +84,7 @@ pub(crate) fn dot_general<T: Element>(
     dims: &DimensionNumbers,
     order: &Order,
 ) -> ArrayD<T> {
-    float::dot_general(Isa::detect(), &lhs, &rhs, dims, order)
+    T::dot_general(&lhs, &rhs, dims, order)
 }
 
 /// The exact product of two int8 sides that fit `dims`.
@@ -107,5 +112,5 @@ pub(crate) fn largest_magnitudes(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Arr
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.
 pub(crate) fn sum_axes<T: Element>(view: ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
-    sum::sum_axes(Isa::detect(), &view, axes)
+    T::sum_axes(&view, axes)
 }

@@ -6,7 +6,7 @@ use crate::{Axes, Shape};
 
 /// The axes of an array, that whose elements lie furthest apart first.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Order(Axes);
+pub struct Order(Axes);
 
 impl Order {
     /// Axes as they are numbered.
@@ -18,6 +18,11 @@ impl Order {
     pub(crate) fn new(axes: Axes) -> Self {
         debug_assert!((0..axes.len()).all(|axis| axes.contains(&axis)), "{axes:?}");
         Self(axes)
+    }
+
+    /// The same with one more axis, the last and the fastest.
+    pub(super) fn with_parts(&self) -> Self {
+        Self(self.0.iter().copied().chain([self.0.len()]).collect())
     }
 
     pub(crate) fn axes(&self) -> &[usize] {

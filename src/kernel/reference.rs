@@ -3,13 +3,14 @@
 //! Plain and slow on purpose; the fast paths are tested against it bit for bit.
 
 use ndarray::{Array, ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
+use num_complex::Complex;
 
 use super::BLOCK;
-use super::element::{Element, Wide};
+use super::element::{Element as _, Real, Wide};
 use crate::{Axes, DimensionNumbers};
 
 /// The float product before its last rounding.
-pub(crate) fn dot_general_wide<T: Element>(
+pub(crate) fn dot_general_wide<T: Real>(
     lhs: &ArrayViewD<'_, T>,
     rhs: &ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
@@ -23,7 +24,7 @@ pub(crate) fn dot_general_wide<T: Element>(
 }
 
 /// The float product.
-pub(crate) fn dot_general<T: Element>(
+pub(crate) fn dot_general<T: Real>(
     lhs: &ArrayViewD<'_, T>,
     rhs: &ArrayViewD<'_, T>,
     dims: &DimensionNumbers,
@@ -41,15 +42,69 @@ pub(crate) fn dot_general_int8(
 }
 
 /// The sums over `axes`, flattened in the order listed, last fastest.
-pub(crate) fn sum_axes<T: Element>(view: &ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
+pub(crate) fn sum_axes<T: Real>(view: &ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
+    sums(view, axes, |terms| T::narrow(sum(terms.iter().map(|term| term.widen()))))
+}
+
+/// The complex product: of each pair of elements two real terms for either part, in this order.
+pub(crate) fn dot_general_complex<T: Wide>(
+    lhs: &ArrayViewD<'_, Complex<T>>,
+    rhs: &ArrayViewD<'_, Complex<T>>,
+    dims: &DimensionNumbers,
+) -> ArrayD<Complex<T>> {
+    outputs(lhs, rhs, dims, |lhs, rhs| {
+        let (mut real, mut imaginary) = (Chains::new(), Chains::new());
+        for (l, r) in lhs.iter().zip(rhs) {
+            real.add(l.re, r.re);
+            real.add(l.im, -r.im);
+            imaginary.add(l.re, r.im);
+            imaginary.add(l.im, r.re);
+        }
+        Complex::new(tree(&real.blocks), tree(&imaginary.blocks))
+    })
+}
+
+/// The complex sums over `axes`: those of the real parts, and those of the imaginary ones.
+pub(crate) fn sum_axes_complex<T: Wide>(view: &ArrayViewD<'_, Complex<T>>, axes: &[usize]) -> ArrayD<Complex<T>> {
+    sums(view, axes, |terms| Complex::new(sum(terms.iter().map(|term| term.re)), sum(terms.iter().map(|term| term.im))))
+}
+
+/// The sums of the blocks of a product whose terms come one by one.
+struct Chains<W> {
+    blocks: Vec<W>,
+    terms: usize,
+}
+
+impl<W: Wide> Chains<W> {
+    fn new() -> Self {
+        Self { blocks: Vec::new(), terms: 0 }
+    }
+
+    fn add(&mut self, left: W, right: W) {
+        if self.terms.is_multiple_of(BLOCK) {
+            self.blocks.push(W::ZERO);
+        }
+        self.terms += 1;
+        if let Some(block) = self.blocks.last_mut() {
+            *block = Wide::mul_add(left, right, *block);
+        }
+    }
+}
+
+/// `sum(terms)` at every index of the axes that are kept.
+fn sums<T: Copy, S>(view: &ArrayViewD<'_, T>, axes: &[usize], sum: impl Fn(&[T]) -> S) -> ArrayD<S> {
     let kept: Axes = (0..view.ndim()).filter(|axis| !axes.contains(axis)).collect();
     let shape: Axes = kept.iter().map(|&axis| view.shape()[axis]).collect();
     Array::from_shape_fn(IxDyn(&shape), |index| {
-        let terms = fibre(view, kept.iter().copied().zip(index.slice().iter().copied()), axes);
-        let blocks =
-            terms.chunks(BLOCK).map(|block| block.iter().fold(T::Wide::ZERO, |sum, term| sum.plus(term.widen())));
-        T::narrow(tree(&blocks.collect::<Vec<_>>()))
+        sum(&fibre(view, kept.iter().copied().zip(index.slice().iter().copied()), axes))
     })
+}
+
+/// The terms in blocks, each a chain of additions from zero.
+fn sum<W: Wide>(terms: impl Iterator<Item = W>) -> W {
+    let terms: Vec<W> = terms.collect();
+    let blocks = terms.chunks(BLOCK).map(|block| block.iter().fold(W::ZERO, |sum, &term| sum.plus(term)));
+    tree(&blocks.collect::<Vec<_>>())
 }
 
 /// `sum(lhs terms, rhs terms)` at every output index.

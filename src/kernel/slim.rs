@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::BLOCK;
-use super::element::{Element, Wide};
+use super::element::{Element, Real, Wide};
 use super::isa::{Isa, Vectorized};
 use super::outputs::Outputs;
 use super::parts;
@@ -58,7 +58,7 @@ impl Slim {
     }
 
     /// Gives every output the sum of all terms; there are terms and outputs.
-    pub(super) fn multiply<T: Element>(self, isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+    pub(super) fn multiply<T: Real>(self, isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
         assert_eq!(out.len(), product.outputs());
         let threads = parts::threads(out.len().saturating_mul(product.terms()), LEAST);
         let pieces = if threads == 1 { 1 } else { 4 * threads };
@@ -92,7 +92,7 @@ struct Singles<'a, 'p, T> {
 /// Products that are stored together: a line of a cache, of four-byte elements.
 const GROUP: usize = 16;
 
-impl<T: Element> Vectorized for Singles<'_, '_, T> {
+impl<T: Real> Vectorized for Singles<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -125,13 +125,13 @@ impl<T: Element> Vectorized for Singles<'_, '_, T> {
 
 /// A sum of one product.
 #[inline(always)]
-fn single<T: Element>(left: T, right: T) -> T {
+fn single<T: Real>(left: T, right: T) -> T {
     T::narrow(Wide::mul_add(left.widen(), right.widen(), T::Wide::ZERO))
 }
 
 /// The products of neighbours, of one element, or of both.
 #[inline(always)]
-unsafe fn singles<T: Element, const LEFT: usize, const RIGHT: usize>(
+unsafe fn singles<T: Real, const LEFT: usize, const RIGHT: usize>(
     lhs: *const T,
     rhs: *const T,
     out: &mut [MaybeUninit<T>],
@@ -161,7 +161,7 @@ unsafe fn singles<T: Element, const LEFT: usize, const RIGHT: usize>(
 }
 
 /// The outputs from `start` on.
-fn by_outputs<T: Element>(isa: Isa, product: &Product<'_, T>, start: usize, out: &mut [MaybeUninit<T>]) {
+fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &mut [MaybeUninit<T>]) {
     let (terms, inner) = (product.terms(), inner(product));
     let trees = usize::BITS - (terms.div_ceil(BLOCK) - 1).leading_zeros();
     let mut trees = vec![vec![T::Wide::ZERO; inner.size.min(OUTPUTS)]; trees as usize];
@@ -225,7 +225,7 @@ type Line<'a, T> = (*const T, &'a [isize], isize);
 
 /// Adds every term to every sum.
 #[inline(always)]
-unsafe fn lines<T: Element>(
+unsafe fn lines<T: Real>(
     [(lhs, lhs_terms, lhs_step), (rhs, rhs_terms, rhs_step)]: [Line<'_, T>; 2],
     sums: &mut [T::Wide],
 ) {
@@ -272,7 +272,7 @@ struct Chain<T> {
 }
 
 /// The outputs from `start` on.
-fn by_blocks<T: Element>(
+fn by_blocks<T: Real>(
     isa: Isa,
     product: &Product<'_, T>,
     start: usize,
@@ -329,7 +329,7 @@ fn by_blocks<T: Element>(
 
 /// The sum of every chain; at most [`CHAINS`].
 #[inline(always)]
-unsafe fn side_by_side<T: Element>(chains: &[Chain<T>], [lhs, rhs]: [isize; 2], sums: &mut [T::Wide; CHAINS]) {
+unsafe fn side_by_side<T: Real>(chains: &[Chain<T>], [lhs, rhs]: [isize; 2], sums: &mut [T::Wide; CHAINS]) {
     let term = |chain: &Chain<T>, at: usize, sum: T::Wide| {
         // SAFETY: the caller vouches for every term of a chain.
         let (left, right) = unsafe { (*chain.lhs.offset(at as isize * lhs), *chain.rhs.offset(at as isize * rhs)) };
@@ -356,13 +356,13 @@ unsafe fn side_by_side<T: Element>(chains: &[Chain<T>], [lhs, rhs]: [isize; 2], 
 macro_rules! compiled {
     ($($lines:ident, $side_by_side:ident $(with $features:literal)?;)*) => {$(
         $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
-        unsafe fn $lines<T: Element>(sides: [Line<'_, T>; 2], sums: &mut [T::Wide]) {
+        unsafe fn $lines<T: Real>(sides: [Line<'_, T>; 2], sums: &mut [T::Wide]) {
             // SAFETY: the caller's promise, passed on.
             unsafe { lines(sides, sums) }
         }
 
         $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
-        unsafe fn $side_by_side<T: Element>(
+        unsafe fn $side_by_side<T: Real>(
             chains: &[Chain<T>],
             strides: [isize; 2],
             sums: &mut [T::Wide; CHAINS],

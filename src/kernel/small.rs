@@ -9,8 +9,8 @@
 use std::ops::Range;
 
 use super::BLOCK;
+use super::element::Real;
 use super::isa::{Isa, Vectorized};
-use super::element::Element;
 use super::lanes::{Accumulator, Lanes};
 use super::outputs::Outputs;
 use super::parts;
@@ -38,9 +38,9 @@ pub(super) trait Prepare<T, S>: Sync {
     /// An element in the type that is multiplied.
     fn widen(&self, x: T) -> S;
 
-    /// Changes the elements of these batch positions, the terms of each free position one after the other, and gives each free
-    /// position the number that its sums are rescaled by.
-    fn prepare(&self, isa: Isa, batch: &Range<usize>, terms: usize, elements: &mut [Group<S>], numbers: &mut [Group<S>]);
+    /// Changes the elements of these batch positions, for each term that of every free position, and gives each free position
+    /// the number that its sums are rescaled by.
+    fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<S>], numbers: &mut [Group<S>]);
 }
 
 /// What becomes of sums.
@@ -76,16 +76,18 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
     let places = Places::new(product);
     parts::run(parts::equal(batch, pieces, TOGETHER).collect(), |piece: Range<usize>| {
         let mut scratch = Scratch::<S>::new();
-        let groups = scratch.any((m * k + n * k + m + n + m * n) * TOGETHER).as_chunks_mut::<TOGETHER>().0;
+        let groups = scratch.any((m * k + n * k + m + 2 * n + m * n) * TOGETHER).as_chunks_mut::<TOGETHER>().0;
         let (left, groups) = groups.split_at_mut(m * k);
         let (right, groups) = groups.split_at_mut(n * k);
         let (left_numbers, groups) = groups.split_at_mut(m);
-        let (right_numbers, sums) = groups.split_at_mut(n);
+        let (right_numbers, groups) = groups.split_at_mut(n);
+        let (repeated, sums) = groups.split_at_mut(n);
+        let mut made = vec![[any; TOGETHER]; m * n];
         for batch in parts::cuts(&piece, TOGETHER) {
             elements.0.read(isa, &product.lhs, lhs, &batch, left);
             elements.1.read(isa, &product.rhs, rhs, &batch, right);
-            lhs.prepare(isa, &batch, k, left, left_numbers);
-            rhs.prepare(isa, &batch, k, right, right_numbers);
+            lhs.prepare(isa, &batch, left, left_numbers);
+            rhs.prepare(isa, &batch, right, right_numbers);
             // SAFETY: the instruction set was detected, and there are groups of as many elements and sums.
             unsafe {
                 let (left, right, sums) = (left.as_ptr().cast(), right.as_ptr().cast(), sums.as_mut_ptr().cast());
@@ -98,14 +100,18 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
                 }
             }
             let numbers = [&*left_numbers, &*right_numbers];
-            isa.run(Write { isa, sums, numbers, finish, places: &places, batch: &batch, out, any });
+            let (made, left) = (&mut made, &mut *repeated);
+            isa.run(Write { isa, sums, numbers, finish, places: &places, batch: &batch, out, made, left });
         }
     });
 }
 
 /// Where the elements of a side lie, in the order in which they are multiplied.
 struct Elements {
+    /// As they lie in memory.
     offsets: Vec<isize>,
+    /// The group that each of them goes to.
+    groups: Vec<usize>,
 }
 
 impl Elements {
@@ -113,7 +119,11 @@ impl Elements {
         let (mut free, mut terms) = (Scratch::new(), Scratch::new());
         operand.free.offsets(&(0..operand.free.len()), &mut free);
         operand.contracting.offsets(&(0..operand.contracting.len()), &mut terms);
-        Self { offsets: free.iter().flat_map(|free| terms.iter().map(move |term| free + term)).collect() }
+        let all = terms.iter().flat_map(|term| free.iter().map(move |free| free + term));
+        let mut lying: Vec<(isize, usize)> = all.zip(0..).collect();
+        lying.sort_unstable();
+        let (offsets, groups) = lying.into_iter().unzip();
+        Self { offsets, groups }
     }
 
     /// Reads the elements of up to sixteen batch positions; those that are missing are the last one over again.
@@ -126,7 +136,7 @@ impl Elements {
         into: &mut [Group<S>],
     ) {
         let first = lanes(&operand.batch, batch).map(|offset| operand.first.wrapping_offset(offset));
-        isa.run(Read { isa, offsets: &self.offsets, first, widen: |x| prepare.widen(x), into });
+        isa.run(Read { isa, elements: self, first, widen: |x| prepare.widen(x), into });
     }
 }
 
@@ -140,7 +150,7 @@ fn lanes(walk: &Walk, batch: &Range<usize>) -> [isize; TOGETHER] {
 
 struct Read<'a, T, S, W> {
     isa: Isa,
-    offsets: &'a [isize],
+    elements: &'a Elements,
     /// These plus any of the offsets are elements of a view.
     first: [*const T; TOGETHER],
     widen: W,
@@ -152,31 +162,30 @@ impl<T: Copy, S: Copy, W: Fn(T) -> S> Vectorized for Read<'_, T, S, W> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { isa, offsets, first, widen, into } = self;
+        let Self { isa, elements: Elements { offsets, groups }, first, widen, into } = self;
         if first.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)) {
-            for (&offset, into) in offsets.iter().zip(into) {
+            for (&offset, &group) in offsets.iter().zip(groups) {
                 // SAFETY: elements of the view, which are neighbours.
-                *into = unsafe { *first[0].wrapping_offset(offset).cast::<[T; TOGETHER]>() }.map(&widen);
+                into[group] = unsafe { *first[0].wrapping_offset(offset).cast::<[T; TOGETHER]>() }.map(&widen);
             }
             return;
         }
-        for (offsets, into) in offsets.chunks(TOGETHER).zip(into.chunks_mut(TOGETHER)) {
-            if let Ok(into) = <&mut [Group<S>; TOGETHER]>::try_from(&mut *into)
-                && offsets[TOGETHER - 1] - offsets[0] == TOGETHER as isize - 1
-                && offsets.windows(2).all(|pair| pair[1] == pair[0] + 1)
-            {
-                for (line, first) in into.iter_mut().zip(&first) {
+        for (offsets, groups) in offsets.chunks(TOGETHER).zip(groups.chunks(TOGETHER)) {
+            let together = offsets.len() == TOGETHER && offsets.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            if together {
+                let mut block = first.map(|first| {
                     // SAFETY: elements of the view, which are neighbours.
-                    *line = unsafe { *first.wrapping_offset(offsets[0]).cast::<[T; TOGETHER]>() }.map(&widen);
+                    unsafe { *first.wrapping_offset(offsets[0]).cast::<[T; TOGETHER]>() }.map(&widen)
+                });
+                transpose(isa, &mut block);
+                for (&group, made) in groups.iter().zip(&block) {
+                    into[group] = *made;
                 }
-                transpose(isa, into);
                 continue;
             }
-            for (&offset, into) in offsets.iter().zip(into) {
-                for (into, first) in into.iter_mut().zip(&first) {
-                    // SAFETY: an element of the view.
-                    *into = widen(unsafe { *first.wrapping_offset(offset) });
-                }
+            for (&offset, &group) in offsets.iter().zip(groups) {
+                // SAFETY: an element of the view.
+                into[group] = first.map(|first| widen(unsafe { *first.wrapping_offset(offset) }));
             }
         }
     }
@@ -192,11 +201,9 @@ fn transpose<E: Copy>(isa: Isa, block: &mut [[E; TOGETHER]; TOGETHER]) {
             super::x86::transpose(&mut *std::ptr::from_mut(block).cast());
         },
         _ => {
-            for row in 1..TOGETHER {
-                for column in 0..row {
-                    let other = block[column][row];
-                    block[column][row] = std::mem::replace(&mut block[row][column], other);
-                }
+            let rows = *block;
+            for (column, line) in block.iter_mut().enumerate() {
+                *line = rows.map(|row| row[column]);
             }
         }
     }
@@ -207,8 +214,6 @@ struct Places {
     batch: Walk,
     /// Those of a batch position from its first, lhs position by lhs position.
     outputs: Vec<isize>,
-    /// The positions of the lhs and the rhs that each of them is of.
-    positions: Vec<[usize; 2]>,
 }
 
 impl Places {
@@ -217,8 +222,7 @@ impl Places {
         product.places.lhs.offsets(&(0..product.lhs.free.len()), &mut down);
         product.places.rhs.offsets(&(0..product.rhs.free.len()), &mut across);
         let outputs = down.iter().flat_map(|down| across.iter().map(move |across| down + across)).collect();
-        let positions = (0..down.len()).flat_map(|lhs| (0..across.len()).map(move |rhs| [lhs, rhs])).collect();
-        Self { batch: product.places.batch.clone(), outputs, positions }
+        Self { batch: product.places.batch.clone(), outputs }
     }
 }
 
@@ -230,23 +234,9 @@ struct Write<'a, S, O, F> {
     places: &'a Places,
     batch: &'a Range<usize>,
     out: &'a Outputs<'a, O>,
-    /// Any output.
-    any: O,
-}
-
-impl<S: Copy, O: Copy, F: Finish<S, O>> Write<'_, S, O, F> {
-    /// The outputs of the sums number `at`.
-    #[inline(always)]
-    fn finished(&self, at: usize, into: &mut [O; TOGETHER]) {
-        let [lhs, rhs] = self.places.positions[at];
-        // In arrays that nothing else can reach, a loop over lanes becomes vectors.
-        let (sums, left, right) = (self.sums[at], self.numbers[0][lhs], self.numbers[1][rhs]);
-        let mut made = [self.any; TOGETHER];
-        for lane in 0..TOGETHER {
-            made[lane] = self.finish.finish(sums[lane], left[lane], right[lane]);
-        }
-        *into = made;
-    }
+    /// For as many outputs as there are sums, and for as many numbers as the rhs has positions.
+    made: &'a mut [Group<O>],
+    left: &'a mut [Group<S>],
 }
 
 impl<S: Copy, O: Copy, F: Finish<S, O>> Vectorized for Write<'_, S, O, F> {
@@ -254,29 +244,34 @@ impl<S: Copy, O: Copy, F: Finish<S, O>> Vectorized for Write<'_, S, O, F> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { isa, places, batch, out, any, .. } = self;
+        let Self { isa, sums, numbers: [lhs, rhs], finish, places, batch, out, made, left } = self;
+        // Loops over whole rows of the output become vectors.
+        for ((sums, made), number) in sums.chunks(rhs.len()).zip(made.chunks_mut(rhs.len())).zip(lhs) {
+            left.fill(*number);
+            let numbers = left.as_flattened().iter().zip(rhs.as_flattened());
+            for ((made, &sum), (&lhs, &rhs)) in made.as_flattened_mut().iter_mut().zip(sums.as_flattened()).zip(numbers)
+            {
+                *made = finish.finish(sum, lhs, rhs);
+            }
+        }
         let first = lanes(&places.batch, batch);
         let count = batch.len();
         let neighbours = count == TOGETHER && first.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        let mut made = [[any; TOGETHER]; TOGETHER];
-        for (number, places) in places.outputs.chunks(TOGETHER).enumerate() {
-            for (at, made) in made.iter_mut().enumerate().take(places.len()) {
-                self.finished(number * TOGETHER + at, made);
-            }
-            let together = places.len() == TOGETHER && places.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        for (places, made) in places.outputs.chunks(TOGETHER).zip(made.chunks_mut(TOGETHER)) {
+            let together = places.windows(2).all(|pair| pair[1] == pair[0] + 1);
             if neighbours {
-                for (place, made) in places.iter().zip(&made) {
+                for (place, made) in places.iter().zip(&*made) {
                     // SAFETY: outputs of these batch positions, which this thread alone has.
                     unsafe { put(out, place + first[0], made) };
                 }
-            } else if together {
-                transpose(isa, &mut made);
-                for (first, made) in first.iter().zip(&made).take(count) {
+            } else if let (true, Ok(made)) = (together, <&mut [Group<O>; TOGETHER]>::try_from(&mut *made)) {
+                transpose(isa, made);
+                for (first, made) in first.iter().zip(&*made).take(count) {
                     // SAFETY: as above.
                     unsafe { put(out, places[0] + first, made) };
                 }
             } else {
-                for (place, made) in places.iter().zip(&made) {
+                for (place, made) in places.iter().zip(&*made) {
                     for (first, &made) in first.iter().zip(made).take(count) {
                         // SAFETY: as above.
                         unsafe { out.write((place + first) as usize, made) };
@@ -303,26 +298,21 @@ unsafe fn put<O: Copy>(out: &Outputs<'_, O>, start: isize, made: &[O; TOGETHER])
 
 /// All sums of sixteen batch positions: in each lane a chain of fused multiply-adds from zero.
 #[inline(always)]
-unsafe fn products<V: Lanes>(
-    left: *const V::Sum,
-    right: *const V::Sum,
-    [m, n, k]: [usize; 3],
-    sums: *mut V::Sum,
-) {
+unsafe fn products<V: Lanes>(left: *const V::Sum, right: *const V::Sum, [m, n, k]: [usize; 3], sums: *mut V::Sum) {
     for i in (0..m).step_by(4) {
         for j in (0..n).step_by(4) {
             for lane in (0..TOGETHER).step_by(V::LANES) {
-                let at = |base: *const V::Sum, position: usize| base.wrapping_add(position * k * TOGETHER + lane);
+                let at = |base: *const V::Sum, position: usize| base.wrapping_add(position * TOGETHER + lane);
                 let to = sums.wrapping_add((i * n + j) * TOGETHER + lane);
                 // SAFETY: the caller vouches for the instruction set and for groups of as many elements and sums.
                 unsafe {
                     if i + 4 <= m && j + 4 <= n {
-                        block::<V, 4, 4>(at(left, i), at(right, j), k, n, to);
+                        block::<V, 4, 4>(at(left, i), at(right, j), [m, n, k], to);
                     } else {
                         for down in 0..(m - i).min(4) {
                             for across in 0..(n - j).min(4) {
                                 let to = to.wrapping_add((down * n + across) * TOGETHER);
-                                block::<V, 1, 1>(at(left, i + down), at(right, j + across), k, n, to);
+                                block::<V, 1, 1>(at(left, i + down), at(right, j + across), [m, n, k], to);
                             }
                         }
                     }
@@ -332,13 +322,12 @@ unsafe fn products<V: Lanes>(
     }
 }
 
-/// The sums of some positions of both sides, whose terms are groups one after the other.
+/// The sums of some positions of both sides, of which each term has a group for every position.
 #[inline(always)]
 unsafe fn block<V: Lanes, const DOWN: usize, const ACROSS: usize>(
     left: *const V::Sum,
     right: *const V::Sum,
-    k: usize,
-    n: usize,
+    [m, n, k]: [usize; 3],
     to: *mut V::Sum,
 ) {
     // SAFETY: the caller's promise, passed on.
@@ -346,9 +335,9 @@ unsafe fn block<V: Lanes, const DOWN: usize, const ACROSS: usize>(
         let mut sums = [[V::zero(); ACROSS]; DOWN];
         for term in 0..k {
             let across: [V::Factors; ACROSS] =
-                std::array::from_fn(|across| V::factors(right.add((across * k + term) * TOGETHER)));
+                std::array::from_fn(|across| V::factors(right.add((term * n + across) * TOGETHER)));
             for (down, sums) in sums.iter_mut().enumerate() {
-                let left = V::factors(left.add((down * k + term) * TOGETHER));
+                let left = V::factors(left.add((term * m + down) * TOGETHER));
                 for (sum, right) in sums.iter_mut().zip(across) {
                     *sum = sum.mul_add(left, right);
                 }
@@ -378,16 +367,16 @@ compiled!(portable = Portable, avx2 = Avx2 with "avx2,fma", avx512 = Avx512 with
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain;
 
-impl<T: Element> Prepare<T, T::Wide> for Plain {
+impl<T: Real> Prepare<T, T::Wide> for Plain {
     #[inline(always)]
     fn widen(&self, x: T) -> T::Wide {
         x.widen()
     }
 
-    fn prepare(&self, _: Isa, _: &Range<usize>, _: usize, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>]) {}
+    fn prepare(&self, _: Isa, _: &Range<usize>, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>]) {}
 }
 
-impl<T: Element> Finish<T::Wide, T> for Plain {
+impl<T: Real> Finish<T::Wide, T> for Plain {
     #[inline(always)]
     fn finish(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
         T::narrow(sum)

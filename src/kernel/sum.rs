@@ -6,14 +6,14 @@
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-use super::element::{Element, Wide};
+use super::element::{Real, Wide};
 use super::float;
 use super::isa::Isa;
 use super::order::Order;
 use crate::{Axes, DimensionNumbers};
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.
-pub(super) fn sum_axes<T: Element>(isa: Isa, view: &ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
+pub(super) fn sum_axes<T: Real>(isa: Isa, view: &ArrayViewD<'_, T>, axes: &[usize]) -> ArrayD<T> {
     let dims = DimensionNumbers::new([], axes.iter().copied().enumerate()).expect("the caller names an axis once");
     let one = ndarray::arr0(T::narrow(T::Wide::ONE)).into_dyn();
     let sizes: Axes = axes.iter().map(|&axis| view.shape()[axis]).collect();
@@ -29,7 +29,7 @@ mod tests {
     use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same};
     use crate::kernel::reference;
 
-    fn check<T: Element + Sample>() {
+    fn check<T: Real + Sample>() {
         for seed in 0..150 {
             let mut random = Random(seed);
             let rank = random.below(5);

@@ -128,7 +128,8 @@ mod tests {
         if !is_x86_feature_detected!("avx512f") {
             return;
         }
-        let mut block: [[f32; 16]; 16] = std::array::from_fn(|row| std::array::from_fn(|column| (100 * row + column) as f32));
+        let mut block: [[f32; 16]; 16] =
+            std::array::from_fn(|row| std::array::from_fn(|column| (100 * row + column) as f32));
         // SAFETY: just detected.
         unsafe { super::transpose(&mut block) };
         for (column, line) in block.iter().enumerate() {

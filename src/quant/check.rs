@@ -8,6 +8,7 @@ use super::config::{
     Storage, TensorConfig,
 };
 use super::fault::{Fault, Problem};
+use super::format::Format;
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -53,20 +54,20 @@ impl CallConfig {
     /// Quantized sides are f32, f16 or bf16. Integers are added exactly, and may be converted to f32; floats are added in
     /// f32, and rounded to their own type where nothing else is set.
     pub(crate) fn check_dtype(&self, dtype: Dtype, field: &str) -> Result<()> {
-        if dtype == Dtype::F64 && (self.lhs.is_quantized() || self.rhs.is_quantized()) {
+        if Format::of(dtype).is_none() && (self.lhs.is_quantized() || self.rhs.is_quantized()) {
             return Err(Problem::Dtype { dtype }.in_field(field).into());
         }
         let own = match dtype {
             Dtype::F32 => Some(Accumulator::F32),
             Dtype::F16 => Some(Accumulator::F16),
             Dtype::Bf16 => Some(Accumulator::Bf16),
-            Dtype::F64 => None,
+            Dtype::F64 | Dtype::C32 | Dtype::C64 => None,
         };
         let operands = if self.is_int8() { "int8 products" } else { "these operands" };
         let fits = match self.accumulator {
             Accumulator::Auto => true,
             Accumulator::I32 => self.is_int8(),
-            Accumulator::F32 => dtype != Dtype::F64,
+            Accumulator::F32 => own.is_some(),
             chosen @ (Accumulator::F16 | Accumulator::Bf16) => own == Some(chosen) && !self.is_int8(),
         };
         if fits {
@@ -204,6 +205,7 @@ mod tests {
         let int8 = v4().forward;
         let mixed = CallConfig { rhs: TensorConfig::UNQUANTIZED, ..int8 };
         let plain = CallConfig::UNQUANTIZED;
+        let all = [Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16, Dtype::C32, Dtype::C64];
         // For each call and accumulator, the types of operands that it takes.
         let cases: &[(CallConfig, Accumulator, &[Dtype])] = &[
             (int8, Accumulator::Auto, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
@@ -215,13 +217,13 @@ mod tests {
             (mixed, Accumulator::I32, &[]),
             (mixed, Accumulator::F32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
             (mixed, Accumulator::Bf16, &[Dtype::Bf16]),
-            (plain, Accumulator::Auto, &[Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16]),
+            (plain, Accumulator::Auto, &all),
             (plain, Accumulator::F16, &[Dtype::F16]),
             (plain, Accumulator::F32, &[Dtype::F32, Dtype::F16, Dtype::Bf16]),
         ];
         for (call, accumulator, taken) in cases {
             let call = CallConfig { accumulator: *accumulator, ..*call };
-            for dtype in [Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16] {
+            for dtype in all {
                 let ok = call.check_dtype(dtype, "fwd").is_ok();
                 assert_eq!(ok, taken.contains(&dtype), "{call:?} {dtype}");
             }

@@ -87,7 +87,7 @@ fn accumulator(call: &CallConfig, dtype: Dtype, terms: usize) -> String {
     match (call.is_int8(), dtype) {
         (true, _) if terms <= INT32_TERMS => "i32".to_owned(),
         (true, _) => "i64".to_owned(),
-        (false, Dtype::F32 | Dtype::F64) => dtype.to_string(),
+        (false, Dtype::F32 | Dtype::F64 | Dtype::C32 | Dtype::C64) => dtype.to_string(),
         (false, Dtype::F16 | Dtype::Bf16) if call.accumulator == Accumulator::F32 => "f32".to_owned(),
         (false, Dtype::F16 | Dtype::Bf16) => format!("f32, rounded to {dtype}"),
     }

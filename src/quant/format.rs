@@ -27,7 +27,7 @@ impl Format {
             Dtype::F32 => Some(Self::F32),
             Dtype::Bf16 => Some(Self::Bf16),
             Dtype::F16 => Some(Self::F16),
-            Dtype::F64 => None,
+            Dtype::F64 | Dtype::C32 | Dtype::C64 => None,
         }
     }
 

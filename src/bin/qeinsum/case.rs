@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 use ndarray::ArrayD;
+use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
 use qeinsum::parse::Note;
 use qeinsum::{Dtype, Element, Frozen, OperandView, Plan, QEinsum, QuantConfig, QuantizationError};
@@ -87,6 +88,8 @@ impl Case<'_> {
             Dtype::F64 => compute::<f64>,
             Dtype::F16 => compute::<half::f16>,
             Dtype::Bf16 => compute::<half::bf16>,
+            Dtype::C32 => compute::<Complex<f32>>,
+            Dtype::C64 => compute::<Complex<f64>>,
         };
         let (result, report) = compute(&self.equation, &plan, operands, settings, work)?;
         io::save(self.out, &result)?;

@@ -11,6 +11,8 @@ pub(crate) enum DtypeArg {
     F64,
     F16,
     Bf16,
+    C32,
+    C64,
 }
 
 impl From<DtypeArg> for Dtype {
@@ -20,6 +22,8 @@ impl From<DtypeArg> for Dtype {
             DtypeArg::F64 => Self::F64,
             DtypeArg::F16 => Self::F16,
             DtypeArg::Bf16 => Self::Bf16,
+            DtypeArg::C32 => Self::C32,
+            DtypeArg::C64 => Self::C64,
         }
     }
 }

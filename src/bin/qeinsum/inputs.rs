@@ -109,6 +109,13 @@ impl Inputs {
     /// The element type that all are read as: the one that they have, or the one that they are converted to.
     pub(crate) fn dtype(&self, cast: Option<Dtype>) -> Result<Dtype, Failure> {
         if let Some(dtype) = cast {
+            let is_complex = |input: &&Input| input.header.dtype.is_complex();
+            if let Some(input) = self.0.iter().find(is_complex).filter(|_| !dtype.is_complex()) {
+                return Err(Failure::Request(format!(
+                    "`{}` is {}: `--cast {dtype}` would lose its imaginary parts",
+                    input.name, input.header.dtype
+                )));
+            }
             if let Some((name, frozen)) = self.frozen().find(|(_, frozen)| frozen.dtype() != dtype) {
                 let message =
                     format!("`{name}` was frozen for {} operands: `--cast {dtype}` cannot convert it", frozen.dtype());
@@ -122,10 +129,19 @@ impl Inputs {
         let first = self.0.iter().find(|input| matches!(input.content, Content::Frozen(_))).unwrap_or(first);
         match self.0.iter().find(|input| input.header.dtype != first.header.dtype) {
             None => Ok(first.header.dtype),
-            Some(other) => Err(Failure::Request(format!(
-                "the inputs are not of one type: `{}` is {} and `{}` is {}; `--cast {}` would convert them",
-                first.name, first.header.dtype, other.name, other.header.dtype, first.header.dtype
-            ))),
+            Some(other) => {
+                let (a, b) = (first.header.dtype, other.header.dtype);
+                let remedy = match (&first.content, b.is_complex()) {
+                    // No complex input can become what the first one is.
+                    (Content::Frozen(_), true) => String::new(),
+                    (_, true) if !a.is_complex() => format!("; `--cast {b}` would convert them"),
+                    _ => format!("; `--cast {a}` would convert them"),
+                };
+                Err(Failure::Request(format!(
+                    "the inputs are not of one type: `{}` is {a} and `{}` is {b}{remedy}",
+                    first.name, other.name
+                )))
+            }
         }
     }
 
@@ -181,7 +197,7 @@ impl Input {
         if *opened.header() != self.header {
             return Err(Failure::Machine(format!("`{}`: the file changed while it was read", self.name)));
         }
-        let array = opened.read()?.cast(dtype);
+        let array = opened.read()?.cast(dtype).map_err(|error| Failure::from(error).within(&self.name))?;
         if nonfinite == Nonfinite::Refused
             && let Some(index) = array.first_nonfinite()
         {

@@ -162,10 +162,26 @@ pub(crate) fn check_gradients(
     within(needed(), limit)
 }
 
+/// The bytes that a complex product takes beside its arrays, in the largest call: its rhs as four reals an element.
+fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
+    if !dtype.is_complex() {
+        return Some(0);
+    }
+    let mut largest = 0_u64;
+    for step in plan.calls() {
+        let Op::DotGeneral { rhs, .. } = step.op() else { continue };
+        let elements =
+            plan.value(*rhs).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))?;
+        largest = largest.max(elements.checked_mul(2 * dtype.bytes() as u64)?);
+    }
+    Some(largest)
+}
+
 /// The bytes that a run takes at most: those of the plan, what its largest call adds, and what it is compared with.
 fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
     let unit = dtype.bytes() as u64;
     let peak = (plan.peak_bytes()? / plan.dtype().bytes() as u64).checked_mul(unit)?;
+    let peak = peak.checked_add(expanded(plan, dtype)?)?;
     let Some(config) = work.config() else { return Some(peak) };
     let elements = |id| -> Option<u64> {
         plan.value(id).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))
@@ -248,6 +264,8 @@ mod tests {
         let (int8, float) = (config(8), config(12));
         let cases = [
             (Dtype::F32, Work::Float, 4 * (sides + result)),
+            (Dtype::C32, Work::Float, 8 * (sides + result) + 16 * 600),
+            (Dtype::C64, Work::Float, 16 * (sides + result) + 32 * 600),
             (Dtype::F32, Work::Quantized(&int8), 4 * (sides + result) + sides + 8 * result),
             (Dtype::F32, Work::Quantized(&float), 4 * (sides + result) + 4 * sides + 8 * result),
             (Dtype::F16, Work::Quantized(&int8), 2 * (sides + result) + 5 * sides + 8 * result),

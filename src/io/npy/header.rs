@@ -255,7 +255,7 @@ impl fmt::Display for HeaderError {
             Self::Structured => f.write_str("structured arrays (a `descr` with fields) are not supported"),
             Self::NotYet { name, descr } => write!(
                 f,
-                "{name} arrays are not supported yet: `{}`; use float32, float64 or float16",
+                "{name} arrays are not supported yet: `{}`; use float32, float64, float16, complex64 or complex128",
                 printable_text(descr, 40)
             ),
             Self::UnknownDescr(descr) => write!(f, "`{}` is no dtype that is known here", printable_text(descr, 40)),

@@ -177,6 +177,8 @@ fn element(descr: &str) -> Result<(Dtype, ByteOrder), HeaderError> {
         "f4" => return Ok((Dtype::F32, order)),
         "f8" => return Ok((Dtype::F64, order)),
         "f2" => return Ok((Dtype::F16, order)),
+        "c8" => return Ok((Dtype::C32, order)),
+        "c16" => return Ok((Dtype::C64, order)),
         _ => {}
     }
     let kind = code.as_bytes().first().copied();
@@ -209,6 +211,8 @@ pub(super) const fn descr(dtype: Dtype) -> Option<&'static str> {
         Dtype::F32 => Some("<f4"),
         Dtype::F64 => Some("<f8"),
         Dtype::F16 => Some("<f2"),
+        Dtype::C32 => Some("<c8"),
+        Dtype::C64 => Some("<c16"),
         Dtype::Bf16 => None,
     }
 }

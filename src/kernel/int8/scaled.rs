@@ -155,13 +155,13 @@ fn finished<O: Copy + Default + Send + Sync, R: Rescale<O>>(
         let is_usual = tile.least >= R::LEAST;
         match (columns, is_usual) {
             (lower::Side::Rhs, true) => {
-                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, row, column) })
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, row, column) });
             }
             (lower::Side::Rhs, false) => {
                 isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, row, column) });
             }
             (lower::Side::Lhs, true) => {
-                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, column, row) })
+                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, column, row) });
             }
             (lower::Side::Lhs, false) => {
                 isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, column, row) });

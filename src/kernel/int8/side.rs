@@ -321,7 +321,7 @@ impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
             super::avx512::largest(source, largest);
             return;
         }
-        isa.run(Largest { first, positions: &positions, terms: &terms, largest });
+        isa.run(Largest { first, positions: &positions, terms: &terms, most: largest });
     }
 }
 
@@ -331,76 +331,63 @@ impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
         x.widen()
     }
 
-    fn prepare(
-        &self,
-        isa: Isa,
-        batch: &Range<usize>,
-        terms: usize,
-        elements: &mut [Group<f32>],
-        numbers: &mut [Group<f32>],
-    ) {
+    fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<f32>], numbers: &mut [Group<f32>]) {
         let quantize = self.quantize;
-        let free = 0..numbers.len();
+        let (free, lanes) = (0..numbers.len(), batch.len());
         let mut scales = Scratch::<f32>::new();
-        let scales = scales.any(numbers.len() * TOGETHER).as_chunks_mut::<TOGETHER>().0;
+        let scales = scales.any(numbers.len() * TOGETHER);
+        let inverses = numbers.as_flattened_mut();
+        let elements = elements.as_flattened_mut();
         if matches!(self.scaling, Scaling::Largest) {
-            isa.run(Calibrate { elements, terms, quantize, scales, numbers });
+            let mut largest = Scratch::new();
+            largest.clear();
+            largest.resize(scales.len(), 0);
+            isa.run(LargestOfTerms { elements, most: &mut largest });
+            isa.run(ScalesOf { largest: &largest, quantize, scales: &mut *scales, inverses });
         } else {
+            // Lanes without a batch position of their own are scaled by one.
+            scales.fill(1.0);
             let mut factors = Factors::new();
             for (lane, batch) in batch.clone().enumerate() {
                 self.factors(isa, batch, &free, &mut factors);
-                for (at, (scales, numbers)) in scales.iter_mut().zip(&mut *numbers).enumerate() {
-                    (scales[lane], numbers[lane]) = (factors.scales[at], factors.inverses[at]);
+                for (at, (scale, inverse)) in factors.scales.iter().zip(&*factors.inverses).enumerate().take(free.len())
+                {
+                    (scales[at * TOGETHER + lane], inverses[at * TOGETHER + lane]) = (*scale, *inverse);
                 }
             }
         }
-        let lanes = batch.len();
-        if scales.iter().any(|scales| scales[..lanes].iter().any(|&scale| scale > Q::LARGE_SCALE)) {
-            let quantize = |x, scale| quantize.integer_of_any_scale(x, scale);
-            isa.run(ToIntegers { elements, terms, scales, quantize });
+        if scales.chunks(TOGETHER).any(|scales| scales[..lanes].iter().any(|&scale| scale > Q::LARGE_SCALE)) {
+            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer_of_any_scale(x, scale) });
         } else {
-            isa.run(ToIntegers { elements, terms, scales, quantize: |x, scale| quantize.integer(x, scale) });
+            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer(x, scale) });
         }
     }
 }
 
-/// Scales and their inverses of free positions, the elements of each of which are so many groups.
-struct Calibrate<'a, Q> {
-    elements: &'a [Group<f32>],
-    terms: usize,
-    quantize: Q,
-    scales: &'a mut [Group<f32>],
-    numbers: &'a mut [Group<f32>],
+/// The largest magnitude of each lane's terms, which are as far apart as there are lanes.
+struct LargestOfTerms<'a> {
+    elements: &'a [f32],
+    most: &'a mut [u32],
 }
 
-impl<Q: Quantize> Vectorized for Calibrate<'_, Q> {
+impl Vectorized for LargestOfTerms<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { elements, terms, quantize, scales, numbers } = self;
-        for ((elements, scales), numbers) in elements.chunks(terms).zip(scales).zip(numbers) {
-            let mut largest = [0; TOGETHER];
-            for group in elements {
-                let (from, before) = (*group, largest);
-                for lane in 0..TOGETHER {
-                    largest[lane] = (from[lane].to_bits() & 0x7fff_ffff).max(before[lane]);
-                }
+        let Self { elements, most } = self;
+        for elements in elements.chunks(most.len()) {
+            for (most, x) in most.iter_mut().zip(elements) {
+                *most = (x.to_bits() & 0x7fff_ffff).max(*most);
             }
-            let (mut scale, mut inverse) = ([0.0; TOGETHER], [0.0; TOGETHER]);
-            for lane in 0..TOGETHER {
-                [scale[lane], inverse[lane]] = quantize.scales(largest[lane]);
-            }
-            (*scales, *numbers) = (scale, inverse);
         }
     }
 }
 
-/// Elements become the integers that they are quantized to, as floats.
+/// Elements become the integers that they are quantized to, as floats; each term has an element for every scale.
 struct ToIntegers<'a, F> {
-    elements: &'a mut [Group<f32>],
-    terms: usize,
-    scales: &'a [Group<f32>],
+    elements: &'a mut [f32],
+    scales: &'a [f32],
     quantize: F,
 }
 
@@ -409,14 +396,10 @@ impl<F: Fn(f32, f32) -> i32> Vectorized for ToIntegers<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        for (elements, scales) in self.elements.chunks_mut(self.terms).zip(self.scales) {
-            for group in elements {
-                // In arrays that nothing else can reach, a loop over lanes becomes vectors.
-                let (from, by, mut made) = (*group, *scales, [0.0; TOGETHER]);
-                for lane in 0..TOGETHER {
-                    made[lane] = (self.quantize)(from[lane], by[lane]) as f32;
-                }
-                *group = made;
+        let Self { elements, scales, quantize } = self;
+        for elements in elements.chunks_mut(scales.len()) {
+            for (x, &scale) in elements.iter_mut().zip(scales) {
+                *x = quantize(*x, scale) as f32;
             }
         }
     }
@@ -447,7 +430,7 @@ struct Largest<'a, T> {
     first: *const T,
     positions: &'a [isize],
     terms: &'a [isize],
-    largest: &'a mut [u32],
+    most: &'a mut [u32],
 }
 
 /// Lanes of a maximum.
@@ -458,7 +441,7 @@ impl<T: Factor> Vectorized for Largest<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { first, positions, terms, largest } = self;
+        let Self { first, positions, terms, most: largest } = self;
         let run = run_length(positions);
         if run >= LANES.min(positions.len()) && run > 1 {
             // Term by term, along neighbouring positions.

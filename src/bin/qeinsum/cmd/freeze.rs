@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ndarray::ArrayD;
+use num_complex::Complex;
 use qeinsum::io::AnyArray;
 use qeinsum::{Dtype, Element, FlaxLayer, Frozen, Plan, QEinsum, Side};
 
@@ -112,6 +113,8 @@ impl Freeze {
             Dtype::F64 => freeze::<f64>,
             Dtype::F16 => freeze::<half::f16>,
             Dtype::Bf16 => freeze::<half::bf16>,
+            Dtype::C32 => freeze::<Complex<f32>>,
+            Dtype::C64 => freeze::<Complex<f64>>,
         };
         freeze(&equation, &plan, self.operand, array, settings.key)?.save(&self.out)?;
         Ok(())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::{ArrayD, ArrayViewD};
+use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
 use qeinsum::{Dtype, Element, Plan, QuantConfig};
 
@@ -101,6 +102,8 @@ impl Vjp {
             Dtype::F64 => compute::<f64>,
             Dtype::F16 => compute::<half::f16>,
             Dtype::Bf16 => compute::<half::bf16>,
+            Dtype::C32 => compute::<Complex<f32>>,
+            Dtype::C64 => compute::<Complex<f64>>,
         };
         let progress = Progress::start("running");
         let computed = compute(&plan, arrays, &wrt, &settings);

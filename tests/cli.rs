@@ -6,6 +6,8 @@
 mod batches;
 #[path = "cli/benches.rs"]
 mod benches;
+#[path = "cli/complex.rs"]
+mod complex;
 #[path = "cli/frozen.rs"]
 mod frozen;
 #[path = "cli/gradients.rs"]

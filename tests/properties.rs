@@ -89,7 +89,7 @@ pub(crate) fn random_path(random: &mut Random, operands: usize) -> Path {
 }
 
 /// The same values in another memory layout: axes stored in another order, some of them backwards.
-fn relaid(random: &mut Random, array: &ArrayD<f64>) -> ArrayD<f64> {
+pub(crate) fn relaid<T: Copy + PartialEq + std::fmt::Debug>(random: &mut Random, array: &ArrayD<T>) -> ArrayD<T> {
     let mut order: Vec<usize> = (0..array.ndim()).collect();
     random.shuffle(&mut order);
     let mut inverse = vec![0; order.len()];

@@ -375,7 +375,7 @@ mod tests {
             assert_eq!(&read(&bytes, Some(name)).unwrap(), array, "{name}");
         }
         assert!(refusal(&bytes, None).contains("name one tensor"));
-        assert!(refusal(&bytes, Some("y")).starts_with("no tensor is called `y`; there are `z`, `"));
+        assert!(refusal(&bytes, Some("y")).starts_with("no tensor is called `y`; there are `complex`, `"));
         named.reverse();
         let mut again = Vec::new();
         write(&mut again, &named, &metadata).unwrap();

@@ -5,8 +5,9 @@
 )]
 //! The numerics on arrays: products of two sides and sums over axes, each with its one right answer.
 //!
-//! In come strided views and [`DimensionNumbers`](crate::DimensionNumbers) that fit them; out come new arrays in
-//! standard layout. Labels and quantization are unknown here; quantized operands arrive as plain `i8`.
+//! In come strided views, [`DimensionNumbers`](crate::DimensionNumbers) that fit them and an [`Order`]; out come new arrays
+//! whose axes lie in that order in memory. Labels are unknown here, and so is quantization: how elements become integers and
+//! how sums become outputs is what [`Quantize`] and [`Rescale`] say, and integers arrive as plain `i8`.
 //!
 //! **What is computed.** Contracting axes are flattened in the order in which the dimension numbers list them, last
 //! fastest. Each block of 1,024 terms is a chain of fused multiply-adds from +0, with the value of the lhs as first
@@ -23,10 +24,15 @@
 //! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
 //! a float product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
 //! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
-//! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing. A sum over axes is a
-//! product with ones. `complex` turns complex products and sums into real ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it makes
-//! integers of floats while it packs, and scales sums as soon as they are whole. The tests run every way on every
-//! instruction set that the processor has.
+//! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing; `small` takes batches of
+//! small matrices, a batch position in each lane. A sum over axes is a product with ones. `complex` turns complex products
+//! and sums into real ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it
+//! calibrates and quantizes floats while it packs them, and rescales sums in the registers that they are made in. The tests
+//! run every way on every instruction set that the processor has.
+//!
+//! **Memory.** Free and batch positions are counted in the order in which their outputs lie ([`Order`]), and the side whose
+//! outputs are neighbours fills vectors, so that a result is written where its reader wants it, whatever its axes are called.
+//! What is larger than the caches passes them (`stream`) and is given large pages (`pages`).
 //!
 //! **Threads.** `parts` cuts a product by its outputs for the threads of the pool that it runs in, if there is enough work;
 //! what one of them computes is what one alone would, and so are the bits.

@@ -221,3 +221,154 @@ impl<O: Copy + Default, F: Fn(i32, f32, f32) -> O + Copy> Vectorized for Write<'
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Axis;
+
+    use super::*;
+    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::reference;
+
+    /// The largest magnitude becomes 127, and 1 stands for a largest magnitude of zero.
+    #[derive(Clone, Copy)]
+    struct Usual;
+
+    const LIMIT: f32 = 127.0;
+
+    impl Quantize for Usual {
+        fn scales(self, largest: u32) -> [f32; 2] {
+            let largest = f32::from_bits(largest);
+            let scale = 127.0 / if largest == 0.0 { 1.0 } else { largest };
+            [scale, 1.0 / scale]
+        }
+
+        fn integer(self, x: f32, scale: f32) -> i32 {
+            self.integer_of_any_scale(x, scale)
+        }
+
+        fn integer_of_any_scale(self, x: f32, scale: f32) -> i32 {
+            i32::from((x * scale).clamp(-LIMIT, LIMIT).round_ties_even() as i8)
+        }
+
+        const LARGE_SCALE: f32 = f32::MAX / 8.0;
+
+        fn limit(self) -> Option<f32> {
+            Some(LIMIT)
+        }
+    }
+
+    /// In one of the two ways that outputs are made.
+    #[derive(Clone, Copy)]
+    enum Outs {
+        ByKernel,
+        BySums,
+    }
+
+    impl Rescale<f32> for Outs {
+        fn output(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
+            sum as f32 * lhs * rhs
+        }
+
+        fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
+            sum as f32 * lhs * rhs
+        }
+
+        fn products<'o>(self, out: &'o Outputs<'o, f32>) -> Option<&'o Outputs<'o, f32>> {
+            match self {
+                Self::ByKernel => Some(out),
+                Self::BySums => None,
+            }
+        }
+
+        const LEAST: f32 = 0.0;
+    }
+
+    /// How a side is given.
+    #[derive(Clone, Copy, Debug)]
+    enum Kind {
+        Largest,
+        Given,
+        Integers,
+    }
+
+    impl Kind {
+        const ALL: [Self; 3] = [Self::Largest, Self::Given, Self::Integers];
+    }
+
+    /// The factors, scales and inverse scales of a side, of extent 1 over `axes`.
+    fn quantized(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> (ArrayD<i8>, ArrayD<f32>, ArrayD<f32>) {
+        let mut largest = x.mapv(|x| x.to_bits() & 0x7fff_ffff);
+        for &axis in axes {
+            largest = largest.map_axis(Axis(axis), |all| all.iter().copied().fold(0, u32::max)).insert_axis(Axis(axis));
+        }
+        let [scales, inverses] = [0, 1].map(|of| largest.mapv(|bits| Usual.scales(bits)[of]));
+        let spread = scales.broadcast(x.raw_dim()).unwrap();
+        let integers = ndarray::Zip::from(x).and(spread).map_collect(|&x, &s| Usual.integer_of_any_scale(x, s) as i8);
+        (integers, scales, inverses)
+    }
+
+    fn check(sizes: [&[usize]; 4], calls: u64) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
+            let call = Call::<f32>::random(&mut random, sizes, values);
+            let (lhs, rhs, dims) = (call.lhs.view(), call.rhs.view(), &call.dims);
+            let (left, left_scales, left_inverses) = quantized(&lhs, &dims.lhs_contracting());
+            let (right, right_scales, right_inverses) = quantized(&rhs, &dims.rhs_contracting());
+            let sums = reference::dot_general_int8(&left.view(), &right.view(), dims);
+            // Products with the inverse scales alone put those where the sums are.
+            let ones = |like: &ArrayD<f32>| ArrayD::from_elem(like.raw_dim(), 1.0_f32);
+            let lhs_numbers = reference::dot_general(&left_inverses.view(), &ones(&right_inverses).view(), dims);
+            let rhs_numbers = reference::dot_general(&ones(&left_inverses).view(), &right_inverses.view(), dims);
+            let expected = ndarray::Zip::from(&sums)
+                .and(&lhs_numbers)
+                .and(&rhs_numbers)
+                .map_collect(|&sum, &lhs, &rhs| sum as i32 as f32 * lhs * rhs);
+            let order = Order::new(random.shuffled(expected.ndim()).into_iter().collect());
+            for isa in Isa::available() {
+                for outs in [Outs::ByKernel, Outs::BySums] {
+                    for kind in Kind::ALL {
+                        let left = scaled_side(&lhs, &left, &left_scales, &left_inverses, kind);
+                        let right = scaled_side(&rhs, &right, &right_scales, &right_inverses, random.pick(&Kind::ALL));
+                        let found = dot_general(isa, left, right, dims, &order, outs).unwrap();
+                        let what =
+                            format!("{isa:?} seed {seed} {kind:?}, {dims} on {:?} and {:?}", lhs.shape(), rhs.shape());
+                        assert_same(&found, &expected, &what);
+                    }
+                }
+            }
+        }
+    }
+
+    fn scaled_side<'a>(
+        x: &'a ArrayViewD<'a, f32>,
+        integers: &'a ArrayD<i8>,
+        scales: &'a ArrayD<f32>,
+        inverses: &'a ArrayD<f32>,
+        kind: Kind,
+    ) -> ScaledSide<'a, f32, Usual> {
+        let inverses = inverses.view();
+        match kind {
+            Kind::Largest => ScaledSide::Elements { x: x.view(), quantize: Usual, scales: Scales::Largest },
+            Kind::Given => {
+                let scales = Scales::Given { scales: scales.view(), inverses };
+                ScaledSide::Elements { x: x.view(), quantize: Usual, scales }
+            }
+            Kind::Integers => ScaledSide::Integers { values: integers.view(), inverses },
+        }
+    }
+
+    #[test]
+    fn every_path_is_the_definition() {
+        check([&[1, 2, 3], &[1, 2, 5, 8], &[1, 3, 7, 9], &[1, 2, 5, 17]], 250);
+        let sizes: &[usize] = &[1, 6, 8, 15, 16, 17, 31, 32, 33, 48, 65];
+        check([&[], sizes, sizes, &[1, 4, 19, 64, 70]], 120);
+        check([&[], &[1, 3, 17], &[1, 2, 20, 50], &[255, 256, 257, 1025, 4096, 4097, 5000]], 24);
+    }
+
+    #[test]
+    fn batches_of_small_products_are_the_definition() {
+        check([&[15, 16, 17, 33, 70], &[1, 2, 4, 5, 8], &[1, 3, 4, 8], &[1, 2, 5, 8]], 80);
+    }
+}

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Result;
 use crate::quant::{Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
-use crate::rng::Key;
+use crate::rng::{ArrayNoise, Key};
 
 use super::rescale::rescale;
 
@@ -63,7 +63,7 @@ pub enum Factor {
 pub(super) struct Side<'a> {
     pub(super) factor: SideFactor<'a>,
     pub(super) scale: SideScale<'a>,
-    noise: Option<ArrayD<f32>>,
+    noise: Option<ArrayNoise>,
 }
 
 pub(super) enum SideFactor<'a> {
@@ -153,7 +153,12 @@ impl<'a> Side<'a> {
             SideFactor::Int8(values) => Factor::Int8(values.into_owned()),
             SideFactor::Float(values, _) => Factor::Float(values.into_owned()),
         };
-        SideRecord { scale, inverse_scale, noise: self.noise, factor }
+        let shape = match &factor {
+            Factor::Int8(values) => values.raw_dim(),
+            Factor::Float(values) => values.raw_dim(),
+        };
+        let drawn = |noise: ArrayNoise| ArrayD::from_shape_vec(shape, noise.values()).expect("each value has its own");
+        SideRecord { scale, inverse_scale, noise: self.noise.map(drawn), factor }
     }
 }
 

@@ -7,10 +7,10 @@ use num_complex::Complex;
 use crate::DimensionNumbers;
 
 /// A small generator of random numbers (`SplitMix64`), so that every failure can be repeated from its seed.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,15 +18,15 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.bits() % bound as u64) as usize
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    pub(super) fn shuffled(&mut self, len: usize) -> Vec<usize> {
+    pub(crate) fn shuffled(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
             order.swap(last, self.below(last + 1));
@@ -37,7 +37,7 @@ impl Random {
 
 /// Which values an array holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Values {
+pub(crate) enum Values {
     /// Between -1 and 1.
     Unit,
     /// Every power of two that the type has, subnormals and signed zeros.
@@ -47,7 +47,7 @@ pub(super) enum Values {
 }
 
 /// An element type that the tests can draw and compare.
-pub(super) trait Sample: Copy + std::fmt::Debug {
+pub(crate) trait Sample: Copy + std::fmt::Debug {
     fn sample(random: &mut Random, values: Values) -> Self;
 
     /// The bits, which are the same for every NaN.
@@ -110,7 +110,7 @@ impl<T: Sample> Sample for Complex<T> {
 }
 
 /// An array whose view has permuted, reversed, spread and repeated axes.
-pub(super) struct Stored<T> {
+pub(crate) struct Stored<T> {
     array: ArrayD<T>,
     /// Per axis of the view: its axis in `array` and its step there; 0 repeats one element.
     axes: Vec<(usize, isize)>,
@@ -118,7 +118,7 @@ pub(super) struct Stored<T> {
 }
 
 impl<T: Sample> Stored<T> {
-    pub(super) fn random(random: &mut Random, shape: &[usize], values: Values) -> Self {
+    pub(crate) fn random(random: &mut Random, shape: &[usize], values: Values) -> Self {
         let order = random.shuffled(shape.len());
         let axes: Vec<(usize, isize)> =
             order.iter().map(|&axis| (axis, random.pick(&[1, 1, 1, 1, 1, -1, 2, -2, 0]))).collect();
@@ -130,7 +130,7 @@ impl<T: Sample> Stored<T> {
         Self { array, axes, shape: shape.to_vec() }
     }
 
-    pub(super) fn view(&self) -> ArrayViewD<'_, T> {
+    pub(crate) fn view(&self) -> ArrayViewD<'_, T> {
         let mut shape = vec![0; self.shape.len()];
         for (&(axis, step), &size) in self.axes.iter().zip(&self.shape) {
             shape[axis] = size * step.unsigned_abs().max(1);
@@ -144,15 +144,15 @@ impl<T: Sample> Stored<T> {
 }
 
 /// A call with random dimension numbers, shapes and layouts.
-pub(super) struct Call<T> {
-    pub(super) dims: DimensionNumbers,
-    pub(super) lhs: Stored<T>,
-    pub(super) rhs: Stored<T>,
+pub(crate) struct Call<T> {
+    pub(crate) dims: DimensionNumbers,
+    pub(crate) lhs: Stored<T>,
+    pub(crate) rhs: Stored<T>,
 }
 
 impl<T: Sample> Call<T> {
     /// Up to two axes of each kind, of sizes drawn from these lists.
-    pub(super) fn random(
+    pub(crate) fn random(
         random: &mut Random,
         [batch, lhs_free, rhs_free, contracting]: [&[usize]; 4],
         values: Values,
@@ -192,7 +192,7 @@ impl<T: Sample> Call<T> {
 }
 
 /// Fails where two arrays differ in shape or in a bit, but for the bits of a NaN.
-pub(super) fn assert_same<T: Sample>(found: &ArrayD<T>, expected: &ArrayD<T>, what: &str) {
+pub(crate) fn assert_same<T: Sample>(found: &ArrayD<T>, expected: &ArrayD<T>, what: &str) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     for ((index, found), expected) in found.indexed_iter().zip(expected) {
         assert_eq!(found.identity(), expected.identity(), "{what}: {found:?} is not {expected:?} at {index:?}");

@@ -93,9 +93,10 @@ fn has_avx512() -> bool {
 ///
 /// None of them has to be asked for by name: what is inlined into a function that is compiled for an instruction set is
 /// compiled for it too. `run` and all that it calls in its loops therefore have to be `#[inline(always)]`.
-pub(super) trait Vectorized {
+pub(crate) trait Vectorized {
     /// What the loop gives.
     type Output;
 
+    /// The loop.
     fn run(self) -> Self::Output;
 }

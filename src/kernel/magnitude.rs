@@ -87,9 +87,6 @@ fn loops(x: &ArrayViewD<'_, f32>, out: &[isize], axes: &[usize]) -> SmallVec<[Lo
     merged
 }
 
-/// Lanes of a maximum over neighbours.
-const LANES: usize = 32;
-
 struct Largest<'a> {
     /// The loops together reach elements of a view, and results in `out`.
     first: *const f32,
@@ -145,17 +142,8 @@ fn line(first: *const f32, Loop { size, step, out: apart }: Loop, out: &mut [u32
     let elements = unsafe { std::slice::from_raw_parts(first, size) };
     match apart {
         0 => {
-            let (groups, rest) = elements.as_chunks::<LANES>();
-            let mut most = [0; LANES];
-            for group in groups {
-                for lane in 0..LANES {
-                    most[lane] = magnitude(group[lane]).max(most[lane]);
-                }
-            }
-            for (most, &x) in most.iter_mut().zip(rest) {
-                *most = magnitude(x).max(*most);
-            }
-            let most = most.iter().copied().fold(0, u32::max);
+            // A maximum in one variable, which compilers know how to divide among vectors.
+            let most = elements.iter().map(|&x| magnitude(x)).fold(0, u32::max);
             out[0] = most.max(out[0]);
         }
         1 => {

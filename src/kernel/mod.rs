@@ -37,9 +37,12 @@
 //! **Threads.** `parts` cuts a product by its outputs for the threads of the pool that it runs in, if there is enough work;
 //! what one of them computes is what one alone would, and so are the bits.
 //!
+//! **For the rooms above.** `quant` and `rng` have loops of their own over elements: [`vectorized`] compiles them as those
+//! of this room, [`RowMajor`] reads the views that they go over, and `parts` divides them among threads.
+//!
 //! **Unsafe.** Only this room has it: for vector instructions, which need the processor that [`Isa`] found, for
-//! reads through the offsets of a [`Walk`](walk::Walk), which the shapes and strides of a view bound, and for writes to
-//! outputs of which each thread has its own, and to take complex numbers for the pairs of reals that they are.
+//! reads through the offsets of a [`Walk`](walk::Walk) or a [`RowMajor`], which the shapes and strides of a view bound, for
+//! writes to outputs of which each thread has its own, and to take complex numbers for the pairs of reals that they are.
 
 use ndarray::{ArrayD, ArrayViewD};
 
@@ -47,7 +50,7 @@ use crate::DimensionNumbers;
 
 mod blocked;
 #[cfg(test)]
-mod cases;
+pub(crate) mod cases;
 mod complex;
 mod element;
 mod float;
@@ -59,11 +62,12 @@ mod order;
 mod outputs;
 mod pack;
 mod pages;
-mod parts;
+pub(crate) mod parts;
 pub mod peak;
 mod product;
 #[cfg(test)]
 mod reference;
+mod row_major;
 mod scratch;
 mod slim;
 mod small;
@@ -77,8 +81,10 @@ mod x86;
 pub use element::{Element, Real};
 pub(crate) use int8::{Factor, INT32_TERMS, IntSums, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
+pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
+pub(crate) use row_major::RowMajor;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
 const BLOCK: usize = 1024;
@@ -114,6 +120,17 @@ pub(crate) fn dot_general_scaled<T: Factor, O: Copy + Default + Send + Sync>(
 /// is nothing.
 pub(crate) fn largest_magnitudes(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> ArrayD<u32> {
     magnitude::largest(Isa::detect(), x, axes)
+}
+
+/// Runs a loop of another room, compiled for the instruction set of this processor.
+pub(crate) fn vectorized<L: Vectorized>(run: L) -> L::Output {
+    Isa::detect().run(run)
+}
+
+/// What a loop gives on every instruction set of this processor.
+#[cfg(test)]
+pub(crate) fn vectorized_everywhere<L: Vectorized>(mut make: impl FnMut() -> L) -> Vec<L::Output> {
+    Isa::available().into_iter().map(|isa| isa.run(make())).collect()
 }
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.

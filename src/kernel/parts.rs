@@ -71,7 +71,7 @@ impl Extent {
 }
 
 /// Computes all parts: side by side where there are several.
-pub(super) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
+pub(crate) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
     if parts.len() == 1 {
         parts.into_iter().for_each(&compute);
     } else {
@@ -80,13 +80,13 @@ pub(super) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
 }
 
 /// Threads for so much work, of which each is to get at least so much.
-pub(super) fn threads(work: usize, least: usize) -> usize {
+pub(crate) fn threads(work: usize, least: usize) -> usize {
     // Asked only where there is enough: the first question starts the threads.
     if work < 2 * least { 1 } else { rayon::current_num_threads().min(work / least) }
 }
 
 /// Nearly equal ranges of whole grains; fewer than asked for where there are not enough.
-pub(super) fn equal(len: usize, pieces: usize, grain: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn equal(len: usize, pieces: usize, grain: usize) -> impl Iterator<Item = Range<usize>> {
     let grains = len.div_ceil(grain);
     let pieces = pieces.min(grains).max(1);
     let end = move |piece: usize| (piece * grains / pieces * grain).min(len);

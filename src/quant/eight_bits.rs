@@ -6,7 +6,7 @@ use crate::kernel::{Outputs, Quantize, Rescale};
 use super::calibration::{bound, scale_and_inverse};
 use super::config::{Calibration, Clip, IntNumerics, Rounding, ScaleRounding, Storage, TensorConfig, Zero};
 use super::format::{Format, round_to_integer};
-use super::quantizer::clip;
+use super::step::clip;
 
 /// What the usual configuration makes of a binary32 value and its scale: an integer of up to eight bits.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,6 @@
 
 #![allow(clippy::inline_always, reason = "a loop over these vectorizes only where the format is known to be one")]
 
-use half::{bf16, f16};
-
 use crate::dtype::Dtype;
 
 /// The float format in which an operation of the quantized path rounds.
@@ -36,8 +34,8 @@ impl Format {
     pub(crate) fn round(self, x: f32) -> f32 {
         match self {
             Self::F32 => x,
-            Self::Bf16 => bf16::from_f32(x).to_f32(),
-            Self::F16 => f16::from_f32(x).to_f32(),
+            Self::Bf16 => round_to_bf16(x),
+            Self::F16 => round_to_f16(x),
         }
     }
 
@@ -60,6 +58,30 @@ impl Format {
     }
 }
 
+/// `x` to the nearest bfloat16 value, in operations that vectorize; a NaN keeps what of it fits, and is quiet.
+#[inline(always)]
+fn round_to_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded } & 0xffff_0000)
+}
+
+/// `x` to the nearest binary16 value, likewise.
+#[inline(always)]
+fn round_to_f16(x: f32) -> f32 {
+    // Below the smallest normal number, adding and taking away a half rounds in steps of the smallest subnormal one.
+    const SMALLEST_NORMAL: f32 = 1.0 / 16_384.0;
+    const OVERFLOW: u32 = 65_536.0_f32.to_bits();
+    let bits = x.to_bits();
+    let (sign, magnitude) = (bits & 0x8000_0000, x.abs());
+    let normal = (magnitude.to_bits() + (0x0fff + (bits >> 13 & 1))) & 0xffff_e000;
+    let normal = if normal >= OVERFLOW { f32::INFINITY.to_bits() } else { normal };
+    let subnormal = ((magnitude + 0.5) - 0.5).to_bits();
+    let rounded = if magnitude < SMALLEST_NORMAL { subnormal } else { normal };
+    let nan = (magnitude.to_bits() | 0x0040_0000) & 0xffff_e000;
+    f32::from_bits(sign | if x.is_nan() { nan } else { rounded })
+}
+
 /// `x`, or zero of its sign where it is subnormal.
 #[inline(always)]
 pub(crate) fn flush(x: f32) -> f32 {
@@ -80,7 +102,25 @@ pub(crate) fn round_to_integer(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use half::{bf16, f16};
+
     use super::*;
+
+    #[test]
+    fn rounding_to_narrow_formats_is_that_of_their_types() {
+        let check = |bits: u32| {
+            let x = f32::from_bits(bits);
+            assert_eq!(Format::Bf16.round(x).to_bits(), bf16::from_f32(x).to_f32().to_bits(), "{bits:x}");
+            assert_eq!(Format::F16.round(x).to_bits(), f16::from_f32(x).to_f32().to_bits(), "{bits:x}");
+        };
+        // Every sign, exponent and leading bits of a fraction, about what is halfway in either format.
+        for leading in 0..=u32::from(u16::MAX) {
+            for trailing in [0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x7fff, 0x8000, 0x8001, 0xf000, 0xffff] {
+                check(leading << 16 | trailing);
+            }
+        }
+        (0..1_000_000_u32).for_each(|at| check(at.wrapping_mul(2_654_435_769)));
+    }
 
     #[test]
     fn subnormals_are_zero_before_and_after() {

@@ -18,6 +18,10 @@ mod quantizer;
 mod rows;
 pub mod schema;
 mod settings;
+mod shared;
+mod step;
+#[cfg(test)]
+mod tests;
 
 pub use crate::rng::Noise;
 pub use config::{

@@ -2,17 +2,14 @@
 //!
 //! Any range of the elements can be drawn alone; each function takes the number of all elements because in the
 //! original layout every value depends on it.
-
-use std::ops::Range;
+#![allow(clippy::inline_always, reason = "a loop is compiled for an instruction set where it is inlined")]
 
 use super::key::{Key, Layout};
-use super::threefry::{block, blocks};
+use super::threefry::Each;
+use crate::kernel::{Vectorized, vectorized};
 
-/// Counters that go through the block function together.
-const LANES: usize = 16;
-
-/// The original layout counts in 32 bits; beyond so many words JAX goes on with keys split from the first.
-const WORDS_PER_KEY: u64 = u32::MAX as u64;
+/// Words that are drawn before they are taken apart, so few that they stay in the cache.
+const WORDS: usize = 512;
 
 impl Key {
     /// 32 random bits for each of `count` elements.
@@ -23,14 +20,17 @@ impl Key {
     /// ```
     pub fn bits32(self, count: usize) -> Vec<u32> {
         let mut bits = vec![0; count];
-        self.each_bits32(count, 0, count, |index, value| bits[index] = value);
+        self.fill32(count, 0, &mut bits, |word| word);
         bits
     }
 
     /// 16 random bits for each of `count` elements.
     pub fn bits16(self, count: usize) -> Vec<u16> {
         let mut bits = vec![0; count];
-        self.each_bits16(count, 0, count, |index, value| bits[index] = value);
+        match self.layout() {
+            Layout::Original => halves(&self.all_words(count.div_ceil(2)), &mut bits, |bits| bits),
+            Layout::Partitionable => self.fill_mixed(0, &mut bits, |word| word as u16),
+        }
         bits
     }
 
@@ -38,116 +38,113 @@ impl Key {
     pub fn bits8(self, count: usize) -> Vec<u8> {
         let mut bits = vec![0; count];
         match self.layout() {
-            Layout::Original => self.each_word((count as u64).div_ceil(4), 0, count.div_ceil(4), |index, word| {
-                for (bits, byte) in bits[4 * index..].iter_mut().zip(word.to_le_bytes()) {
-                    *bits = byte;
+            Layout::Original => {
+                for (bits, word) in bits.chunks_mut(4).zip(self.all_words(count.div_ceil(4))) {
+                    bits.copy_from_slice(&word.to_le_bytes()[..bits.len()]);
                 }
-            }),
-            Layout::Partitionable => self.each_mixed(0, count, |index, word| bits[index] = word as u8),
+            }
+            Layout::Partitionable => self.fill_mixed(0, &mut bits, |word| word as u8),
         }
         bits
     }
 
-    /// Calls `put(offset, bits)` for the elements `start..start + length` of `count`, offsets from 0.
-    pub(super) fn each_bits32(self, count: usize, start: usize, length: usize, put: impl FnMut(usize, u32)) {
+    /// What 32 bits become for each of the elements from `start` on, of `count`.
+    pub(super) fn fill32<T>(self, count: usize, start: usize, out: &mut [T], convert: impl Fn(u32) -> T + Copy) {
         match self.layout() {
-            Layout::Original => self.each_word(count as u64, start as u64, length, put),
-            Layout::Partitionable => self.each_mixed(start, length, put),
+            Layout::Original => self.fill_words(count as u64, start as u64, out, convert),
+            Layout::Partitionable => self.fill_mixed(start as u64, out, convert),
         }
     }
 
-    /// The same with 16 bits; in the original layout a word gives two elements, its low half first.
-    pub(super) fn each_bits16(self, count: usize, start: usize, length: usize, mut put: impl FnMut(usize, u16)) {
-        match self.layout() {
-            Layout::Original => {
-                let first = start / 2;
-                let words = (start + length).div_ceil(2) - first;
-                self.each_word((count as u64).div_ceil(2), first as u64, words, |offset, word| {
-                    let halves = [word as u16, (word >> 16) as u16];
-                    for (half, bits) in halves.into_iter().enumerate() {
-                        let index = 2 * (first + offset) + half;
-                        if (start..start + length).contains(&index) {
-                            put(index - start, bits);
-                        }
-                    }
-                });
-            }
-            Layout::Partitionable => self.each_mixed(start, length, |offset, bits| put(offset, bits as u16)),
-        }
-    }
-
-    /// Calls `put(offset, bits)` for elements `start..start + length`, each of which has a block of its own.
-    fn each_mixed(self, start: usize, length: usize, mut put: impl FnMut(usize, u32)) {
-        let range = start as u64..(start + length) as u64;
-        let counter = |index: u64| [(index >> 32) as u32, index as u32];
-        self.each_block(range, counter, |index, [x, y]| put(index as usize - start, x ^ y));
-    }
-
-    /// Word `index` of `total` in the original layout.
-    pub(super) fn word(self, index: u64, total: u64) -> u32 {
-        let (key, index, total) = self.part(index, total);
-        let half = total.div_ceil(2);
-        let [first, second] = block(key.words(), paired_counter(index % half, half, total));
-        if index < half { first } else { second }
-    }
-
-    /// Calls `put(offset, word)` for words `start..start + length` of `total` in the original layout.
-    fn each_word(self, total: u64, start: u64, length: usize, mut put: impl FnMut(usize, u32)) {
-        if total >= WORDS_PER_KEY {
-            for offset in 0..length {
-                put(offset, self.word(start + offset as u64, total));
-            }
+    /// What 16 bits become; in the original layout a word gives two elements, its low half first.
+    pub(super) fn fill16<T>(self, count: usize, start: usize, out: &mut [T], convert: impl Fn(u16) -> T + Copy) {
+        if self.layout() == Layout::Partitionable {
+            self.fill_mixed(start as u64, out, move |word| convert(word as u16));
             return;
         }
-        let (end, half) = (start + length as u64, total.div_ceil(2));
-        let firsts = start.min(half)..end.min(half);
-        let seconds = start.max(half) - half..end.max(half) - half;
-        let counter = |index: u64| paired_counter(index, half, total);
-        if start == 0 {
-            // Every second word that is wanted has its first word wanted too: one block gives both.
-            self.each_block(firsts, counter, |index, [first, second]| {
-                put(index as usize, first);
-                if seconds.contains(&index) {
-                    put((index + half) as usize, second);
-                }
-            });
-        } else {
-            self.each_block(firsts, counter, |index, [first, _]| put((index - start) as usize, first));
-            self.each_block(seconds, counter, |index, [_, second]| put((index + half - start) as usize, second));
+        let total = (count as u64).div_ceil(2);
+        // The second half of a word, then whole words.
+        let (high, out) = out.split_at_mut((start % 2).min(out.len()));
+        for high in high {
+            *high = convert((self.word(start as u64 / 2, total) >> 16) as u16);
+        }
+        let mut words = [0; WORDS];
+        for (out, first) in out.chunks_mut(2 * WORDS).zip((start.div_ceil(2) as u64..).step_by(WORDS)) {
+            let words = &mut words[..out.len().div_ceil(2)];
+            self.fill_words(total, first, words, |word| word);
+            halves(words, out, convert);
         }
     }
 
-    /// Calls `take(index, words)` for each block of `range`, whose counters are those of its index.
-    fn each_block(self, range: Range<u64>, counter: impl Fn(u64) -> [u32; 2], mut take: impl FnMut(u64, [u32; 2])) {
-        let mut index = range.start;
-        while index < range.end {
-            // The last lanes may go past the range; what they give is dropped.
-            let counters: [[u32; 2]; LANES] = std::array::from_fn(|lane| counter(index + lane as u64));
-            let [x, y] = blocks(self.words(), [counters.map(|counter| counter[0]), counters.map(|counter| counter[1])]);
-            for (x, y) in x.into_iter().zip(y).take((range.end - index).min(LANES as u64) as usize) {
-                take(index, [x, y]);
-                index += 1;
-            }
+    /// What 16 bits become for elements that are drawn in pairs in the original layout, of `total` words: two of each word
+    /// from `start` on, and two of each that is drawn with one of these.
+    pub(super) fn fill_pairs16<T>(
+        self,
+        total: u64,
+        start: u64,
+        [firsts, seconds]: [&mut [T]; 2],
+        convert: impl Fn(u16) -> T + Copy,
+    ) {
+        let mut words = [[0; WORDS]; 2];
+        let mut seconds = seconds.chunks_mut(2 * WORDS);
+        for (firsts, start) in firsts.chunks_mut(2 * WORDS).zip((start..).step_by(WORDS)) {
+            let seconds = seconds.next().unwrap_or_default();
+            let [first_words, second_words] = &mut words;
+            let first_words = &mut first_words[..firsts.len().div_ceil(2)];
+            let second_words = &mut second_words[..seconds.len().div_ceil(2)];
+            self.fill_pairs(total, start, first_words, second_words, |word| word);
+            halves(first_words, firsts, convert);
+            halves(second_words, seconds, convert);
         }
     }
 
-    /// The key that word `index` of `total` comes from, and the word's index and number there.
-    fn part(self, index: u64, total: u64) -> (Self, u64, u64) {
-        let full = total / WORDS_PER_KEY;
-        if full == 0 {
-            return (self, index, total);
+    /// What 32 bits become of elements from `start` on, each of which has a block of its own.
+    fn fill_mixed<T>(self, start: u64, out: &mut [T], convert: impl Fn(u32) -> T + Copy) {
+        let (mut start, mut out) = (start, out);
+        while !out.is_empty() {
+            // As far as the high word of the counter stays the same.
+            let counter = [(start >> 32) as u32, start as u32];
+            let (now, later) = out.split_at_mut(((1 << 32) - u64::from(counter[1])).min(out.len() as u64) as usize);
+            start += now.len() as u64;
+            let convert = move |[x, y]: [u32; 2]| convert(x ^ y);
+            vectorized(Each { key: self.words(), counter, step: [0, 1], out: now, convert });
+            out = later;
         }
-        let part = index / WORDS_PER_KEY;
-        let words = if part < full { WORDS_PER_KEY } else { total % WORDS_PER_KEY };
-        (self.child(part as usize, full as usize + 1), index % WORDS_PER_KEY, words)
+    }
+
+    /// So many words in the original layout, which are all there are.
+    fn all_words(self, total: usize) -> Vec<u32> {
+        let mut words = vec![0; total];
+        self.fill_words(total as u64, 0, &mut words, |word| word);
+        words
     }
 }
 
-/// The counters of block `index` in the original layout: a word of the first half, and the word of the second half at
-/// the same place; a last one without partner is paired with 0.
-fn paired_counter(index: u64, half: u64, total: u64) -> [u32; 2] {
-    let partner = index + half;
-    [index as u32, if partner < total { partner as u32 } else { 0 }]
+/// What the halves of words become, the low one first; of the last word perhaps that alone.
+fn halves<T>(words: &[u32], out: &mut [T], convert: impl Fn(u16) -> T + Copy) {
+    vectorized(Halves { words, out, convert });
+}
+
+struct Halves<'a, T, F> {
+    words: &'a [u32],
+    out: &'a mut [T],
+    convert: F,
+}
+
+impl<T, F: Fn(u16) -> T> Vectorized for Halves<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { words, out, convert } = self;
+        let (pairs, last) = out.as_chunks_mut::<2>();
+        for (pair, &word) in pairs.iter_mut().zip(words) {
+            *pair = [convert(word as u16), convert((word >> 16) as u16)];
+        }
+        for (last, &word) in last.iter_mut().zip(words.last()) {
+            *last = convert(word as u16);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,36 +174,35 @@ mod tests {
     }
 
     #[test]
-    fn any_range_can_be_drawn_alone() {
-        for layout in [Layout::Original, Layout::Partitionable] {
-            let key = Key::new(3).with_layout(layout);
-            for count in [0, 1, 2, 5, 8, 13, 37, 66] {
-                let (all32, all16) = (key.bits32(count), key.bits16(count));
-                for start in 0..=count {
-                    for length in 0..=count - start {
-                        let mut part32 = vec![0; length];
-                        key.each_bits32(count, start, length, |offset, bits| part32[offset] = bits);
-                        assert_eq!(part32, all32[start..start + length], "{layout:?} {count} {start}");
-                        let mut part16 = vec![0; length];
-                        key.each_bits16(count, start, length, |offset, bits| part16[offset] = bits);
-                        assert_eq!(part16, all16[start..start + length], "{layout:?} {count} {start}");
-                    }
-                }
+    fn high_words_of_counters_change_where_they_do() {
+        let key = Key::new(8).with_layout(Layout::Partitionable);
+        for start in [(1 << 32) - 20, 1 << 32, (3 << 32) - 1] {
+            let mut found = [0; 33];
+            key.fill_mixed(start, &mut found, |bits| bits);
+            for (index, found) in (start..).zip(found) {
+                let [x, y] = key.block_of(index);
+                assert_eq!(found, x ^ y, "{index}");
             }
         }
     }
 
     #[test]
-    fn beyond_32_bit_counters_keys_are_split() {
-        let key = Key::new(5);
-        let total = WORDS_PER_KEY + 4;
-        let keys = key.split(2);
-        // A whole key's words are odd in number: the first half is one longer, and word 7 has this partner.
-        let partner = WORDS_PER_KEY.div_ceil(2) as u32 + 7;
-        assert_eq!(key.word(7, total), block(keys[0].words(), [7, partner])[0]);
-        let last = keys[1].bits32(4);
-        for offset in 0..4 {
-            assert_eq!(key.word(WORDS_PER_KEY + offset, total), last[offset as usize]);
+    fn any_range_can_be_drawn_alone() {
+        for layout in [Layout::Original, Layout::Partitionable] {
+            let key = Key::new(3).with_layout(layout);
+            for count in [0, 1, 2, 5, 8, 13, 37, 66, 90] {
+                let (all32, all16) = (key.bits32(count), key.bits16(count));
+                for start in 0..=count {
+                    for length in 0..=count - start {
+                        let mut part32 = vec![0; length];
+                        key.fill32(count, start, &mut part32, |bits| bits);
+                        assert_eq!(part32, all32[start..start + length], "{layout:?} {count} {start}");
+                        let mut part16 = vec![0; length];
+                        key.fill16(count, start, &mut part16, |bits| bits);
+                        assert_eq!(part16, all16[start..start + length], "{layout:?} {count} {start}");
+                    }
+                }
+            }
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Random numbers as JAX makes them: threefry keys, bits, and the noise of stochastic rounding.
 //!
 //! In come a [`Key`], a number of elements and a range of them; out go their bits or floats, each a function of the
-//! key, its flat index and (in the original layout) the number of elements. There is no state and no entropy here.
+//! key, its flat index and (in the original layout) the number of elements. There is no state and no entropy here. Loops
+//! over blocks run on the instruction set that `kernel` finds.
 
 mod bits;
 mod calls;
 mod key;
 mod threefry;
 mod uniform;
+mod words;
 
 pub use calls::{CallKeys, SideKeys};
 pub use key::{Key, Layout};
+pub(crate) use uniform::ArrayNoise;
 pub use uniform::Noise;

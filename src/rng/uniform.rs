@@ -1,11 +1,13 @@
 //! Random floats, and the noise of stochastic rounding.
+#![allow(clippy::inline_always, reason = "loops over these are compiled where they are inlined")]
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::Key;
+use super::key::{Key, Layout};
+use super::words::half;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The noise that stochastic rounding adds to scaled values, always in f32 and centred at zero.
@@ -57,23 +59,36 @@ impl FromStr for Noise {
 }
 
 /// A float in [1, 2) with these 23 bits as its fraction.
+#[inline(always)]
 fn in_one_to_two(fraction: u32) -> f32 {
     f32::from_bits(0x3f80_0000 | fraction)
 }
 
 /// A float in [0, 1), a multiple of 2^-23.
+#[inline(always)]
 fn unit(bits: u32) -> f32 {
     in_one_to_two(bits >> 9) - 1.0
 }
 
-/// 1.5 less half a step of 2^-16: what takes 16 bits at the top of a fraction to their place about zero.
-const CUSTOM1_CENTRE: f32 = 1.5 - 1.0 / 131_072.0;
+/// The noise [`Noise::JaxUniform`] that 32 bits are.
+#[inline(always)]
+fn centred(bits: u32) -> f32 {
+    unit(bits) - 0.5
+}
+
+/// The noise [`Noise::Custom1`] that 16 bits are.
+#[inline(always)]
+fn symmetric(bits: u16) -> f32 {
+    // 1.5 less half a step of 2^-16 takes 16 bits at the top of a fraction to their place about zero.
+    const CENTRE: f32 = 1.5 - 1.0 / 131_072.0;
+    in_one_to_two(u32::from(bits) << 7) - CENTRE
+}
 
 impl Key {
     /// `count` floats uniform in [0, 1), multiples of 2^-23, as `jax.random.uniform`.
     pub fn uniform(self, count: usize) -> Vec<f32> {
         let mut floats = vec![0.0; count];
-        self.each_bits32(count, 0, count, |index, bits| floats[index] = unit(bits));
+        self.fill32(count, 0, &mut floats, unit);
         floats
     }
 }
@@ -92,12 +107,73 @@ impl Noise {
     /// Filling an array part by part gives the same values as filling it at once; at once is up to twice as fast.
     pub fn fill(self, key: Key, count: usize, start: usize, out: &mut [f32]) {
         let length = out.len().min(count.saturating_sub(start));
-        match self {
-            Self::JaxUniform => key.each_bits32(count, start, length, |offset, bits| out[offset] = unit(bits) - 0.5),
-            Self::Custom1 => key.each_bits16(count, start, length, |offset, bits| {
-                out[offset] = in_one_to_two(u32::from(bits) << 7) - CUSTOM1_CENTRE;
-            }),
+        let out = &mut out[..length];
+        if start == 0 {
+            let noise = ArrayNoise::new(self, key, count);
+            let (firsts, seconds) = out.split_at_mut(noise.middle().min(length));
+            noise.fill(0, firsts, seconds);
+            return;
         }
+        match self {
+            Self::JaxUniform => key.fill32(count, start, out, centred),
+            Self::Custom1 => key.fill16(count, start, out, symmetric),
+        }
+    }
+}
+
+/// The noise of an array, of which two parts are drawn at a time.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct ArrayNoise {
+    noise: Noise,
+    key: Key,
+    /// Elements of the array.
+    count: usize,
+}
+
+impl ArrayNoise {
+    pub(crate) fn new(noise: Noise, key: Key, count: usize) -> Self {
+        Self { noise, key, count }
+    }
+
+    /// The first element that is drawn with one before it: from here on each is drawn with the one at its distance from
+    /// the first. There is none where this is the number of elements.
+    pub(crate) fn middle(&self) -> usize {
+        let (words, each) = self.words();
+        let half = match self.key.layout() {
+            Layout::Original => half(words),
+            Layout::Partitionable => None,
+        };
+        half.map_or(self.count, |half| self.count.min((half as usize).saturating_mul(each)))
+    }
+
+    /// The noise of elements from `start` on, which is even, and of elements from as far behind the middle on, of which
+    /// there are not more.
+    pub(crate) fn fill(&self, start: usize, firsts: &mut [f32], seconds: &mut [f32]) {
+        let Self { noise, key, count } = *self;
+        let (words, each) = self.words();
+        match noise {
+            Noise::JaxUniform if seconds.is_empty() => key.fill32(count, start, firsts, centred),
+            Noise::Custom1 if seconds.is_empty() => key.fill16(count, start, firsts, symmetric),
+            Noise::JaxUniform => key.fill_pairs(words, start as u64, firsts, seconds, centred),
+            Noise::Custom1 => {
+                assert!(start.is_multiple_of(each), "a word is drawn whole");
+                key.fill_pairs16(words, (start / each) as u64, [firsts, seconds], symmetric);
+            }
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        self.noise.values(self.key, self.count)
+    }
+
+    /// How many words the original layout draws, and how many elements each of them is for.
+    fn words(&self) -> (u64, usize) {
+        let each = match self.noise {
+            Noise::JaxUniform => 1,
+            Noise::Custom1 => 2,
+        };
+        (self.count.div_ceil(each) as u64, each)
     }
 }
 
@@ -116,9 +192,8 @@ mod tests {
 
     #[test]
     fn noise_stays_within_half_a_step() {
-        let custom = |bits: u16| in_one_to_two(u32::from(bits) << 7) - CUSTOM1_CENTRE;
         for bits in 0..=u16::MAX {
-            assert_eq!(f64::from(custom(bits)), (f64::from(bits) + 0.5) / 65536.0 - 0.5, "{bits}");
+            assert_eq!(f64::from(symmetric(bits)), (f64::from(bits) + 0.5) / 65536.0 - 0.5, "{bits}");
         }
         assert_eq!((unit(0), unit(u32::MAX)), (0.0, 1.0 - 1.0 / 8_388_608.0));
     }
@@ -130,6 +205,35 @@ mod tests {
             assert_eq!(serde_json::to_string(&noise).unwrap(), format!("\"{noise}\""));
         }
         assert!("uniform".parse::<Noise>().is_err());
+    }
+
+    #[test]
+    fn the_two_parts_of_an_array_are_drawn_together() {
+        for noise in Noise::ALL {
+            for layout in [Layout::Original, Layout::Partitionable] {
+                for count in [0, 1, 2, 3, 4, 5, 6, 7, 8, 50, 101, 4099, 4100, 4101, 4102] {
+                    let key = Key::new(11).with_layout(layout);
+                    let all = noise.values(key, count);
+                    let array = ArrayNoise::new(noise, key, count);
+                    let middle = array.middle();
+                    assert!(middle <= count && count <= 2 * middle);
+                    for start in (0..=middle).step_by(usize::max(2, middle / 8 * 2)) {
+                        let mut firsts = vec![2.0; middle - start];
+                        let mut seconds = vec![2.0; (count - middle).saturating_sub(start)];
+                        array.fill(start, &mut firsts, &mut seconds);
+                        assert_eq!(firsts, all[start..middle], "{noise:?} {layout:?} {count} from {start}");
+                        assert_eq!(seconds, all[count.min(middle + start)..], "{noise:?} {layout:?} {count} {start}");
+                    }
+                    // And one after the other, from any place.
+                    let mut single = vec![2.0; count];
+                    (0..count.min(200)).for_each(|at| noise.fill(key, count, at, &mut single[at..=at]));
+                    assert!(
+                        single.iter().zip(all).take(200).all(|(found, noise)| *found == noise),
+                        "{noise:?} {count}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn joined<T: Copy>(parts: ArrayD<T>, order: &Order) -> ArrayD<Complex<T>> {
     let len = parts.len() / 2;
     let (reals, offset) = parts.into_raw_vec_and_offset();
     let offset = offset.unwrap_or(0);
-    let elements = if reals.capacity().is_multiple_of(2) && offset.is_multiple_of(2) {
+    let elements = if offset.is_multiple_of(2) {
         Array1::from_vec(pairs(reals)).slice_move(s![offset / 2..offset / 2 + len])
     } else {
         reals[offset..].as_chunks().0.iter().take(len).map(|&[re, im]| Complex::new(re, im)).collect()
@@ -127,9 +127,11 @@ fn joined<T: Copy>(parts: ArrayD<T>, order: &Order) -> ArrayD<Complex<T>> {
     order.array(&shape, elements)
 }
 
-/// Neighbours as the parts of complex numbers; a last one without a neighbour is left out. The capacity is even.
+/// Neighbours as the parts of complex numbers; a last one without a neighbour is left out.
 fn pairs<T: Copy>(reals: Vec<T>) -> Vec<Complex<T>> {
-    assert!(reals.capacity().is_multiple_of(2));
+    if !reals.capacity().is_multiple_of(2) {
+        return reals.as_chunks().0.iter().map(|&[re, im]| Complex::new(re, im)).collect();
+    }
     let mut reals = ManuallyDrop::new(reals);
     // SAFETY: a complex number has the layout of an array of its two parts (`repr(C)`), so the same memory, which nobody
     // else owns any more, is a vector of half as many: of the same alignment, and of the same bytes in all.

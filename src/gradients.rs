@@ -80,7 +80,8 @@ impl<'a, T: Element> Pullback<'a, T> {
         Ok(Self { asked: operands.to_vec(), ..self })
     }
 
-    /// The gradients of `sum(cotangent · result)`, one per operand asked for, each in its operand's shape and type.
+    /// The gradients of `sum(cotangent · result)`, one per operand asked for, each in its operand's shape and type; of
+    /// complex ones the derivatives, not conjugated.
     ///
     /// `cotangent` has the result's shape. The same pullback can be pulled any number of times, and gives the same bits
     /// each time: noise depends on the key alone.

@@ -256,6 +256,9 @@ impl QEinsum {
     /// configuration nothing is quantized, forward or backward. `key` is a [`Key`] or `None`; the noise of a call's
     /// gradients is drawn from keys that descend from the call's.
     ///
+    /// Gradients of complex operands are those of JAX: the transpose of the linear map that the equation is in each operand,
+    /// of which nothing is conjugated.
+    ///
     /// An error, beside those of [`run`](Self::run), where an operand is frozen, a residual does not fit the forward call,
     /// noise is configured anywhere and there is no key, or shards do not divide what they cut.
     ///

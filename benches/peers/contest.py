@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import statistics
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,10 @@ from contestants import Contestant, Kind, Task
 
 # A sample is so many runs that they take at least this long together, in seconds.
 SAMPLE = 0.02
+
+# Seconds after which the threads of a library that spin while they wait for more work have gone to sleep. On one thread
+# there are none.
+REST = 0.05
 
 # What a result may be off: the norm of the difference by that of a result of such operands.
 FLOAT_ERROR = 1e-4
@@ -86,7 +91,7 @@ def hold(workload, contestants, server, folder, threads, rounds):
         except Exception as error:
             entry.reason = first_line(error)
     del exact
-    peaks = compete(ready, server, rounds)
+    peaks = compete(ready, server, rounds, rest=REST if threads > 1 else 0)
     return Outcome(workload, gop, peaks, entries)
 
 
@@ -122,7 +127,7 @@ def repeats(prepared):
     return count
 
 
-def compete(ready, server, rounds):
+def compete(ready, server, rounds, rest):
     """Rounds in which each is timed once, so that what disturbs one disturbs the others; the peaks, measured between."""
     peaks = server.ask("peaks")
     gc.collect()
@@ -131,6 +136,7 @@ def compete(ready, server, rounds):
         # Each starts in turn, so that none has always the same one before it.
         start = number % max(len(ready), 1)
         for entry, prepared, count in ready[start:] + ready[:start]:
+            time.sleep(rest)
             entry.samples.append(prepared.time(count) / count)
     gc.enable()
     return {name: max(rate, peaks[name]) for name, rate in server.ask("peaks").items()}

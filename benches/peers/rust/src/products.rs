@@ -87,7 +87,10 @@ impl Matrices {
     }
 }
 
-fn sides(operands: &Operands) -> Result<(Arc<[f32]>, Arc<[f32]>), Fault> {
+/// The left and the right side of a product.
+type Sides = (Arc<[f32]>, Arc<[f32]>);
+
+fn sides(operands: &Operands) -> Result<Sides, Fault> {
     let [left, right] = &*operands.floats else { return Err("not a product of two operands".into()) };
     let elements = |array: &ArrayD<f32>| array.iter().copied().collect();
     Ok((elements(left), elements(right)))
@@ -145,7 +148,7 @@ impl<L: GemmInT, R: GemmInT, O: GemmOutT> Executor<L, R, O> {
 
 struct RtenFloats {
     executor: Executor<f32, f32, f32>,
-    operands: (Arc<[f32]>, Arc<[f32]>),
+    operands: Sides,
     out: Vec<MaybeUninit<f32>>,
 }
 

@@ -7,7 +7,7 @@ use crate::kernel::Element;
 use crate::lower::{Op, Plan, Side, ValueId};
 use crate::quant::{Format, TensorConfig};
 
-use super::order::memory_order;
+use super::order::Readers;
 use super::quantized::QuantizedCalls;
 use super::run::{Call, Calls as _, Held, apply};
 use super::side::FrozenSide;
@@ -45,6 +45,7 @@ pub(crate) fn fold<T: Element>(
     for (id, value) in known {
         values[id.index()] = Some(value);
     }
+    let readers = Readers::new(plan);
     let mut number = 0;
     for step in plan.steps() {
         let Op::DotGeneral { lhs, rhs, dims, orientation } = step.op() else {
@@ -62,7 +63,7 @@ pub(crate) fn fold<T: Element>(
             matches!(value, Some(Folded::Array(_))) && side.of(config.lhs, config.rhs).noise().is_some()
         });
         if let (Some(left), Some(right), [false, false]) = (&values[lhs.index()], &values[rhs.index()], draws) {
-            let order = memory_order(plan, step);
+            let order = readers.memory_order(step);
             let call = Call { lhs: left.held(), rhs: right.held(), dims, orientation: *orientation, order };
             let made = calls.call(number - 1, call)?;
             values[lhs.index()] = None;

@@ -4,36 +4,48 @@
 //! so that no array is made only to be copied into another order.
 
 use crate::kernel::Order;
-use crate::lower::{Op, Plan, Side, Step, ValueId};
+use crate::lower::{Op, Plan, Side, Step};
 use crate::{Axes, DimensionNumbers};
 
-/// The order for the result of a call, which is one of the plan's steps.
-///
-/// What becomes the output through transposes alone lies as the output does, in row-major order. What another call reads
-/// lies with that call's batch axes outermost: neighbours in memory are then positions or terms of one matrix.
-pub(super) fn memory_order(plan: &Plan, call: &Step) -> Order {
-    let mut value = call.result();
-    // The axes of the value in terms of those of the result.
-    let mut axes: Axes = (0..plan.value(value).shape().len()).collect();
-    while let Some(reader) = reader(plan, value) {
-        match reader.op() {
-            Op::Transpose { permutation, .. } => {
-                axes = permutation.iter().map(|&axis| axes[axis]).collect();
-                value = reader.result();
-            }
-            Op::DotGeneral { lhs, dims, .. } => {
-                let side = if *lhs == value { Side::Lhs } else { Side::Rhs };
-                return Order::new(batch_first(&axes, dims, side));
-            }
-            Op::Squeeze { .. } | Op::Diagonal { .. } | Op::ReduceSum { .. } => break,
-        }
-    }
-    Order::new(axes)
+/// Who reads each value of a plan.
+pub(super) struct Readers<'p> {
+    plan: &'p Plan,
+    /// For each value; none for the output.
+    steps: Vec<Option<&'p Step>>,
 }
 
-/// The step that reads a value; none reads the output.
-fn reader(plan: &Plan, value: ValueId) -> Option<&Step> {
-    plan.steps().iter().find(|step| step.op().inputs().any(|input| input == value))
+impl<'p> Readers<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        let mut steps = vec![None; plan.values().len()];
+        for step in plan.steps() {
+            step.op().inputs().for_each(|input| steps[input.index()] = Some(step));
+        }
+        Self { plan, steps }
+    }
+
+    /// The order for the result of a call, which is one of the plan's steps.
+    ///
+    /// What becomes the output through transposes alone lies as the output does, in row-major order. What another call
+    /// reads lies with that call's batch axes outermost: neighbours in memory are then positions or terms of one matrix.
+    pub(super) fn memory_order(&self, call: &Step) -> Order {
+        let mut value = call.result();
+        // The axes of the value in terms of those of the result.
+        let mut axes: Axes = (0..self.plan.value(value).shape().len()).collect();
+        while let Some(reader) = self.steps[value.index()] {
+            match reader.op() {
+                Op::Transpose { permutation, .. } => {
+                    axes = permutation.iter().map(|&axis| axes[axis]).collect();
+                    value = reader.result();
+                }
+                Op::DotGeneral { lhs, dims, .. } => {
+                    let side = if *lhs == value { Side::Lhs } else { Side::Rhs };
+                    return Order::new(batch_first(&axes, dims, side));
+                }
+                Op::Squeeze { .. } | Op::Diagonal { .. } | Op::ReduceSum { .. } => break,
+            }
+        }
+        Order::new(axes)
+    }
 }
 
 /// The axes, those of a batch before the others.

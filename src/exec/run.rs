@@ -10,7 +10,7 @@ use crate::kernel::{self, Element, Order};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
 use crate::sizes::check_elements;
 
-use super::order::memory_order;
+use super::order::Readers;
 use super::side::FrozenSide;
 use super::value::Value;
 
@@ -83,6 +83,7 @@ pub(crate) fn run_known<'a, T: Element>(
         values.0[id.index()] = Some(value);
     }
     let needed = values.needed(plan);
+    let readers = Readers::new(plan);
     let mut number = 0;
     for step in plan.steps() {
         let is_call = matches!(step.op(), Op::DotGeneral { .. });
@@ -93,7 +94,7 @@ pub(crate) fn run_known<'a, T: Element>(
         let result = match step.op() {
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
-                let order = memory_order(plan, step);
+                let order = readers.memory_order(step);
                 let call = Call { lhs, rhs, dims, orientation: *orientation, order };
                 Value::Owned(calls.call(number - 1, call)?)
             }

@@ -13,6 +13,7 @@ mod panels;
 mod peak;
 mod scaled;
 mod side;
+mod small;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;

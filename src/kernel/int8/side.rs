@@ -11,7 +11,6 @@ use super::pack::{Layout, Pack, Packed, Source, run_length};
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
 use crate::kernel::scratch::Scratch;
-use crate::kernel::small::{Group, Prepare, TOGETHER};
 use crate::kernel::walk::Walk;
 
 /// What makes integers of eight bits of the elements of a side.
@@ -328,92 +327,12 @@ impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
     }
 }
 
-impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
-    #[inline(always)]
-    fn widen(&self, x: T) -> f32 {
-        x.widen()
-    }
-
-    fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<f32>], numbers: &mut [Group<f32>]) {
-        let quantize = self.quantize;
-        let (free, lanes) = (0..numbers.len(), batch.len());
-        let mut scales = Scratch::<f32>::new();
-        let scales = scales.any(numbers.len() * TOGETHER);
-        let inverses = numbers.as_flattened_mut();
-        let elements = elements.as_flattened_mut();
-        if matches!(self.scaling, Scaling::Largest) {
-            let mut largest = Scratch::new();
-            largest.clear();
-            largest.resize(scales.len(), 0);
-            isa.run(LargestOfTerms { elements, most: &mut largest });
-            isa.run(ScalesOf { largest: &largest, quantize, scales: &mut *scales, inverses });
-        } else {
-            // Lanes without a batch position of their own are scaled by one.
-            scales.fill(1.0);
-            let mut factors = Factors::new();
-            for (lane, batch) in batch.clone().enumerate() {
-                self.factors(isa, batch, &free, &mut factors);
-                for (at, (scale, inverse)) in factors.scales.iter().zip(&*factors.inverses).enumerate().take(free.len())
-                {
-                    (scales[at * TOGETHER + lane], inverses[at * TOGETHER + lane]) = (*scale, *inverse);
-                }
-            }
-        }
-        if scales.chunks(TOGETHER).any(|scales| scales[..lanes].iter().any(|&scale| scale > Q::LARGE_SCALE)) {
-            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer_of_any_scale(x, scale) });
-        } else {
-            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer(x, scale) });
-        }
-    }
-}
-
-/// The largest magnitude of each lane's terms, which are as far apart as there are lanes.
-struct LargestOfTerms<'a> {
-    elements: &'a [f32],
-    most: &'a mut [u32],
-}
-
-impl Vectorized for LargestOfTerms<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { elements, most } = self;
-        for elements in elements.chunks(most.len()) {
-            for (most, x) in most.iter_mut().zip(elements) {
-                *most = (x.to_bits() & 0x7fff_ffff).max(*most);
-            }
-        }
-    }
-}
-
-/// Elements become the integers that they are quantized to, as floats; each term has an element for every scale.
-struct ToIntegers<'a, F> {
-    elements: &'a mut [f32],
-    scales: &'a [f32],
-    quantize: F,
-}
-
-impl<F: Fn(f32, f32) -> i32> Vectorized for ToIntegers<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { elements, scales, quantize } = self;
-        for elements in elements.chunks_mut(scales.len()) {
-            for (x, &scale) in elements.iter_mut().zip(scales) {
-                *x = quantize(*x, scale) as f32;
-            }
-        }
-    }
-}
-
 /// The scales of positions by their largest magnitudes.
-struct ScalesOf<'a, Q> {
-    largest: &'a [u32],
-    quantize: Q,
-    scales: &'a mut [f32],
-    inverses: &'a mut [f32],
+pub(super) struct ScalesOf<'a, Q> {
+    pub(super) largest: &'a [u32],
+    pub(super) quantize: Q,
+    pub(super) scales: &'a mut [f32],
+    pub(super) inverses: &'a mut [f32],
 }
 
 impl<Q: Quantize> Vectorized for ScalesOf<'_, Q> {

@@ -12,6 +12,9 @@ pub(super) struct Walk {
     len: usize,
 }
 
+/// Elements that lie together at least for it to be worth to go along them.
+const NEIGHBOURS: usize = 8;
+
 impl Walk {
     /// Over the listed axes of a view.
     pub(super) fn new<T>(view: &ArrayViewD<'_, T>, listed: &[usize]) -> Self {
@@ -64,6 +67,36 @@ impl Walk {
     /// The distance between neighbours along the fastest axis, if there is more than one position.
     pub(super) fn innermost(&self) -> Option<isize> {
         self.axes.last().map(|axis| axis.1)
+    }
+
+    /// The axis along which neighbours in memory lie, where it is not the fastest one, and how many positions there are from
+    /// one of them to the next.
+    fn crossing(&self) -> Option<(usize, usize)> {
+        let (_, slower) = self.axes.split_last()?;
+        let axis = slower.iter().position(|&(size, stride)| stride == 1 && size >= NEIGHBOURS)?;
+        Some((axis, self.axes[axis + 1..].iter().map(|axis| axis.0).product()))
+    }
+
+    /// How many positions there are from one to its neighbour in memory, where that is not the next one and there are at least
+    /// a few of them.
+    pub(super) fn between_neighbours(&self) -> Option<usize> {
+        self.crossing().map(|(_, between)| between)
+    }
+
+    /// Replaces `order` by these positions, counted from their first, so that neighbours in memory follow each other wherever
+    /// [`between_neighbours`](Self::between_neighbours) knows of any.
+    pub(super) fn along_neighbours(&self, positions: &Range<usize>, order: &mut Vec<u32>) {
+        debug_assert!(positions.end <= self.len);
+        let (size, between) = self.crossing().map_or((1, 1), |(axis, between)| (self.axes[axis].0, between));
+        let block = size * between;
+        order.clear();
+        for first in (positions.start / block * block..positions.end).step_by(block) {
+            let lines = (positions.start.max(first) - first) / between..(positions.end - first).div_ceil(between).min(size);
+            for at in 0..between {
+                let line = lines.clone().map(|line| first + line * between + at);
+                order.extend(line.filter(|at| positions.contains(at)).map(|at| (at - positions.start) as u32));
+            }
+        }
     }
 
     /// How far a position lies from the view's first element, in elements.
@@ -122,6 +155,26 @@ mod tests {
                     assert_eq!(found, expected[start..start + count], "{order:?} from {start}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn neighbours_in_memory_follow_each_other() {
+        let array = ArrayD::from_elem(IxDyn(&[3, 2, 5, 9]), 0_u8);
+        let walk = Walk::new(&array.view(), &[1, 3, 0, 2]);
+        assert_eq!(walk.between_neighbours(), Some(15));
+        assert_eq!(Walk::new(&array.view(), &[3, 1, 2]).between_neighbours(), Some(10));
+        assert_eq!(Walk::new(&array.view(), &[0, 1, 2, 3]).between_neighbours(), None);
+        assert_eq!(Walk::new(&array.view(), &[2, 0]).between_neighbours(), None);
+        for range in [0..270, 0..135, 3..250, 14..16, 100..101, 130..140, 7..7] {
+            let (mut order, mut offsets) = (Vec::new(), Vec::new());
+            walk.along_neighbours(&range, &mut order);
+            walk.offsets(&range, &mut offsets);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..range.len() as u32), "{range:?}: {order:?}");
+            let jumps = order.windows(2).filter(|pair| offsets[pair[1] as usize] != offsets[pair[0] as usize] + 1);
+            assert!(jumps.count() <= 2 * 15, "{range:?}: {order:?}");
         }
     }
 

@@ -8,6 +8,8 @@
 
 use std::arch::x86_64::*;
 
+use smallvec::SmallVec;
+
 use super::pack::{Layout, Packed, Role, Source, run_length, runs};
 use crate::kernel::scratch::Scratch;
 
@@ -45,17 +47,9 @@ unsafe fn all(
 ) {
     let Source { first, free, terms } = source;
     let words = terms.len().div_ceil(WORD);
-    let together = |free: &[isize]| free.len() == GROUP && runs(free) == GROUP;
-    if free.chunks_exact(GROUP).all(together) && free.len() >= GROUP && runs(terms) < GROUP {
-        let whole = free.len() / GROUP * GROUP;
-        // SAFETY: passed on: whole groups of neighbours, with as many panels.
-        unsafe { by_positions(first, &free[..whole], terms, scales, limit, layout, panels, sums) };
-        if whole < free.len() {
-            let group = Group::new(first, &free[whole..], &scales[whole..]);
-            let to = To::new(layout, words, panels, whole, free.len());
-            // SAFETY: as above, for the last group.
-            unsafe { gathered(&group, terms, limit, to, &mut sums[whole..]) };
-        }
+    if runs(terms) < GROUP && jumps(free) * PIECE <= free.len() {
+        // SAFETY: passed on.
+        unsafe { by_positions(first, free, terms, scales, limit, layout, panels, sums) };
         return;
     }
     let run = run_length(terms);
@@ -94,11 +88,13 @@ unsafe fn all_largest(Source { first, free, terms, .. }: Source<'_, f32>, larges
     /// Maxima that do not wait for each other.
     const CHAINS: usize = 4;
     let magnitude = |elements: __m512| _mm512_and_si512(_mm512_castps_si512(elements), _mm512_set1_epi32(0x7fff_ffff));
-    let run = run_length(free);
-    if run > 1 && (run >= GROUP || run == free.len()) {
+    if runs(terms) < GROUP && jumps(free) * PIECE <= free.len() {
         for terms in terms.chunks(TERMS) {
-            for (free, largest) in free.chunks(run).zip(largest.chunks_mut(run)) {
+            let mut done = 0;
+            for free in free.chunk_by(|one, next| *next == one + 1) {
                 let line = first.wrapping_offset(free[0]);
+                let largest = &mut largest[done..done + free.len()];
+                done += free.len();
                 for at in (0..free.len()).step_by(GROUP) {
                     let mask = mask(free.len() - at);
                     // SAFETY: elements of the source, which are neighbours, and as many numbers.
@@ -157,6 +153,14 @@ unsafe fn all_largest(Source { first, free, terms, .. }: Source<'_, f32>, larges
         *most = most_of.max(*most);
     }
 }
+
+/// How often the next position is no neighbour in memory.
+fn jumps(free: &[isize]) -> usize {
+    free.windows(2).filter(|pair| pair[1] != pair[0] + 1).count()
+}
+
+/// Positions at the least, on average, that lie together where a side is read position by position.
+const PIECE: usize = 8;
 
 /// The lanes of so many elements, or all.
 #[inline]
@@ -347,7 +351,25 @@ unsafe fn gathered(group: &Group, terms: &[isize], limit: f32, to: To, sums: &mu
     }
 }
 
-/// Groups of sixteen neighbours, a few words at a time of all of them.
+/// Neighbours in memory among sixteen positions: the lanes that they fill, and where the first lane's element would lie.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    mask: u16,
+    from: isize,
+}
+
+/// The pieces that sixteen positions, or the last few, consist of.
+fn pieces(free: &[isize]) -> SmallVec<[Piece; 2]> {
+    let mut lane = 0;
+    let pieces = free.chunk_by(|one, next| *next == one + 1).map(|piece| {
+        let from = piece[0] - lane as isize;
+        lane += piece.len();
+        Piece { mask: mask(lane) & !mask(lane - piece.len()), from }
+    });
+    pieces.collect()
+}
+
+/// Groups of sixteen positions of which many are neighbours, a few words at a time of all of them.
 #[allow(clippy::too_many_arguments, reason = "the inside of one loop")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
@@ -355,7 +377,7 @@ unsafe fn by_positions(
     first: *const f32,
     free: &[isize],
     terms: &[isize],
-    scales: &[f32],
+    all_scales: &[f32],
     limit: f32,
     layout: Layout,
     panels: &mut [i32],
@@ -368,33 +390,60 @@ unsafe fn by_positions(
     unsafe {
         let limit = _mm512_set1_ps(limit);
         for (block, terms) in terms.chunks(TERMS).enumerate() {
-            for (number, (free, scales)) in free.chunks_exact(GROUP).zip(scales.chunks_exact(GROUP)).enumerate() {
+            for (number, free) in free.chunks(GROUP).enumerate() {
                 let to = To::new(layout, words, panels, number * GROUP, sums.len()).after(block * TERMS / WORD);
-                let scale = _mm512_loadu_ps(scales.as_ptr());
-                let line = first.wrapping_offset(free[0]);
+                let here = number * GROUP..number * GROUP + free.len();
+                let scale = _mm512_maskz_loadu_ps(mask(free.len()), all_scales[here.clone()].as_ptr());
                 let mut adder = Adder::new();
-                for (word, terms) in terms.chunks(WORD).enumerate() {
-                    let integer = |at: usize| match terms.get(at) {
-                        Some(&term) => integers(_mm512_loadu_ps(line.wrapping_offset(term)), scale, limit),
-                        None => _mm512_setzero_si512(),
+                if free.len() == GROUP && runs(free) == GROUP {
+                    let line = first.wrapping_offset(free[0]);
+                    let element = |term: isize| _mm512_loadu_ps(line.wrapping_offset(term));
+                    words_of(element, terms, scale, limit, to, &mut adder);
+                } else {
+                    let pieces = pieces(free);
+                    let element = |term: isize| {
+                        let line = first.wrapping_offset(term);
+                        pieces.iter().fold(_mm512_setzero_ps(), |elements, piece| {
+                            _mm512_mask_loadu_ps(elements, piece.mask, line.wrapping_offset(piece.from))
+                        })
                     };
-                    let low =
-                        _mm512_mask_mov_epi8(_mm512_slli_epi32::<8>(integer(1)), 0x1111_1111_1111_1111, integer(0));
-                    let high = _mm512_mask_mov_epi8(
-                        _mm512_slli_epi32::<24>(integer(3)),
-                        0x4444_4444_4444_4444,
-                        _mm512_slli_epi32::<16>(integer(2)),
-                    );
-                    let integers = _mm512_mask_mov_epi16(high, 0x5555_5555, low);
-                    if layout.role == Role::Rows {
-                        adder.add(integers);
-                    }
-                    to.store(word, integers);
+                    words_of(element, terms, scale, limit, to, &mut adder);
                 }
                 if layout.role == Role::Rows {
-                    adder.add_to(&mut sums[number * GROUP..(number + 1) * GROUP]);
+                    adder.add_to(&mut sums[here]);
                 }
             }
         }
+    }
+}
+
+/// The words of a group of positions, whose elements of each of these terms `element` loads.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn words_of(
+    element: impl Fn(isize) -> __m512,
+    terms: &[isize],
+    scale: __m512,
+    limit: __m512,
+    to: To,
+    adder: &mut Adder,
+) {
+    for (word, terms) in terms.chunks(WORD).enumerate() {
+        let integer = |at: usize| match terms.get(at) {
+            Some(&term) => integers(element(term), scale, limit),
+            None => _mm512_setzero_si512(),
+        };
+        let low = _mm512_mask_mov_epi8(_mm512_slli_epi32::<8>(integer(1)), 0x1111_1111_1111_1111, integer(0));
+        let high = _mm512_mask_mov_epi8(
+            _mm512_slli_epi32::<24>(integer(3)),
+            0x4444_4444_4444_4444,
+            _mm512_slli_epi32::<16>(integer(2)),
+        );
+        let integers = _mm512_mask_mov_epi16(high, 0x5555_5555, low);
+        if to.role == Role::Rows {
+            adder.add(integers);
+        }
+        // SAFETY: the caller vouches for room for these words.
+        unsafe { to.store(word, integers) };
     }
 }

@@ -6,6 +6,7 @@
 //! loops over them vectorize.
 
 use super::lanes::Words;
+use super::side::Factor;
 use crate::kernel::isa::Vectorized;
 use crate::kernel::scratch::Scratch;
 
@@ -33,6 +34,15 @@ impl<'a, T> Source<'a, T> {
     /// `first` plus any of `free` plus any of `terms` is readable for `'a`.
     pub(super) unsafe fn new(first: *const T, free: &'a [isize], terms: &'a [isize]) -> Self {
         Self { first, free, terms }
+    }
+
+    /// The same, where its elements are binary32 numbers.
+    pub(super) fn as_floats(&self) -> Option<Source<'a, f32>>
+    where
+        T: Factor,
+    {
+        let Self { free, terms, .. } = *self;
+        T::as_floats(self.first).map(|first| Source { first, free, terms })
     }
 
     /// The element at these offsets, which are of the source.
@@ -75,6 +85,25 @@ impl Layout {
     /// Words that this many positions and terms take.
     pub(super) fn size(self, free: usize, terms: usize) -> usize {
         free.div_ceil(self.width) * self.width * terms.div_ceil(self.words.terms())
+    }
+
+    /// Copies the words of positions from panels in which they follow each other to panels in which they have these numbers.
+    pub(super) fn reorder(self, from: &[i32], numbers: &[u32], to: &mut [i32]) {
+        let Self { width, .. } = self;
+        if from.is_empty() {
+            return;
+        }
+        let panel = from.len() / numbers.len().div_ceil(width);
+        if !numbers.len().is_multiple_of(width) {
+            to.fill(0);
+        }
+        for (numbers, from) in numbers.chunks(width).zip(from.chunks(panel)) {
+            for (lane, &number) in numbers.iter().enumerate() {
+                let (panel_at, lane_to) = (number as usize / width * panel, number as usize % width);
+                let to = to[panel_at..panel_at + panel][lane_to..].iter_mut().step_by(width);
+                to.zip(from[lane..].iter().step_by(width)).for_each(|(to, &word)| *to = word);
+            }
+        }
     }
 
     /// The bits that turn signed factors into what the kernel takes: a byte plus 128 has its highest bit flipped.

@@ -235,6 +235,9 @@ pub(super) struct Elements<'a, T, Q> {
 /// Bytes of elements that stay in the second cache until they are read again.
 const HOT: usize = 128 << 10;
 
+/// Bytes of a line of the caches.
+const LINE: usize = 64;
+
 impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
     fn batch(&self) -> &Walk {
         &self.operand.batch
@@ -251,7 +254,10 @@ impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
     fn together(&self) -> Option<usize> {
         // Where positions are neighbours their elements are better read along all of them.
         let lines = matches!(self.scaling, Scaling::Largest) && self.operand.free.innermost() != Some(1);
-        lines.then(|| (HOT / size_of::<T>() / self.contracting().len().max(1)).max(1))
+        let hot = (HOT / size_of::<T>() / self.contracting().len().max(1)).max(1);
+        // Whole lines of a cache, wherever they go.
+        let least = self.between_neighbours().map_or(1, |between| LINE / size_of::<T>() * between);
+        lines.then(|| hot.max(least))
     }
 
     fn factors(&self, isa: Isa, batch: usize, free: &Range<usize>, into: &mut Factors) {
@@ -283,22 +289,50 @@ impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
         }
     }
 
-    fn pack(&self, isa: Isa, layout: Layout, Request { batch, free, terms, scales }: Request<'_>, packed: Packed<'_>) {
+    fn pack(&self, isa: Isa, layout: Layout, request: Request<'_>, packed: Packed<'_>) {
+        let Request { batch, free, terms, scales } = request;
         let (mut positions, mut term_offsets) = (Scratch::new(), Scratch::new());
         self.free().offsets(free, &mut positions);
         self.contracting().offsets(terms, &mut term_offsets);
         let first = self.operand.first.wrapping_offset(self.operand.batch.offset(batch));
+        if self.between_neighbours().is_none() {
+            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
+            let source = unsafe { Source::new(first, &positions, &term_offsets) };
+            self.pack_from(isa, layout, source, scales, packed);
+            return;
+        }
+        // As they lie in memory first, then word by word to where they belong.
+        let lying = Lying::new(self.free(), free, &positions);
+        let (mut panels, mut sums, mut scales_of) = (Scratch::new(), Scratch::new(), Scratch::new());
+        panels.resize(packed.panels.len(), 0);
+        sums.clear();
+        sums.resize(packed.sums.len(), 0);
+        scales_of.clear();
+        scales_of.extend(lying.order.iter().map(|&at| scales[at as usize]));
+        // SAFETY: as above.
+        let source = unsafe { Source::new(first, &lying.offsets, &term_offsets) };
+        self.pack_from(isa, layout, source, &scales_of, Packed { panels: &mut panels, sums: &mut sums });
+        layout.reorder(&panels, &lying.order, packed.panels);
+        lying.order.iter().zip(sums.iter()).for_each(|(&at, sum)| packed.sums[at as usize] += sum);
+    }
+}
+
+impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
+    /// How many positions there are from one to its neighbour in memory, where elements are to be read along these.
+    fn between_neighbours(&self) -> Option<usize> {
+        let along_terms = self.contracting().innermost() == Some(1);
+        if along_terms { None } else { self.free().between_neighbours() }
+    }
+
+    /// Packs positions and terms.
+    fn pack_from(&self, isa: Isa, layout: Layout, source: Source<'_, T>, scales: &[f32], packed: Packed<'_>) {
         let quantize = self.quantize;
         let is_large = scales.iter().any(|&scale| scale > Q::LARGE_SCALE);
         #[cfg(target_arch = "x86_64")]
-        if let (Isa::Vnni, false, Some(limit), Some(floats)) = (isa, is_large, quantize.limit(), T::as_floats(first)) {
-            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let source = unsafe { Source::new(floats, &positions, &term_offsets) };
-            super::avx512::pack(source, scales, layout, limit, packed);
+        if let (Isa::Vnni, false, Some(limit), Some(floats)) = (isa, is_large, quantize.limit(), source.as_floats()) {
+            super::avx512::pack(floats, scales, layout, limit, packed);
             return;
         }
-        // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-        let source = unsafe { Source::new(first, &positions, &term_offsets) };
         if is_large {
             let quantize = |x: T, scale| quantize.integer_of_any_scale(x.widen(), scale);
             isa.run(Pack { source, scales, layout, quantize, packed });
@@ -307,23 +341,57 @@ impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
             isa.run(Pack { source, scales, layout, quantize, packed });
         }
     }
-}
 
-impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
     /// Raises the numbers of positions to the bits of their largest magnitudes.
     fn largest(&self, isa: Isa, batch: usize, free: &Range<usize>, largest: &mut [u32]) {
         let (mut positions, mut terms) = (Scratch::new(), Scratch::new());
         self.free().offsets(free, &mut positions);
         self.contracting().offsets(&(0..self.contracting().len()), &mut terms);
         let first = self.operand.first.wrapping_offset(self.batch().offset(batch));
-        #[cfg(target_arch = "x86_64")]
-        if let (Isa::Vnni, Some(floats)) = (isa, T::as_floats(first)) {
+        if self.between_neighbours().is_none() {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let source = unsafe { Source::new(floats, &positions, &terms) };
-            super::avx512::largest(source, largest);
+            let source = unsafe { Source::new(first, &positions, &terms) };
+            Self::largest_from(isa, source, largest);
             return;
         }
-        isa.run(Largest { first, positions: &positions, terms: &terms, most: largest });
+        let lying = Lying::new(self.free(), free, &positions);
+        // SAFETY: as above.
+        let source = unsafe { Source::new(first, &lying.offsets, &terms) };
+        let mut found = Scratch::new();
+        found.clear();
+        found.resize(largest.len(), 0);
+        Self::largest_from(isa, source, &mut found);
+        for (&at, &found) in lying.order.iter().zip(found.iter()) {
+            let most = &mut largest[at as usize];
+            *most = found.max(*most);
+        }
+    }
+
+    fn largest_from(isa: Isa, source: Source<'_, T>, largest: &mut [u32]) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Isa::Vnni, Some(floats)) = (isa, source.as_floats()) {
+            super::avx512::largest(floats, largest);
+            return;
+        }
+        let Source { first, free: positions, terms } = source;
+        isa.run(Largest { first, positions, terms, most: largest });
+    }
+}
+
+/// Free positions in an order in which neighbours in memory follow each other.
+struct Lying {
+    order: Scratch<u32>,
+    offsets: Scratch<isize>,
+}
+
+impl Lying {
+    /// Positions of the walk, whose offsets these are.
+    fn new(walk: &Walk, positions: &Range<usize>, offsets_of: &[isize]) -> Self {
+        let (mut order, mut offsets) = (Scratch::new(), Scratch::new());
+        walk.along_neighbours(positions, &mut order);
+        offsets.clear();
+        offsets.extend(order.iter().map(|&at| offsets_of[at as usize]));
+        Self { order, offsets }
     }
 }
 

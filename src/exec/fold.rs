@@ -3,9 +3,9 @@
 use ndarray::ArrayD;
 
 use crate::error::Result;
-use crate::kernel::Element;
+use crate::kernel::{Element, PackedSide};
 use crate::lower::{Op, Plan, Side, ValueId};
-use crate::quant::{Format, TensorConfig};
+use crate::quant::{Dequantize, Format, TensorConfig, Values};
 
 use super::order::Readers;
 use super::quantized::QuantizedCalls;
@@ -23,10 +23,10 @@ pub(crate) enum Folded<T> {
 }
 
 impl<T: Element> Folded<T> {
-    /// The value for a run.
-    pub(crate) fn held(&self) -> Held<'_, T> {
+    /// The value for a run, with the same side packed, if it was.
+    pub(crate) fn held<'a>(&'a self, packed: Option<&'a PackedSide>) -> Held<'a, T> {
         match self {
-            Self::Side(side) => Held::Frozen(side),
+            Self::Side(side) => Held::Frozen(side, packed),
             Self::Array(array) => Held::Value(Value::Borrowed(array.view())),
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn fold<T: Element>(
         });
         if let (Some(left), Some(right), [false, false]) = (&values[lhs.index()], &values[rhs.index()], draws) {
             let order = readers.memory_order(step);
-            let call = Call { lhs: left.held(), rhs: right.held(), dims, orientation: *orientation, order };
+            let call = Call { lhs: left.held(None), rhs: right.held(None), dims, orientation: *orientation, order };
             let made = calls.call(number - 1, call)?;
             values[lhs.index()] = None;
             values[rhs.index()] = None;
@@ -80,6 +80,35 @@ pub(crate) fn fold<T: Element>(
     }
     let ids = (0..values.len()).map(ValueId::new);
     Ok(ids.zip(values).filter_map(|(id, value)| Some((id, value?))).collect())
+}
+
+/// Packs the sides that are known, where calls with unknown other sides read panels.
+pub(crate) fn pack<T: Element>(
+    plan: &Plan,
+    calls: &QuantizedCalls,
+    known: &[(ValueId, Folded<T>)],
+) -> Vec<(ValueId, PackedSide)> {
+    let side_of = |id: ValueId| match known.iter().find(|(known, _)| *known == id) {
+        Some((_, Folded::Side(side))) => Some(side),
+        _ => None,
+    };
+    let readers = Readers::new(plan);
+    let mut packed = Vec::new();
+    for (number, step) in plan.calls().enumerate() {
+        let Op::DotGeneral { lhs, rhs, dims, orientation } = step.op() else { continue };
+        let config = calls.config(number, *orientation).forward;
+        for side in Side::BOTH {
+            let (id, other) = side.of((*lhs, *rhs), (*rhs, *lhs));
+            let Some(FrozenSide { values: Values::Int8(values), inverse_scale, .. }) = side_of(id) else { continue };
+            if !side.of(config.rhs, config.lhs).is_int8() || config.dequantize != Dequantize::Output {
+                continue;
+            }
+            let (order, other) = (readers.memory_order(step), plan.value(other).shape());
+            let sides = PackedSide::new(&values.view(), &inverse_scale.view(), side, other, dims, &order);
+            packed.extend(sides.map(|packed| (id, packed)));
+        }
+    }
+    packed
 }
 
 /// Takes a value that is an array, and leaves any other.

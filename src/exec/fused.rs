@@ -6,7 +6,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::Result;
-use crate::kernel::{self, ScaledSide};
+use crate::kernel::{self, PackedSide, ScaledSide};
 use crate::quant::{
     Dequantize, Format, Products, Quantized, Scales, TensorConfig, ToEightBits, Values, calibrate, quantize,
 };
@@ -36,7 +36,7 @@ pub(super) fn rescale(call: &QuantizedCall<'_>, keep: Keep) -> Result<Option<Res
 fn is_eight_bit(input: &Input<'_>, config: &TensorConfig) -> bool {
     match input {
         Input::Array(_) => config.is_int8(),
-        Input::Frozen(side) => matches!(side.values, Values::Int8(_)),
+        Input::Frozen(side, _) => matches!(side.values, Values::Int8(_)),
     }
 }
 
@@ -48,7 +48,7 @@ enum FusedSide<'a> {
     Calibrated(ArrayViewD<'a, f32>, Scales, ToEightBits),
     /// Floats that were quantized before: with noise, or otherwise unusually.
     Integers(ArrayD<i8>, Scales),
-    Frozen(&'a ArrayD<i8>, &'a FrozenSide),
+    Frozen(&'a ArrayD<i8>, &'a FrozenSide, Option<&'a PackedSide>),
 }
 
 impl<'a> FusedSide<'a> {
@@ -60,8 +60,8 @@ impl<'a> FusedSide<'a> {
         keep: Keep,
     ) -> Result<Option<Self>> {
         Ok(match (input, config.int()) {
-            (Input::Frozen(side), _) => match &side.values {
-                Values::Int8(values) => Some(Self::Frozen(values, side)),
+            (Input::Frozen(side, packed), _) => match &side.values {
+                Values::Int8(values) => Some(Self::Frozen(values, side, *packed)),
                 Values::Float(..) => None,
             },
             (Input::Array(x), Some(&int)) => {
@@ -100,10 +100,11 @@ impl<'a> FusedSide<'a> {
                 ScaledSide::Elements { x: x.view(), quantize: *to, scales }
             }
             Self::Integers(values, scales) => {
-                ScaledSide::Integers { values: values.view(), inverses: scales.inverse.view() }
+                ScaledSide::Integers { values: values.view(), inverses: scales.inverse.view(), packed: None }
             }
-            Self::Frozen(values, side) => {
-                ScaledSide::Integers { values: values.view(), inverses: side.inverse_scale.view() }
+            Self::Frozen(values, side, packed) => {
+                let (values, inverses) = (values.view(), side.inverse_scale.view());
+                ScaledSide::Integers { values, inverses, packed: *packed }
             }
         }
     }

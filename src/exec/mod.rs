@@ -29,7 +29,7 @@ pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
 pub(crate) use call::{Keep, QuantizedCall, Rescaled};
-pub(crate) use fold::{Folded, fold};
+pub(crate) use fold::{Folded, fold, pack};
 pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;
 pub(crate) use pull::{accumulation_order, check_cotangent, pull};

@@ -150,7 +150,7 @@ impl<T: Element> Held<'_, T> {
     fn input(&self) -> Input<'_> {
         match self {
             Self::Value(value) => Input::Array(T::floats(value.view())),
-            Self::Frozen(side) => Input::Frozen(side),
+            Self::Frozen(side, packed) => Input::Frozen(side, *packed),
         }
     }
 }

@@ -6,7 +6,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel::{self, Element, Order};
+use crate::kernel::{self, Element, Order, PackedSide};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
 use crate::sizes::check_elements;
 
@@ -34,8 +34,8 @@ pub(crate) struct Call<'a, 'plan, T> {
 #[derive(Debug)]
 pub(crate) enum Held<'a, T> {
     Value(Value<'a, T>),
-    /// Quantized before, by a run of this plan's configuration.
-    Frozen(&'a FrozenSide),
+    /// Quantized before, by a run of this plan's configuration; and packed before, if it was.
+    Frozen(&'a FrozenSide, Option<&'a PackedSide>),
 }
 
 /// Calls as plain float products.
@@ -131,7 +131,7 @@ impl<'a, T: Element> Values<'a, T> {
     fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
         match self.take(id) {
             Held::Value(value) => value,
-            Held::Frozen(_) => unreachable!("a frozen side stands for the value that a call reads"),
+            Held::Frozen(..) => unreachable!("a frozen side stands for the value that a call reads"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Result;
+use crate::kernel::PackedSide;
 use crate::quant::{Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
 use crate::rng::{ArrayNoise, Key};
 
@@ -13,8 +14,8 @@ use super::rescale::rescale;
 pub(crate) enum Input<'a> {
     /// Floats, to be quantized as configured.
     Array(CowArray<'a, f32, IxDyn>),
-    /// A side that was quantized before.
-    Frozen(&'a FrozenSide),
+    /// A side that was quantized before, and packed, if it was.
+    Frozen(&'a FrozenSide, Option<&'a PackedSide>),
 }
 
 impl Input<'_> {
@@ -22,7 +23,7 @@ impl Input<'_> {
     pub(super) fn rank(&self) -> usize {
         match self {
             Self::Array(x) => x.ndim(),
-            Self::Frozen(side) => side.shape().len(),
+            Self::Frozen(side, _) => side.shape().len(),
         }
     }
 }
@@ -92,7 +93,7 @@ impl<'a> Side<'a> {
     ) -> Result<Self> {
         let x = match input {
             Input::Array(x) => x,
-            Input::Frozen(frozen) => return Ok(Self::thawed(frozen, dequantize)),
+            Input::Frozen(frozen, _) => return Ok(Self::thawed(frozen, dequantize)),
         };
         let Some(&int) = config.int() else {
             return Ok(Self { factor: SideFactor::Float(x, format), scale: SideScale::None, noise: None });

@@ -37,7 +37,7 @@ pub(crate) fn serve<'a, T: Element>(
             }
             OperandView::Frozen(frozen) => {
                 let entry = frozen.fits(plan, ast, config, position, T::DTYPE)?;
-                served.known.push((entry.value, Held::Frozen(&frozen.side)));
+                served.known.push((entry.value, Held::Frozen(&frozen.side, None)));
                 served.frozen.push(entry);
             }
         }

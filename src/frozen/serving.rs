@@ -1,11 +1,13 @@
 //! Serving: frozen operands bound once, runs on the others.
 
+use std::sync::Arc;
+
 use ndarray::ArrayD;
 
 use crate::compiled::Compiled;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Folded, Held, Value};
-use crate::kernel::Element;
+use crate::kernel::{Element, PackedSide};
 use crate::lower::{Entry, ValueId};
 use crate::operands::{Operands, arrays};
 use crate::rng::Key;
@@ -36,6 +38,8 @@ pub struct Serving<T> {
     compiled: Compiled,
     frozen: Vec<Entry>,
     folded: Vec<(ValueId, Folded<T>)>,
+    /// Those of the folded sides that calls read packed.
+    packed: Arc<[(ValueId, PackedSide)]>,
     /// The positions of the operands that runs bring.
     open: Vec<usize>,
 }
@@ -66,7 +70,8 @@ impl<T: Element> Serving<T> {
         // Noise is drawn in runs, never here, so that any key will do to pass the checks.
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, Some(Key::new(0)), &entries)?;
         let folded = exec::fold(plan, &mut calls, known)?;
-        Ok(Self { compiled, frozen: entries, folded, open })
+        let packed = exec::pack(plan, &calls, &folded).into();
+        Ok(Self { compiled, frozen: entries, folded, packed, open })
     }
 
     /// The compiled equation.
@@ -104,7 +109,8 @@ impl<T: Element> Serving<T> {
         exec::check(plan, &shapes)?;
         let arrays = self.open.iter().zip(operands);
         let arrays = arrays.map(|(&position, array)| (ValueId::new(position), Held::Value(Value::Borrowed(array))));
-        let known = arrays.chain(self.folded.iter().map(|(id, folded)| (*id, folded.held())));
+        let packed = |id: &ValueId| self.packed.iter().find(|(packed, _)| packed == id).map(|(_, side)| side);
+        let known = arrays.chain(self.folded.iter().map(|(id, folded)| (*id, folded.held(packed(id)))));
         let config = config.expect("checked when this was made");
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &self.frozen)?;
         exec::run_known(plan, known, &mut calls)

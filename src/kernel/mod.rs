@@ -79,7 +79,7 @@ mod walk;
 mod x86;
 
 pub use element::{Element, Real};
-pub(crate) use int8::{Factor, INT32_TERMS, IntSums, Quantize, Rescale, ScaledSide, Scales};
+pub(crate) use int8::{Factor, INT32_TERMS, IntSums, PackedSide, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
 pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;

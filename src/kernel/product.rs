@@ -59,12 +59,17 @@ struct SideAxes {
 
 /// In which order the terms of a sum are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Terms {
+pub(super) enum Terms<'t> {
     /// As the dimension numbers list their axes, since floats are added so.
     Listed,
     /// In any order, since the sums are exact: as the larger side lies in memory.
     Any,
+    /// Any order would do, and this one is wanted.
+    As(&'t Pairs),
 }
+
+/// Contracting axes of both sides.
+pub(super) type Pairs = SmallVec<[(usize, usize); 4]>;
 
 /// Both sides of a call, their paired sizes checked, and where its outputs lie.
 ///
@@ -79,6 +84,8 @@ pub(super) struct Product<'a, L, R = L> {
     pub(super) loops: SmallVec<[Loop; 6]>,
     /// Of the output.
     pub(super) shape: Shape,
+    /// Contracting axes in the order in which terms are taken.
+    pub(super) pairs: Pairs,
 }
 
 /// An axis of the output: its size, and how far the elements of neighbours lie apart on each side.
@@ -102,7 +109,7 @@ impl<'a, L, R> Product<'a, L, R> {
         lhs: &ArrayViewD<'a, L>,
         rhs: &ArrayViewD<'a, R>,
         dims: &DimensionNumbers,
-        terms: Terms,
+        terms: Terms<'_>,
         order: &Order,
     ) -> Self {
         for &(l, r) in dims.batch().iter().chain(dims.contracting()) {
@@ -158,6 +165,7 @@ impl<'a, L, R> Product<'a, L, R> {
             lhs: Operand::new(lhs, lhs_axes, &contracting.iter().map(|pair| pair.0).collect()),
             rhs: Operand::new(rhs, rhs_axes, &contracting.iter().map(|pair| pair.1).collect()),
             shape,
+            pairs: contracting,
         }
     }
 
@@ -209,9 +217,12 @@ fn contracting<L, R>(
     lhs: &ArrayViewD<'_, L>,
     rhs: &ArrayViewD<'_, R>,
     dims: &DimensionNumbers,
-    terms: Terms,
-) -> SmallVec<[(usize, usize); 4]> {
-    let mut pairs: SmallVec<[(usize, usize); 4]> = dims.contracting().into();
+    terms: Terms<'_>,
+) -> Pairs {
+    let mut pairs: Pairs = dims.contracting().into();
+    if let Terms::As(wanted) = terms {
+        pairs.sort_by_key(|pair| wanted.iter().position(|wanted| wanted == pair));
+    }
     if terms == Terms::Any {
         let lhs_is_larger = lhs.len() >= rhs.len();
         pairs.sort_by_key(|pair| {

@@ -91,7 +91,8 @@ impl Walk {
         let block = size * between;
         order.clear();
         for first in (positions.start / block * block..positions.end).step_by(block) {
-            let lines = (positions.start.max(first) - first) / between..(positions.end - first).div_ceil(between).min(size);
+            let lines =
+                (positions.start.max(first) - first) / between..(positions.end - first).div_ceil(between).min(size);
             for at in 0..between {
                 let line = lines.clone().map(|line| first + line * between + at);
                 order.extend(line.filter(|at| positions.contains(at)).map(|at| (at - positions.start) as u32));

@@ -9,6 +9,7 @@ mod avx512;
 mod lanes;
 mod multiply;
 mod pack;
+mod packed_side;
 mod panels;
 mod peak;
 mod scaled;
@@ -30,6 +31,7 @@ use super::product::{Product, Terms};
 use super::stream::Stores;
 use crate::DimensionNumbers;
 use multiply::{Multiplication, Tile};
+pub(crate) use packed_side::PackedSide;
 pub(super) use peak::PeakPanels;
 pub(super) use scaled::dot_general as dot_general_scaled;
 pub(crate) use scaled::{Rescale, ScaledSide, Scales};
@@ -59,8 +61,12 @@ pub(super) fn dot_general(
     let order = Order::row_major(dims.output_rank(lhs.ndim(), rhs.ndim()));
     let product = Product::new(lhs, rhs, dims, Terms::Any, &order);
     let columns = product.columns(Kernel::of(isa).lanes);
-    let [lhs, rhs] =
-        [&product.lhs, &product.rhs].map(|operand| Elements { operand, quantize: Exact, scaling: Scaling::None });
+    let [lhs, rhs] = [&product.lhs, &product.rhs].map(|operand| Elements {
+        operand,
+        quantize: Exact,
+        scaling: Scaling::None,
+        packed: None,
+    });
     let (lhs, rhs): (&dyn Side, &dyn Side) = (&lhs, &rhs);
     let multiplication =
         Multiplication { isa, lhs, rhs, places: &product.places, columns, products: None, stores: Stores::Cached };

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::lanes::First;
-use super::pack::{Layout, Role};
+use super::pack::Role;
 use super::panels::{Panels, Ready};
 use super::side::Side;
 use super::tile::{From, Kernel, Rescaled};
@@ -21,7 +21,7 @@ const LEAST: usize = 1 << 25;
 /// Multiplications that take as long as quantizing and packing an element.
 const PACKING: usize = 64;
 /// Terms that are packed at a time. Sums of more are kept beside the tiles.
-const TERMS: usize = 4096;
+pub(super) const TERMS: usize = 4096;
 /// Bytes of packed rows that stay in a usual L2 with the columns of a tile.
 const ROW_BYTES: usize = 256 << 10;
 /// Bytes of packed columns.
@@ -76,13 +76,15 @@ impl Multiplication<'_> {
     pub(super) fn run(self, terms: &Range<usize>, finished: &(dyn Fn(Tile<'_>) + Sync)) {
         let [m, n] = [self.lhs, self.rhs].map(|side| side.free().len());
         let kernel = Kernel::of(self.isa);
+        let [rows, columns] = [kernel.most_rows, kernel.lanes * kernel.most_vectors];
         let extent = Extent {
             batch: self.lhs.batch().len(),
             free: [m, n],
             terms: terms.len(),
             packing: PACKING,
             least: LEAST,
-            grain: [kernel.most_rows, kernel.lanes * kernel.most_vectors],
+            // Whole panels, of which those packed before consist.
+            grain: self.columns.of([columns, rows], [rows, columns]),
         };
         parts::run(extent.parts(), |part: Part| {
             let lhs = Cut { side: self.lhs, free: &part.lhs, outputs: &self.places.lhs };
@@ -122,8 +124,8 @@ impl Multiplication<'_> {
         let rows_packed =
             if is_cut { ROWS_OPEN } else { ROW_BYTES / bytes }.max(2 * height) / (2 * height) * 2 * height;
         let columns_packed = (COLUMN_BYTES / bytes).max(1).next_multiple_of(lanes * most_vectors);
-        let mut left = Panels::new(Layout { words, role: Role::Rows, width: height });
-        let mut right = Panels::new(Layout { words, role: Role::Columns, width: lanes });
+        let mut left = Panels::new(self.isa, rows.side, kernel.layout(Role::Rows));
+        let mut right = Panels::new(self.isa, columns.side, kernel.layout(Role::Columns));
         let (mut down, mut across, mut offsets) = (Scratch::new(), Scratch::new(), Scratch::new());
         let mut tiles = Tiles { kernel, sums: Scratch::new() };
         for batch in batch.clone() {
@@ -131,23 +133,23 @@ impl Multiplication<'_> {
             for column_cut in cuts(columns.free, columns_packed) {
                 columns.outputs.offsets(&column_cut, &mut across);
                 if is_cut {
-                    right.move_to(self.isa, columns.side, batch, &column_cut);
+                    right.move_to(batch, &column_cut);
                 } else {
-                    right.pack(self.isa, columns.side, batch, &column_cut, all_terms);
+                    right.pack(batch, &column_cut, all_terms);
                 }
                 for row_cut in cuts(rows.free, rows_packed) {
                     rows.outputs.offsets(&row_cut, &mut down);
                     if is_cut {
-                        left.move_to(self.isa, rows.side, batch, &row_cut);
+                        left.move_to(batch, &row_cut);
                     } else {
-                        left.pack(self.isa, rows.side, batch, &row_cut, all_terms);
+                        left.pack(batch, &row_cut, all_terms);
                     }
                     // Of no terms there is one empty block, whose sums are zero.
                     let blocks = cuts(all_terms, TERMS).chain(all_terms.is_empty().then(|| all_terms.clone()));
                     for terms in blocks {
                         if is_cut {
-                            right.fill(self.isa, columns.side, &terms);
-                            left.fill(self.isa, rows.side, &terms);
+                            right.fill(&terms);
+                            left.fill(&terms);
                         }
                         let place = Place { first: terms.start == all_terms.start, last: terms.end == all_terms.end };
                         let (left, right) = (left.ready(), right.ready());

@@ -9,9 +9,11 @@ use crate::kernel::parts;
 use crate::kernel::scratch::Scratch;
 
 /// Packed positions of one side, reused over the batch.
-#[derive(Debug)]
-pub(super) struct Panels {
+pub(super) struct Panels<'a> {
+    isa: Isa,
+    side: &'a dyn Side,
     layout: Layout,
+    /// Not filled where the side was packed before.
     words: Scratch<i32>,
     /// Of the positions packed last.
     factors: Factors,
@@ -20,6 +22,7 @@ pub(super) struct Panels {
     sums: Scratch<i32>,
     batch: usize,
     free: Range<usize>,
+    terms: Range<usize>,
     /// The smallest magnitude of an inverse that is not zero.
     least: f32,
 }
@@ -36,9 +39,11 @@ pub(super) struct Ready<'a> {
     pub(super) least: f32,
 }
 
-impl Panels {
-    pub(super) fn new(layout: Layout) -> Self {
+impl<'a> Panels<'a> {
+    pub(super) fn new(isa: Isa, side: &'a dyn Side, layout: Layout) -> Self {
         Self {
+            isa,
+            side,
             layout,
             words: Scratch::new(),
             factors: Factors::new(),
@@ -46,17 +51,23 @@ impl Panels {
             sums: Scratch::new(),
             batch: 0,
             free: 0..0,
+            terms: 0..0,
             least: f32::INFINITY,
         }
     }
 
     /// Goes to other positions and packs these terms of them.
-    pub(super) fn pack(&mut self, isa: Isa, side: &dyn Side, batch: usize, free: &Range<usize>, terms: &Range<usize>) {
-        self.start(batch, free, terms.len());
+    pub(super) fn pack(&mut self, batch: usize, free: &Range<usize>, terms: &Range<usize>) {
+        self.start(batch, free, terms);
+        if self.side.packed().is_some() {
+            return;
+        }
+        self.words.resize(self.layout.size(free.len(), terms.len()), 0);
         // Whole panels, so that each is packed at once.
-        let together = side.together().map_or(free.len(), |count| count.next_multiple_of(PANELS * self.layout.width));
+        let together =
+            self.side.together().map_or(free.len(), |count| count.next_multiple_of(PANELS * self.layout.width));
         for piece in parts::cuts(free, together.max(1)) {
-            side.factors(isa, batch, &piece, &mut self.factors);
+            self.side.factors(self.isa, batch, &piece, &mut self.factors);
             self.inverses.extend_from_slice(&self.factors.inverses[..piece.len()]);
             let [from, to] = [piece.start, piece.end].map(|at| at - free.start);
             let packed = Packed {
@@ -64,28 +75,40 @@ impl Panels {
                 sums: &mut self.sums[from..to],
             };
             let request = Request { batch, free: &piece, terms, scales: &self.factors.scales[..piece.len()] };
-            side.pack(isa, self.layout, request, packed);
+            self.side.pack(self.isa, self.layout, request, packed);
         }
         self.least = least(&self.inverses);
     }
 
     /// Goes to other positions, whose terms are to be packed a block at a time.
-    pub(super) fn move_to(&mut self, isa: Isa, side: &dyn Side, batch: usize, free: &Range<usize>) {
-        self.start(batch, free, 0);
-        side.factors(isa, batch, free, &mut self.factors);
+    pub(super) fn move_to(&mut self, batch: usize, free: &Range<usize>) {
+        self.start(batch, free, &(0..0));
+        if self.side.packed().is_some() {
+            return;
+        }
+        self.side.factors(self.isa, batch, free, &mut self.factors);
         self.inverses.extend_from_slice(&self.factors.inverses[..free.len()]);
         self.least = least(&self.inverses);
     }
 
     /// Packs a block of the terms of the positions.
-    pub(super) fn fill(&mut self, isa: Isa, side: &dyn Side, terms: &Range<usize>) {
+    pub(super) fn fill(&mut self, terms: &Range<usize>) {
+        self.terms = terms.clone();
+        if self.side.packed().is_some() {
+            return;
+        }
         self.words.resize(self.layout.size(self.free.len(), terms.len()), 0);
         let request =
             Request { batch: self.batch, free: &self.free, terms, scales: &self.factors.scales[..self.free.len()] };
-        side.pack(isa, self.layout, request, Packed { panels: &mut self.words, sums: &mut self.sums });
+        let packed = Packed { panels: &mut self.words, sums: &mut self.sums };
+        self.side.pack(self.isa, self.layout, request, packed);
     }
 
+    /// What was packed last, here or before.
     pub(super) fn ready(&self) -> Ready<'_> {
+        if let Some(packed) = self.side.packed() {
+            return packed.ready(self.batch, &self.free, &self.terms);
+        }
         Ready {
             words: &self.words,
             positions: self.free.len(),
@@ -95,12 +118,11 @@ impl Panels {
         }
     }
 
-    fn start(&mut self, batch: usize, free: &Range<usize>, terms: usize) {
-        (self.batch, self.free) = (batch, free.clone());
+    fn start(&mut self, batch: usize, free: &Range<usize>, terms: &Range<usize>) {
+        (self.batch, self.free, self.terms) = (batch, free.clone(), terms.clone());
         self.inverses.clear();
         self.sums.clear();
         self.sums.resize(free.len(), 0);
-        self.words.resize(self.layout.size(free.len(), terms), 0);
     }
 }
 

@@ -5,6 +5,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use super::INT32_TERMS;
 use super::multiply::{Multiplication, Products, Tile};
+use super::packed_side::{PackedSide, Purpose};
 use super::side::{Beside, Elements, Exact, Factor, Quantize, Scaling, Side};
 use super::tile::Kernel;
 use crate::kernel::isa::{Isa, Vectorized};
@@ -18,8 +19,8 @@ use crate::{DimensionNumbers, lower};
 /// A side of a rescaled product. What goes with its positions has its axes, of extent 1 where positions share a number.
 #[derive(Debug)]
 pub(crate) enum ScaledSide<'a, T, Q> {
-    /// Integers, and what sums are rescaled by.
-    Integers { values: ArrayViewD<'a, i8>, inverses: ArrayViewD<'a, f32> },
+    /// Integers, what sums are rescaled by, and the same packed, where that was done before: it is read in calls that it fits.
+    Integers { values: ArrayViewD<'a, i8>, inverses: ArrayViewD<'a, f32>, packed: Option<&'a PackedSide> },
     /// Elements that become integers.
     Elements { x: ArrayViewD<'a, T>, quantize: Q, scales: Scales<'a> },
 }
@@ -62,14 +63,14 @@ pub(crate) fn dot_general<T: Factor, O: Copy + Default + Send + Sync>(
     use ScaledSide::{Elements as Floats, Integers};
     let to = (isa, dims, order, rescale);
     match (lhs, rhs) {
-        (Integers { values: l, inverses: left }, Integers { values: r, inverses: right }) => {
-            product(to, (l, Exact, Numbers::Inverses(left)), (r, Exact, Numbers::Inverses(right)))
+        (Integers { values: l, inverses: left, packed: p }, Integers { values: r, inverses: right, packed: q }) => {
+            product(to, (l, Exact, Numbers::Inverses(left, p)), (r, Exact, Numbers::Inverses(right, q)))
         }
-        (Integers { values: l, inverses: left }, Floats { x: r, quantize, scales }) => {
-            product(to, (l, Exact, Numbers::Inverses(left)), (r, quantize, Numbers::Scales(scales)))
+        (Integers { values: l, inverses: left, packed }, Floats { x: r, quantize, scales }) => {
+            product(to, (l, Exact, Numbers::Inverses(left, packed)), (r, quantize, Numbers::Scales(scales)))
         }
-        (Floats { x: l, quantize, scales }, Integers { values: r, inverses: right }) => {
-            product(to, (l, quantize, Numbers::Scales(scales)), (r, Exact, Numbers::Inverses(right)))
+        (Floats { x: l, quantize, scales }, Integers { values: r, inverses: right, packed }) => {
+            product(to, (l, quantize, Numbers::Scales(scales)), (r, Exact, Numbers::Inverses(right, packed)))
         }
         (Floats { x: l, quantize: p, scales: left }, Floats { x: r, quantize: q, scales: right }) => {
             product(to, (l, p, Numbers::Scales(left)), (r, q, Numbers::Scales(right)))
@@ -95,14 +96,21 @@ impl<O, R: Rescale<O>> Finish<f32, O> for Whole<R> {
 
 /// What goes with the positions of a side.
 enum Numbers<'a> {
-    Inverses(ArrayViewD<'a, f32>),
+    Inverses(ArrayViewD<'a, f32>, Option<&'a PackedSide>),
     Scales(Scales<'a>),
 }
 
 impl<'a> Numbers<'a> {
+    fn packed(&self) -> Option<&'a PackedSide> {
+        match self {
+            Self::Inverses(_, packed) => *packed,
+            Self::Scales(_) => None,
+        }
+    }
+
     fn beside<T>(self, operand: &crate::kernel::product::Operand<'_, T>) -> Scaling<'a> {
         match self {
-            Self::Inverses(inverses) => Scaling::Inverses(Beside::new(&inverses, operand)),
+            Self::Inverses(inverses, _) => Scaling::Inverses(Beside::new(&inverses, operand)),
             Self::Scales(Scales::Given { scales, inverses }) => {
                 Scaling::Given { scales: Beside::new(&scales, operand), inverses: Beside::new(&inverses, operand) }
             }
@@ -116,13 +124,21 @@ fn product<L: Factor, R: Factor, O: Copy + Default + Send + Sync, F: Rescale<O>>
     (l, lhs_quantize, left): (ArrayViewD<'_, L>, impl Quantize, Numbers<'_>),
     (r, rhs_quantize, right): (ArrayViewD<'_, R>, impl Quantize, Numbers<'_>),
 ) -> Option<ArrayD<O>> {
-    let product = Product::new(&l, &r, dims, Terms::Any, order);
+    let packed = [left.packed(), right.packed()];
+    let terms = packed.iter().flatten().next().map_or(Terms::Any, |packed| Terms::As(&packed.purpose.pairs));
+    let product = Product::new(&l, &r, dims, terms, order);
     if product.terms() > INT32_TERMS {
         return None;
     }
     let columns = product.columns(Kernel::of(isa).lanes);
-    let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize, scaling: left.beside(&product.lhs) };
-    let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize, scaling: right.beside(&product.rhs) };
+    let [p, q] = [lower::Side::Lhs, lower::Side::Rhs].map(|side| {
+        let fits = |packed: &&PackedSide| packed.purpose == Purpose::new(isa, side, &product, order);
+        side.of(packed[0], packed[1]).filter(fits)
+    });
+    let scaling = left.beside(&product.lhs);
+    let lhs = Elements { operand: &product.lhs, quantize: lhs_quantize, scaling, packed: p };
+    let scaling = right.beside(&product.rhs);
+    let rhs = Elements { operand: &product.rhs, quantize: rhs_quantize, scaling, packed: q };
     if small::pays(&product) && product.terms() <= FLOAT_TERMS {
         // SAFETY: all outputs are written.
         return Some(unsafe {
@@ -290,10 +306,11 @@ mod tests {
         Largest,
         Given,
         Integers,
+        Packed,
     }
 
     impl Kind {
-        const ALL: [Self; 3] = [Self::Largest, Self::Given, Self::Integers];
+        const ALL: [Self; 4] = [Self::Largest, Self::Given, Self::Integers, Self::Packed];
     }
 
     /// The factors, scales and inverse scales of a side, of extent 1 over `axes`.
@@ -309,6 +326,7 @@ mod tests {
     }
 
     fn check(sizes: [&[usize]; 4], calls: u64) {
+        let mut packings = 0;
         for seed in 0..calls {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
@@ -329,8 +347,17 @@ mod tests {
             for isa in Isa::available() {
                 for outs in [Outs::ByKernel, Outs::BySums] {
                     for kind in Kind::ALL {
-                        let left = scaled_side(&lhs, &left, &left_scales, &left_inverses, kind);
-                        let right = scaled_side(&rhs, &right, &right_scales, &right_inverses, random.pick(&Kind::ALL));
+                        let kinds = [kind, random.pick(&Kind::ALL)];
+                        // At most one of them is packed for the call; where both are, the other is not what the call takes.
+                        let packed = |values: &ArrayD<i8>, inverses: &ArrayD<f32>, of: lower::Side| {
+                            let other = of.of(rhs.shape(), lhs.shape());
+                            PackedSide::on(isa, &values.view(), &inverses.view(), of, other, dims, &order)
+                        };
+                        let p = packed(&left, &left_inverses, lower::Side::Lhs);
+                        let q = packed(&right, &right_inverses, lower::Side::Rhs);
+                        packings += usize::from(p.is_some()) + usize::from(q.is_some());
+                        let left = scaled_side(&lhs, &left, &left_scales, &left_inverses, (kinds[0], p.as_ref()));
+                        let right = scaled_side(&rhs, &right, &right_scales, &right_inverses, (kinds[1], q.as_ref()));
                         let found = dot_general(isa, left, right, dims, &order, outs).unwrap();
                         let what =
                             format!("{isa:?} seed {seed} {kind:?}, {dims} on {:?} and {:?}", lhs.shape(), rhs.shape());
@@ -339,6 +366,7 @@ mod tests {
                 }
             }
         }
+        assert!(packings > 0);
     }
 
     fn scaled_side<'a>(
@@ -346,7 +374,7 @@ mod tests {
         integers: &'a ArrayD<i8>,
         scales: &'a ArrayD<f32>,
         inverses: &'a ArrayD<f32>,
-        kind: Kind,
+        (kind, packed): (Kind, Option<&'a PackedSide>),
     ) -> ScaledSide<'a, f32, Usual> {
         let inverses = inverses.view();
         match kind {
@@ -355,7 +383,8 @@ mod tests {
                 let scales = Scales::Given { scales: scales.view(), inverses };
                 ScaledSide::Elements { x: x.view(), quantize: Usual, scales }
             }
-            Kind::Integers => ScaledSide::Integers { values: integers.view(), inverses },
+            Kind::Integers => ScaledSide::Integers { values: integers.view(), inverses, packed: None },
+            Kind::Packed => ScaledSide::Integers { values: integers.view(), inverses, packed },
         }
     }
 

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use ndarray::ArrayViewD;
 
 use super::pack::{Layout, Pack, Packed, Source, run_length};
+use super::packed_side::PackedSide;
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
 use crate::kernel::scratch::Scratch;
@@ -211,6 +212,9 @@ pub(super) trait Side: Sync {
     /// The factors of positions.
     fn factors(&self, isa: Isa, batch: usize, free: &Range<usize>, into: &mut Factors);
 
+    /// All of its panels, where they were packed before.
+    fn packed(&self) -> Option<&PackedSide>;
+
     /// Packs these terms of positions with these scales, and adds each position's integers to the sums.
     fn pack(&self, isa: Isa, layout: Layout, request: Request<'_>, packed: Packed<'_>);
 }
@@ -230,6 +234,8 @@ pub(super) struct Elements<'a, T, Q> {
     pub(super) operand: &'a Operand<'a, T>,
     pub(super) quantize: Q,
     pub(super) scaling: Scaling<'a>,
+    /// The same, packed before.
+    pub(super) packed: Option<&'a PackedSide>,
 }
 
 /// Bytes of elements that stay in the second cache until they are read again.
@@ -287,6 +293,10 @@ impl<T: Factor, Q: Quantize> Side for Elements<'_, T, Q> {
                 isa.run(ScalesOf { largest: &largest, quantize, scales, inverses });
             }
         }
+    }
+
+    fn packed(&self) -> Option<&PackedSide> {
+        self.packed
     }
 
     fn pack(&self, isa: Isa, layout: Layout, request: Request<'_>, packed: Packed<'_>) {

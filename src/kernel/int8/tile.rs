@@ -2,6 +2,7 @@
 //! The register-blocked kernel of integer products.
 
 use super::lanes::{First, Lanes, Words};
+use super::pack::{Layout, Role};
 use crate::kernel::isa::Isa;
 use crate::kernel::stream::Stores;
 
@@ -155,6 +156,15 @@ impl Kernel {
     fn new<V: Lanes>(choose: fn(usize, usize) -> (Run, RunRescaled)) -> Self {
         let (most_rows, most_vectors) = V::MOST;
         Self { words: V::WORDS, lanes: V::LANES, most_rows, most_vectors, choose }
+    }
+
+    /// How panels of the side that fills vectors are laid out, and those of the other one.
+    pub(super) fn layout(&self, role: Role) -> Layout {
+        let width = match role {
+            Role::Rows => self.most_rows,
+            Role::Columns => self.lanes,
+        };
+        Layout { words: self.words, role, width }
     }
 
     /// Vectors of the widest tile of so many rows.

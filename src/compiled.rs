@@ -21,6 +21,8 @@ pub struct Compiled {
     ast: Arc<Ast>,
     plan: Arc<Plan>,
     config: Option<Arc<QuantConfig>>,
+    /// Of one tiny call, for which little else is to be done.
+    tiny: Option<Arc<exec::TinyPlan>>,
 }
 
 impl Compiled {
@@ -29,7 +31,8 @@ impl Compiled {
         if let Some(config) = &config {
             config.check_fits(plan.equation().operands().len())?;
         }
-        Ok(Self { ast, plan, config })
+        let tiny = exec::TinyPlan::new(&plan, config.as_deref()).map(Arc::new);
+        Ok(Self { ast, plan, config, tiny })
     }
 
     /// The plan that runs.
@@ -42,6 +45,12 @@ impl Compiled {
         self.config.as_deref()
     }
 
+    /// Whether runs take the way of tiny plans, if their operands allow it.
+    #[cfg(test)]
+    pub(crate) fn is_tiny(&self) -> bool {
+        self.tiny.is_some()
+    }
+
     pub(crate) fn ast(&self) -> &Ast {
         &self.ast
     }
@@ -50,12 +59,19 @@ impl Compiled {
     ///
     /// Large products are computed on the threads of the rayon pool that this is called in; their number changes no bit.
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands.into_operands(), None)
+        self.execute(operands.into_operands(), None)
     }
 
     /// The same with a key for the noise of stochastic rounding.
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
-        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands.into_operands(), Some(key))
+        self.execute(operands.into_operands(), Some(key))
+    }
+
+    pub(crate) fn execute<T: Element>(&self, operands: Vec<OperandView<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
+        if let Some(output) = self.tiny.as_ref().and_then(|tiny| tiny.run(&operands)) {
+            return Ok(output);
+        }
+        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands, key)
     }
 
     /// Runs into an array that is there already.
@@ -173,7 +189,7 @@ impl Plan {
 }
 
 /// Runs a plan, quantized where there is a configuration; `ast` is what the user wrote, where that is known.
-pub(crate) fn run_plan<T: Element>(
+fn run_plan<T: Element>(
     plan: &Plan,
     ast: Option<&Ast>,
     config: Option<&QuantConfig>,

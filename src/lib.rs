@@ -78,6 +78,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod cache;
 mod compiled;
 mod dot;
 mod dtype;

@@ -1,18 +1,12 @@
 //! Planning: what is asked of the search, and the plans kept from before.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use crate::dtype::Dtype;
 use crate::equation::Equation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, lower};
 use crate::path::{Found, Path, SearchOptions, given, search};
-use crate::sizes::{Shape, Sizes};
-
-/// How many plans a cache keeps.
-const CACHED_PLANS: usize = 32;
+use crate::sizes::Sizes;
 
 /// How a path comes about, and what memory is counted in.
 #[derive(Clone, Debug, Default)]
@@ -64,29 +58,5 @@ impl Plan {
             return Err(Error::new(ErrorKind::Shape, "the sizes are those of another equation"));
         }
         Planning { options: options.clone(), path, dtype: None }.plan(equation, sizes, dtype)
-    }
-}
-
-/// What a plan depends on, the equation and the search being those of its cache.
-pub(crate) type PlanKey = (Dtype, Vec<Shape>);
-
-/// The plans made last, the newest first.
-#[derive(Debug, Default)]
-pub(crate) struct PlanCache(Mutex<VecDeque<(PlanKey, Arc<Plan>)>>);
-
-impl PlanCache {
-    pub(crate) fn get(&self, key: &PlanKey) -> Option<Arc<Plan>> {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = plans.iter().position(|(each, _)| each == key)?;
-        let entry = plans.remove(found)?;
-        let plan = Arc::clone(&entry.1);
-        plans.push_front(entry);
-        Some(plan)
-    }
-
-    pub(crate) fn put(&self, key: PlanKey, plan: Arc<Plan>) {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.truncate(CACHED_PLANS - 1);
-        plans.push_front((key, plan));
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
-use crate::compiled::{Compiled, run_plan, write_into};
+use crate::cache::{Known, Recent};
+use crate::compiled::{Compiled, write_into};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +19,7 @@ use crate::lower::{Plan, SymbolicPlan};
 use crate::operands::{Operand, OperandView, Operands};
 use crate::parse::{self, Ast, Note, SublistItem};
 use crate::path::{Path, SearchOptions};
-use crate::planning::{PlanCache, PlanKey, Planning};
+use crate::planning::Planning;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
 use crate::sizes::Sizes;
@@ -47,7 +48,10 @@ pub struct QEinsum {
     ast: Arc<Ast>,
     config: Option<Arc<QuantConfig>>,
     planning: Planning,
-    cache: Arc<PlanCache>,
+    /// Plans of the equation by this search.
+    plans: Arc<Recent<Plan>>,
+    /// The same bound to the configuration.
+    compiled: Arc<Recent<Compiled>>,
 }
 
 impl QEinsum {
@@ -58,7 +62,7 @@ impl QEinsum {
     /// assert!(error.to_string().ends_with("\n  ij,jk->->ik\n         ^^"), "{error}");
     /// ```
     pub fn new(equation: &str) -> Result<Self> {
-        Ok(Self::from_ast(parse::parse(equation, Syntax::Compact)?))
+        Ok(Self::from_known(Known::parse(equation, Syntax::Compact)?))
     }
 
     /// Parses an equation in named syntax: `batch time chan, chan out -> batch time out`.
@@ -70,7 +74,7 @@ impl QEinsum {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn named(equation: &str) -> Result<Self> {
-        Ok(Self::from_ast(parse::parse(equation, Syntax::Named)?))
+        Ok(Self::from_known(Known::parse(equation, Syntax::Named)?))
     }
 
     /// The equation of interleaved operands: a list of integers for each, and one for the output.
@@ -89,26 +93,31 @@ impl QEinsum {
     }
 
     fn from_ast(ast: Ast) -> Self {
-        Self { ast: Arc::new(ast), config: None, planning: Planning::default(), cache: Arc::default() }
+        Self::from_known(Known::new(ast))
+    }
+
+    fn from_known(Known { ast, plans, compiled }: Known) -> Self {
+        Self { ast, config: None, planning: Planning::default(), plans, compiled }
     }
 
     /// Quantizes every call by this configuration; without one, runs are unquantized.
     pub fn with_config(mut self, config: impl Into<QuantConfig>) -> Self {
         self.config = Some(Arc::new(config.into()));
+        self.compiled = Arc::default();
         self
     }
 
     /// Searches paths with these options instead of the default.
     pub fn with_search(mut self, options: SearchOptions) -> Self {
         self.planning.options = options;
-        self.cache = Arc::default();
+        (self.plans, self.compiled) = Default::default();
         self
     }
 
     /// Takes this path and searches none.
     pub fn with_path(mut self, path: Path) -> Self {
         self.planning.path = Some(path);
-        self.cache = Arc::default();
+        (self.plans, self.compiled) = Default::default();
         self
     }
 
@@ -314,7 +323,12 @@ impl QEinsum {
     }
 
     fn execute<T: Element>(&self, operands: Vec<OperandView<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
-        run_plan(self.plan_of(&operands)?.as_ref(), Some(&self.ast), self.config.as_deref(), operands, key)
+        let shapes = operands.iter().map(OperandView::shape);
+        let compiled = self.compiled.get(T::DTYPE, shapes.clone(), || {
+            let plan = self.planned(&shapes.collect::<Vec<_>>(), T::DTYPE)?;
+            Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())
+        })?;
+        compiled.execute(operands, key)
     }
 
     fn plan_of<T: Element>(&self, operands: &[OperandView<'_, T>]) -> Result<Arc<Plan>> {
@@ -323,13 +337,9 @@ impl QEinsum {
     }
 
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {
-        let key: PlanKey = (dtype, shapes.iter().map(|&shape| shape.into()).collect());
-        if let Some(plan) = self.cache.get(&key) {
-            return Ok(plan);
-        }
-        let (equation, sizes) = self.bind(shapes)?;
-        let plan = Arc::new(self.planning.plan(&equation, &sizes, dtype)?);
-        self.cache.put(key, Arc::clone(&plan));
-        Ok(plan)
+        self.plans.get(dtype, shapes.iter().copied(), || {
+            let (equation, sizes) = self.bind(shapes)?;
+            self.planning.plan(&equation, &sizes, dtype)
+        })
     }
 }

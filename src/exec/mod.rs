@@ -20,6 +20,7 @@ mod run;
 mod shards;
 mod side;
 mod tape;
+mod tiny;
 mod value;
 
 pub use call::{CallRecord, Sums};
@@ -38,4 +39,5 @@ pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layo
 pub(crate) use run::{Held, Unquantized, check, entering, run, run_known};
 pub(crate) use side::{FrozenSide, Input};
 pub(crate) use tape::TapedCalls;
+pub(crate) use tiny::TinyPlan;
 pub(crate) use value::Value;

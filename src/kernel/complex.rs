@@ -23,6 +23,7 @@ use super::element::{Element, Wide};
 use super::isa::Isa;
 use super::order::Order;
 use super::scratch::Scratch;
+use super::tiny::TinyProduct;
 use super::walk::Walk;
 use super::{float, parts, sum};
 use crate::{Axes, DimensionNumbers, Dtype, Shape};
@@ -56,6 +57,10 @@ macro_rules! complex {
                 order: &Order,
             ) -> ArrayD<Self> {
                 dot_general(Isa::detect(), lhs, rhs, dims, order)
+            }
+
+            fn tiny(_: &TinyProduct, _: &[Self], _: &[Self]) -> Option<ArrayD<Self>> {
+                None
             }
 
             fn sum_axes(view: &ArrayViewD<'_, Self>, axes: &[usize]) -> ArrayD<Self> {

@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::order::Order;
+use super::tiny::TinyProduct;
 use super::{float, sum};
 use crate::{DimensionNumbers, Dtype};
 
@@ -50,6 +51,10 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
         dims: &DimensionNumbers,
         order: &Order,
     ) -> ArrayD<Self>;
+
+    /// The tiny product of two sides in row-major order; none of types that have no such product.
+    #[doc(hidden)]
+    fn tiny(product: &TinyProduct, lhs: &[Self], rhs: &[Self]) -> Option<ArrayD<Self>>;
 
     /// The sums over `axes`.
     #[doc(hidden)]
@@ -115,6 +120,10 @@ macro_rules! products {
             order: &Order,
         ) -> ArrayD<Self> {
             float::dot_general(Isa::detect(), lhs, rhs, dims, order)
+        }
+
+        fn tiny(product: &TinyProduct, lhs: &[Self], rhs: &[Self]) -> Option<ArrayD<Self>> {
+            Some(product.multiply(lhs, rhs))
         }
 
         fn sum_axes(view: &ArrayViewD<'_, Self>, axes: &[usize]) -> ArrayD<Self> {

@@ -74,6 +74,7 @@ mod small;
 mod stream;
 mod sum;
 mod tile;
+mod tiny;
 mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -85,6 +86,7 @@ pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
 pub(crate) use row_major::RowMajor;
+pub(crate) use tiny::TinyProduct;
 
 /// Terms of a sum in one chain; the chains are added as a tree.
 const BLOCK: usize = 1024;

@@ -3,7 +3,7 @@
 //! All of it is bounded, and none of it changes a result: what is found here is what would be made anew.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use crate::compiled::Compiled;
 use crate::dtype::Dtype;
@@ -45,7 +45,7 @@ impl<V> Recent<V> {
         shapes: impl ExactSizeIterator<Item = &'s [usize]> + Clone,
         make: impl FnOnce() -> Result<V>,
     ) -> Result<Arc<V>> {
-        if let Some(made) = self.find(dtype, shapes.clone()) {
+        if let Some(made) = self.find(dtype, &shapes) {
             return Ok(made);
         }
         // Nobody waits meanwhile; what two threads make at once is the same.
@@ -57,7 +57,7 @@ impl<V> Recent<V> {
         Ok(made)
     }
 
-    fn find<'s>(&self, dtype: Dtype, shapes: impl ExactSizeIterator<Item = &'s [usize]> + Clone) -> Option<Arc<V>> {
+    fn find<'s>(&self, dtype: Dtype, shapes: &(impl ExactSizeIterator<Item = &'s [usize]> + Clone)) -> Option<Arc<V>> {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |entry: &Entry<V>| {
             entry.dtype == dtype
@@ -88,20 +88,32 @@ impl Known {
 
     /// The equation of a text: parsed, or as it was parsed before.
     pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<Self> {
-        static KNOWN: OnceLock<Mutex<[HashMap<Box<str>, Known>; 2]>> = OnceLock::new();
+        static EQUATIONS: LazyLock<Equations> = LazyLock::new(Equations::default);
+        EQUATIONS.get(text, syntax)
+    }
+}
+
+/// Equations by their text.
+#[derive(Default)]
+struct Equations {
+    compact: Mutex<HashMap<Box<str>, Known>>,
+    named: Mutex<HashMap<Box<str>, Known>>,
+}
+
+impl Equations {
+    fn get(&self, text: &str, syntax: Syntax) -> Result<Known> {
         if text.len() > LONGEST {
-            return Ok(Self::new(parse::parse(text, syntax)?));
+            return Ok(Known::new(parse::parse(text, syntax)?));
         }
-        let which = match syntax {
-            Syntax::Compact => 0,
-            Syntax::Named => 1,
+        let equations = match syntax {
+            Syntax::Compact => &self.compact,
+            Syntax::Named => &self.named,
         };
-        let all = KNOWN.get_or_init(Mutex::default);
-        if let Some(known) = all.lock().unwrap_or_else(PoisonError::into_inner)[which].get(text) {
+        if let Some(known) = equations.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
             return Ok(known.clone());
         }
-        let known = Self::new(parse::parse(text, syntax)?);
-        let equations = &mut all.lock().unwrap_or_else(PoisonError::into_inner)[which];
+        let known = Known::new(parse::parse(text, syntax)?);
+        let mut equations = equations.lock().unwrap_or_else(PoisonError::into_inner);
         if equations.len() >= EQUATIONS {
             equations.clear();
         }
@@ -138,11 +150,13 @@ mod tests {
 
     #[test]
     fn equations_are_parsed_once_in_each_syntax() {
-        let known = |text: &str, syntax| Known::parse(text, syntax).unwrap();
-        let first = known("ij,jk->ik", Syntax::Compact);
-        assert!(Arc::ptr_eq(&first.ast, &known("ij,jk->ik", Syntax::Compact).ast));
-        assert!(!Arc::ptr_eq(&first.ast, &known("ij,jk->ik", Syntax::Named).ast));
-        assert!(Known::parse("ij,jk->%", Syntax::Compact).is_err());
+        let equations = Equations::default();
+        let known = |text: &str, syntax| equations.get(text, syntax).unwrap();
+        let first = known("i,j->ij", Syntax::Compact);
+        assert!(Arc::ptr_eq(&first.ast, &known("i,j->ij", Syntax::Compact).ast));
+        assert!(!Arc::ptr_eq(&first.ast, &known("i,j->i j", Syntax::Named).ast));
+        assert!(!Arc::ptr_eq(&known("i,j->i", Syntax::Named).ast, &known("i,j->i", Syntax::Compact).ast));
+        assert!(equations.get("ij,jk->%", Syntax::Compact).is_err());
         let long = "a".repeat(LONGEST + 1);
         assert!(!Arc::ptr_eq(&known(&long, Syntax::Compact).ast, &known(&long, Syntax::Compact).ast));
     }

@@ -16,6 +16,7 @@ use super::outputs::Outputs;
 use super::parts;
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
+use super::stream::fetch;
 use super::walk::Walk;
 
 /// Batch positions that are computed together.
@@ -38,6 +39,9 @@ pub(super) trait Prepare<T, S>: Sync {
     /// An element in the type that is multiplied.
     fn widen(&self, x: T) -> S;
 
+    /// The elements, where they are of that type.
+    fn as_wide(&self, elements: *const T) -> Option<*const S>;
+
     /// Changes the elements of these batch positions, for each term that of every free position, and gives each free position
     /// the number that its sums are rescaled by.
     fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<S>], numbers: &mut [Group<S>]);
@@ -45,7 +49,16 @@ pub(super) trait Prepare<T, S>: Sync {
 
 /// What becomes of sums.
 pub(super) trait Finish<S, O>: Copy + Sync {
-    /// The output of a sum and the numbers of its lhs and its rhs position.
+    /// Whether none of the outputs that these numbers of both sides make needs more than the usual care.
+    fn is_usual(self, isa: Isa, numbers: [&[S]; 2]) -> bool;
+
+    /// The sums, where they are the outputs.
+    fn as_made(self, sums: *const S) -> Option<*const O>;
+
+    /// The output of a sum and the numbers of its lhs and its rhs position, which are usual ones.
+    fn finish_usual(self, sum: S, lhs: S, rhs: S) -> O;
+
+    /// The same of any numbers.
     fn finish(self, sum: S, lhs: S, rhs: S) -> O;
 }
 
@@ -100,18 +113,39 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
                 }
             }
             let numbers = [&*left_numbers, &*right_numbers];
-            let (made, left) = (&mut made, &mut *repeated);
-            isa.run(Write { isa, sums, numbers, finish, places: &places, batch: &batch, out, made, left });
+            let (places, batch) = (&places, &batch);
+            if let Some(made) = finish.as_made(sums.as_ptr().cast()) {
+                // SAFETY: the sums, which are as many outputs.
+                let made = unsafe { std::slice::from_raw_parts(made.cast(), sums.len()) };
+                isa.run(Write { isa, made, places, batch, out });
+                continue;
+            }
+            let left = &mut *repeated;
+            if finish.is_usual(isa, numbers.map(|numbers| numbers.as_flattened())) {
+                let finish = |sum, lhs, rhs| finish.finish_usual(sum, lhs, rhs);
+                isa.run(Make { sums, numbers, finish, made: &mut made, left });
+            } else {
+                let finish = |sum, lhs, rhs| finish.finish(sum, lhs, rhs);
+                isa.run(Make { sums, numbers, finish, made: &mut made, left });
+            }
+            isa.run(Write { isa, made: &made, places, batch, out });
         }
     });
 }
 
 /// Where the elements of a side lie, in the order in which they are multiplied.
 struct Elements {
-    /// As they lie in memory.
-    offsets: Vec<isize>,
+    /// As they lie in memory, sixteen by sixteen.
+    blocks: Vec<Block>,
     /// The group that each of them goes to.
     groups: Vec<usize>,
+}
+
+/// Up to sixteen elements of a batch position.
+struct Block {
+    offsets: Vec<isize>,
+    /// Whether they are sixteen neighbours.
+    is_line: bool,
 }
 
 impl Elements {
@@ -122,8 +156,12 @@ impl Elements {
         let all = terms.iter().flat_map(|term| free.iter().map(move |free| free + term));
         let mut lying: Vec<(isize, usize)> = all.zip(0..).collect();
         lying.sort_unstable();
-        let (offsets, groups) = lying.into_iter().unzip();
-        Self { offsets, groups }
+        let (offsets, groups): (Vec<isize>, _) = lying.into_iter().unzip();
+        let block = |offsets: &[isize]| {
+            let is_line = offsets.len() == TOGETHER && offsets.windows(2).all(|pair| pair[1] == pair[0] + 1);
+            Block { offsets: offsets.into(), is_line }
+        };
+        Self { blocks: offsets.chunks(TOGETHER).map(block).collect(), groups }
     }
 
     /// Reads the elements of up to sixteen batch positions; those that are missing are the last one over again.
@@ -136,74 +174,107 @@ impl Elements {
         into: &mut [Group<S>],
     ) {
         let first = lanes(&operand.batch, batch).map(|offset| operand.first.wrapping_offset(offset));
-        isa.run(Read { isa, elements: self, first, widen: |x| prepare.widen(x), into });
+        let next = operand.batch.stride().map_or(0, |stride| stride * TOGETHER as isize);
+        let widen = |x| prepare.widen(x);
+        let as_wide = |x| prepare.as_wide(x);
+        isa.run(Read { isa, elements: self, first, next, widen, as_wide, into });
     }
 }
 
 /// The offsets of up to sixteen positions.
 fn lanes(walk: &Walk, batch: &Range<usize>) -> [isize; TOGETHER] {
-    if let Some(stride) = walk.stride() {
-        return std::array::from_fn(|lane| (batch.start + lane).min(batch.end - 1) as isize * stride);
+    let mut offsets = [0; TOGETHER];
+    for (lane, offset) in offsets.iter_mut().enumerate() {
+        let position = (batch.start + lane).min(batch.end - 1);
+        *offset = walk.stride().map_or_else(|| walk.offset(position), |stride| position as isize * stride);
     }
-    std::array::from_fn(|lane| walk.offset((batch.start + lane).min(batch.end - 1)))
+    offsets
 }
 
-struct Read<'a, T, S, W> {
+struct Read<'a, T, S, W, A> {
     isa: Isa,
     elements: &'a Elements,
     /// These plus any of the offsets are elements of a view.
     first: [*const T; TOGETHER],
+    /// How far from them those of the next sixteen positions may lie.
+    next: isize,
     widen: W,
+    /// The elements, where they are of the type that is multiplied.
+    as_wide: A,
     into: &'a mut [Group<S>],
 }
 
-impl<T: Copy, S: Copy, W: Fn(T) -> S> Vectorized for Read<'_, T, S, W> {
+impl<T: Copy, S: Copy, W: Fn(T) -> S, A: Fn(*const T) -> Option<*const S>> Vectorized for Read<'_, T, S, W, A> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { isa, elements: Elements { offsets, groups }, first, widen, into } = self;
-        if first.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)) {
-            for (&offset, &group) in offsets.iter().zip(groups) {
-                // SAFETY: elements of the view, which are neighbours.
-                into[group] = unsafe { *first[0].wrapping_offset(offset).cast::<[T; TOGETHER]>() }.map(&widen);
-            }
-            return;
-        }
-        for (offsets, groups) in offsets.chunks(TOGETHER).zip(groups.chunks(TOGETHER)) {
-            let together = offsets.len() == TOGETHER && offsets.windows(2).all(|pair| pair[1] == pair[0] + 1);
-            if together {
-                let mut block = first.map(|first| {
+        let Self { isa, elements: Elements { blocks, groups }, first, next, widen, as_wide, into } = self;
+        let is_batch = first.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+        for (Block { offsets, is_line }, groups) in blocks.iter().zip(groups.chunks(TOGETHER)) {
+            if is_batch {
+                for (&offset, &group) in offsets.iter().zip(groups) {
                     // SAFETY: elements of the view, which are neighbours.
-                    unsafe { *first.wrapping_offset(offsets[0]).cast::<[T; TOGETHER]>() }.map(&widen)
-                });
-                transpose(isa, &mut block);
-                for (&group, made) in groups.iter().zip(&block) {
-                    into[group] = *made;
+                    let line = unsafe { *first[0].wrapping_offset(offset).cast::<[T; TOGETHER]>() };
+                    for (to, &x) in into[group].iter_mut().zip(&line) {
+                        *to = widen(x);
+                    }
                 }
-                continue;
-            }
-            for (&offset, &group) in offsets.iter().zip(groups) {
-                // SAFETY: an element of the view.
-                into[group] = first.map(|first| widen(unsafe { *first.wrapping_offset(offset) }));
+            } else if *is_line {
+                for first in first {
+                    fetch(first.wrapping_offset(offsets[0] + next));
+                }
+                assert!(groups.len() == TOGETHER && groups.iter().all(|&group| group < into.len()));
+                let to = into.as_mut_ptr();
+                let to = |at: usize| to.wrapping_add(groups[at]).cast::<S>();
+                if as_wide(first[0]).is_some() {
+                    let from = |lane: usize| first[lane].wrapping_offset(offsets[0]).cast::<S>();
+                    // SAFETY: elements of the view, which are neighbours, and groups, each of them once.
+                    unsafe { transpose(isa, from, to) };
+                    continue;
+                }
+                // SAFETY: elements of the view, which are neighbours.
+                let line = |lane: usize| unsafe { *first[lane].wrapping_offset(offsets[0]).cast::<[T; TOGETHER]>() };
+                let mut block = [[widen(line(0)[0]); TOGETHER]; TOGETHER];
+                for (lane, block) in block.iter_mut().enumerate() {
+                    let line = line(lane);
+                    for (to, &x) in block.iter_mut().zip(&line) {
+                        *to = widen(x);
+                    }
+                }
+                // SAFETY: as above.
+                unsafe { transpose(isa, |lane| block[lane].as_ptr(), to) };
+            } else {
+                for (&offset, &group) in offsets.iter().zip(groups) {
+                    for (to, first) in into[group].iter_mut().zip(first) {
+                        // SAFETY: an element of the view.
+                        *to = widen(unsafe { *first.wrapping_offset(offset) });
+                    }
+                }
             }
         }
     }
 }
 
-/// Exchanges rows and columns.
+/// Exchanges rows and columns of sixteen elements.
+///
+/// # Safety
+///
+/// Behind the pointers to each row and column are so many elements, those of columns nobody else's.
 #[inline(always)]
-fn transpose<E: Copy>(isa: Isa, block: &mut [[E; TOGETHER]; TOGETHER]) {
+unsafe fn transpose<E: Copy>(isa: Isa, rows: impl Fn(usize) -> *const E, columns: impl Fn(usize) -> *mut E) {
     match isa {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the instruction set was detected, and elements of four bytes are moved about as if they were floats.
         Isa::Avx512 | Isa::Vnni if size_of::<E>() == size_of::<f32>() => unsafe {
-            super::x86::transpose(&mut *std::ptr::from_mut(block).cast());
+            super::x86::transpose(|row| rows(row).cast(), |column| columns(column).cast());
         },
         _ => {
-            let rows = *block;
-            for (column, line) in block.iter_mut().enumerate() {
-                *line = rows.map(|row| row[column]);
+            for at in 0..TOGETHER {
+                for lane in 0..TOGETHER {
+                    // SAFETY: the caller vouches for the elements.
+                    unsafe { *columns(at).add(lane) = *rows(lane).add(at) };
+                }
             }
         }
     }
@@ -226,52 +297,68 @@ impl Places {
     }
 }
 
-struct Write<'a, S, O, F> {
-    isa: Isa,
+/// Makes outputs of sums.
+struct Make<'a, S, O, F> {
     sums: &'a [Group<S>],
     numbers: [&'a [Group<S>]; 2],
     finish: F,
-    places: &'a Places,
-    batch: &'a Range<usize>,
-    out: &'a Outputs<'a, O>,
     /// For as many outputs as there are sums, and for as many numbers as the rhs has positions.
     made: &'a mut [Group<O>],
     left: &'a mut [Group<S>],
 }
 
-impl<S: Copy, O: Copy, F: Finish<S, O>> Vectorized for Write<'_, S, O, F> {
+impl<S: Copy, O: Copy, F: Fn(S, S, S) -> O> Vectorized for Make<'_, S, O, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { isa, sums, numbers: [lhs, rhs], finish, places, batch, out, made, left } = self;
+        let Self { sums, numbers: [lhs, rhs], finish, made, left } = self;
         // Loops over whole rows of the output become vectors.
         for ((sums, made), number) in sums.chunks(rhs.len()).zip(made.chunks_mut(rhs.len())).zip(lhs) {
             left.fill(*number);
             let numbers = left.as_flattened().iter().zip(rhs.as_flattened());
             for ((made, &sum), (&lhs, &rhs)) in made.as_flattened_mut().iter_mut().zip(sums.as_flattened()).zip(numbers)
             {
-                *made = finish.finish(sum, lhs, rhs);
+                *made = finish(sum, lhs, rhs);
             }
         }
+    }
+}
+
+/// Writes outputs where they belong.
+struct Write<'a, O> {
+    isa: Isa,
+    made: &'a [Group<O>],
+    places: &'a Places,
+    batch: &'a Range<usize>,
+    out: &'a Outputs<'a, O>,
+}
+
+impl<O: Copy> Vectorized for Write<'_, O> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { isa, made, places, batch, out } = self;
         let first = lanes(&places.batch, batch);
         let count = batch.len();
         let neighbours = count == TOGETHER && first.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        for (places, made) in places.outputs.chunks(TOGETHER).zip(made.chunks_mut(TOGETHER)) {
+        for (places, made) in places.outputs.chunks(TOGETHER).zip(made.chunks(TOGETHER)) {
             let together = places.windows(2).all(|pair| pair[1] == pair[0] + 1);
             if neighbours {
-                for (place, made) in places.iter().zip(&*made) {
+                for (place, made) in places.iter().zip(made) {
                     // SAFETY: outputs of these batch positions, which this thread alone has.
                     unsafe { put(out, place + first[0], made) };
                 }
-            } else if let (true, Ok(made)) = (together, <&mut [Group<O>; TOGETHER]>::try_from(&mut *made)) {
-                transpose(isa, made);
-                for (first, made) in first.iter().zip(&*made).take(count) {
-                    // SAFETY: as above.
-                    unsafe { put(out, places[0] + first, made) };
-                }
+            } else if together && count == TOGETHER && made.len() == TOGETHER {
+                let to = |lane: usize| {
+                    let start = (places[0] + first[lane]) as usize;
+                    out.pointer(start..start + TOGETHER)
+                };
+                // SAFETY: as above.
+                unsafe { transpose(isa, |group| made[group].as_ptr(), to) };
             } else {
-                for (place, made) in places.iter().zip(&*made) {
+                for (place, made) in places.iter().zip(made) {
                     for (first, &made) in first.iter().zip(made).take(count) {
                         // SAFETY: as above.
                         unsafe { out.write((place + first) as usize, made) };
@@ -373,10 +460,27 @@ impl<T: Real> Prepare<T, T::Wide> for Plain {
         x.widen()
     }
 
+    fn as_wide(&self, elements: *const T) -> Option<*const T::Wide> {
+        T::as_wide(elements)
+    }
+
     fn prepare(&self, _: Isa, _: &Range<usize>, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>]) {}
 }
 
 impl<T: Real> Finish<T::Wide, T> for Plain {
+    fn as_made(self, sums: *const T::Wide) -> Option<*const T> {
+        T::as_wide(std::ptr::null()).is_some().then(|| sums.cast())
+    }
+
+    fn is_usual(self, _: Isa, _: [&[T::Wide]; 2]) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn finish_usual(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
+        T::narrow(sum)
+    }
+
     #[inline(always)]
     fn finish(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
         T::narrow(sum)

@@ -21,6 +21,18 @@ pub(super) enum Stores {
     Streamed,
 }
 
+/// Asks for the line of an element that is soon to be read, if there is one there.
+#[inline(always)]
+pub(super) fn fetch<T>(element: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is in every x86-64; a prefetch reads nothing, and of an address without memory it does nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(element.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = element;
+}
+
 impl Stores {
     /// For so many outputs of a type.
     pub(super) fn of<O>(outputs: usize) -> Self {

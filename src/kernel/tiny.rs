@@ -159,7 +159,7 @@ impl<Q: Quantize, R: Rescale<f32>> Vectorized for Scaled<'_, Q, R> {
             // So few products are exact as floats.
             let terms = left[l * terms..(l + 1) * terms].iter().zip(&right[r * terms..(r + 1) * terms]);
             let sum: f32 = terms.map(|(left, right)| left * right).sum();
-            rescale.output_of_any(sum as i32, lhs_inverses[l], rhs_inverses[r])
+            rescale.output_of_any(sum, lhs_inverses[l], rhs_inverses[r])
         });
     }
 }

@@ -83,15 +83,20 @@ lanes! {
     splat |from: *const f64| _mm512_set1_pd(*from), mul_add _mm512_fmadd_pd
 }
 
-/// Exchanges the rows and columns of a block.
+/// Writes the columns of sixteen rows of sixteen elements.
 ///
 /// # Safety
 ///
-/// The processor has the instruction set.
+/// The processor has the instruction set; behind the pointers to each row and column are sixteen elements.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn transpose(block: &mut [[f32; 16]; 16]) {
-    // SAFETY: every row is a vector long.
-    let rows: [__m512; 16] = std::array::from_fn(|row| unsafe { _mm512_loadu_ps(block[row].as_ptr()) });
+#[inline]
+pub(super) unsafe fn transpose(rows: impl Fn(usize) -> *const f32, columns: impl Fn(usize) -> *mut f32) {
+    let mut vectors = [_mm512_setzero_ps(); 16];
+    for (row, vector) in vectors.iter_mut().enumerate() {
+        // SAFETY: the caller vouches for a vector's length.
+        *vector = unsafe { _mm512_loadu_ps(rows(row)) };
+    }
+    let rows = vectors;
     // Pairs of rows, then pairs of pairs: each quarter is then four elements of a column of four rows.
     let pairs: [__m512; 16] = std::array::from_fn(|at| {
         let (even, odd) = (rows[at / 2 * 2], rows[at / 2 * 2 + 1]);
@@ -108,15 +113,15 @@ pub(super) unsafe fn transpose(block: &mut [[f32; 16]; 16]) {
         let (low, high) = (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
         let (lower, higher) =
             (_mm512_shuffle_f32x4::<0b10_00_10_00>(c, d), _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d));
-        let columns = [
+        let made = [
             _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower),
             _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher),
             _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower),
             _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher),
         ];
-        for (quarter, column_of) in columns.into_iter().enumerate() {
+        for (quarter, made) in made.into_iter().enumerate() {
             // SAFETY: as above.
-            unsafe { _mm512_storeu_ps(block[4 * quarter + column].as_mut_ptr(), column_of) };
+            unsafe { _mm512_storeu_ps(columns(4 * quarter + column), made) };
         }
     }
 }
@@ -128,11 +133,13 @@ mod tests {
         if !is_x86_feature_detected!("avx512f") {
             return;
         }
-        let mut block: [[f32; 16]; 16] =
+        let block: [[f32; 16]; 16] =
             std::array::from_fn(|row| std::array::from_fn(|column| (100 * row + column) as f32));
+        let mut turned = [[0.0_f32; 16]; 16];
+        let to = turned.as_flattened_mut().as_mut_ptr();
         // SAFETY: just detected.
-        unsafe { super::transpose(&mut block) };
-        for (column, line) in block.iter().enumerate() {
+        unsafe { super::transpose(|row| block[row].as_ptr(), |column| to.wrapping_add(16 * column)) };
+        for (column, line) in turned.iter().enumerate() {
             for (row, &element) in line.iter().enumerate() {
                 assert_eq!(element, (100 * row + column) as f32, "{row} {column}");
             }

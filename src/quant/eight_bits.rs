@@ -70,13 +70,13 @@ pub(crate) struct Products;
 
 impl Rescale<f32> for Products {
     #[inline(always)]
-    fn output(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
-        sum as f32 * lhs * rhs
+    fn output(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+        sum * lhs * rhs
     }
 
     #[inline(always)]
-    fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
-        Format::F32.mul(Format::F32.mul(sum as f32, lhs), rhs)
+    fn output_of_any(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+        Format::F32.mul(Format::F32.mul(sum, lhs), rhs)
     }
 
     fn products<'o>(self, out: &'o Outputs<'o, f32>) -> Option<&'o Outputs<'o, f32>> {

@@ -140,7 +140,7 @@ impl PackedSide {
                 side.pack(packed.purpose.isa, layout, request, Packed { panels, sums });
             }
         }
-        packed.least = least(&packed.inverses);
+        packed.least = least(packed.purpose.isa, &packed.inverses);
         Some(packed)
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pack::{Layout, Packed};
 use super::side::{Factors, Request, Side};
-use crate::kernel::isa::Isa;
+use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::parts;
 use crate::kernel::scratch::Scratch;
 
@@ -77,7 +77,7 @@ impl<'a> Panels<'a> {
             let request = Request { batch, free: &piece, terms, scales: &self.factors.scales[..piece.len()] };
             self.side.pack(self.isa, self.layout, request, packed);
         }
-        self.least = least(&self.inverses);
+        self.least = least(self.isa, &self.inverses);
     }
 
     /// Goes to other positions, whose terms are to be packed a block at a time.
@@ -88,7 +88,7 @@ impl<'a> Panels<'a> {
         }
         self.side.factors(self.isa, batch, free, &mut self.factors);
         self.inverses.extend_from_slice(&self.factors.inverses[..free.len()]);
-        self.least = least(&self.inverses);
+        self.least = least(self.isa, &self.inverses);
     }
 
     /// Packs a block of the terms of the positions.
@@ -129,8 +129,21 @@ impl<'a> Panels<'a> {
 /// Panels that are packed together at least: as many as have sixteen positions.
 const PANELS: usize = 2;
 
-/// The smallest magnitude that is not zero.
-pub(super) fn least(inverses: &[f32]) -> f32 {
-    let magnitude = |inverse: &f32| if *inverse == 0.0 { f32::INFINITY } else { inverse.abs() };
-    inverses.iter().map(magnitude).fold(f32::INFINITY, f32::min)
+/// The smallest magnitude that is not zero; infinity where there is none.
+pub(super) fn least(isa: Isa, inverses: &[f32]) -> f32 {
+    isa.run(Least(inverses))
+}
+
+struct Least<'a>(&'a [f32]);
+
+impl Vectorized for Least<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run(self) -> f32 {
+        const INFINITY: u32 = f32::INFINITY.to_bits();
+        // Less one, zero is the largest of all bits; NaN is more than infinity.
+        let bits = |inverse: &f32| (inverse.to_bits() & 0x7fff_ffff).wrapping_sub(1);
+        f32::from_bits(self.0.iter().map(bits).fold(INFINITY - 1, u32::min) + 1)
+    }
 }

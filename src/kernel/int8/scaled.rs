@@ -6,6 +6,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use super::INT32_TERMS;
 use super::multiply::{Multiplication, Products, Tile};
 use super::packed_side::{PackedSide, Purpose};
+use super::panels::least;
 use super::side::{Beside, Elements, Exact, Factor, Quantize, Scaling, Side};
 use super::tile::Kernel;
 use crate::kernel::isa::{Isa, Vectorized};
@@ -34,13 +35,13 @@ pub(crate) enum Scales<'a> {
     Largest,
 }
 
-/// What an output is made of: the sum, and what the lhs and then the rhs rescale it by.
+/// What an output is made of: the sum, converted to binary32, and what the lhs and then the rhs rescale it by.
 pub(crate) trait Rescale<O>: Copy + Sync {
     /// The output, where the product of both numbers is at least [`LEAST`](Self::LEAST), or zero.
-    fn output(self, sum: i32, lhs: f32, rhs: f32) -> O;
+    fn output(self, sum: f32, lhs: f32, rhs: f32) -> O;
 
     /// The output.
-    fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> O;
+    fn output_of_any(self, sum: f32, lhs: f32, rhs: f32) -> O;
 
     /// The outputs, where they are binary32 numbers and each is the sum, converted, times the number of the lhs and then times
     /// that of the rhs, so that the kernel can make them itself.
@@ -88,9 +89,23 @@ struct Whole<R> {
 }
 
 impl<O, R: Rescale<O>> Finish<f32, O> for Whole<R> {
+    fn as_made(self, _: *const f32) -> Option<*const O> {
+        None
+    }
+
+    fn is_usual(self, isa: Isa, numbers: [&[f32]; 2]) -> bool {
+        let [left, right] = numbers.map(|numbers| least(isa, numbers));
+        left.min(right).min(left * right) >= R::LEAST
+    }
+
+    #[inline(always)]
+    fn finish_usual(self, sum: f32, lhs: f32, rhs: f32) -> O {
+        self.rescale.output(sum, lhs, rhs)
+    }
+
     #[inline(always)]
     fn finish(self, sum: f32, lhs: f32, rhs: f32) -> O {
-        self.rescale.output_of_any(sum as i32, lhs, rhs)
+        self.rescale.output_of_any(sum, lhs, rhs)
     }
 }
 
@@ -194,11 +209,11 @@ struct Write<'a, F, O> {
     tile: Tile<'a>,
     out: &'a Outputs<'a, O>,
     stores: Stores,
-    /// Of a sum and the numbers of its row and its column.
+    /// Of a sum, converted, and the numbers of its row and its column.
     output: F,
 }
 
-impl<O: Copy + Default, F: Fn(i32, f32, f32) -> O + Copy> Vectorized for Write<'_, F, O> {
+impl<O: Copy + Default, F: Fn(f32, f32, f32) -> O + Copy> Vectorized for Write<'_, F, O> {
     type Output = ();
 
     #[inline(always)]
@@ -215,7 +230,7 @@ impl<O: Copy + Default, F: Fn(i32, f32, f32) -> O + Copy> Vectorized for Write<'
                     let sums = &sums.as_chunks::<LANES>().0[group];
                     let mut made = [O::default(); LANES];
                     for lane in 0..LANES {
-                        made[lane] = output(sums[lane].wrapping_sub(offset), row, columns[lane]);
+                        made[lane] = output(sums[lane].wrapping_sub(offset) as f32, row, columns[lane]);
                     }
                     let start = (tile.first + down + across[0]) as usize;
                     // SAFETY: the outputs of a tile are in no other, whichever thread has it.
@@ -228,7 +243,7 @@ impl<O: Copy + Default, F: Fn(i32, f32, f32) -> O + Copy> Vectorized for Write<'
                 for (((sums, &row), &offset), &down) in rows {
                     let sums = &sums[group * LANES..];
                     for ((&across, &column), sum) in across.iter().zip(columns).zip(sums) {
-                        let made = output(sum.wrapping_sub(offset), row, column);
+                        let made = output(sum.wrapping_sub(offset) as f32, row, column);
                         // SAFETY: as above.
                         unsafe { out.write((tile.first + down + across) as usize, made) };
                     }
@@ -282,12 +297,12 @@ mod tests {
     }
 
     impl Rescale<f32> for Outs {
-        fn output(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
-            sum as f32 * lhs * rhs
+        fn output(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+            sum * lhs * rhs
         }
 
-        fn output_of_any(self, sum: i32, lhs: f32, rhs: f32) -> f32 {
-            sum as f32 * lhs * rhs
+        fn output_of_any(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+            sum * lhs * rhs
         }
 
         fn products<'o>(self, out: &'o Outputs<'o, f32>) -> Option<&'o Outputs<'o, f32>> {

@@ -13,9 +13,13 @@ impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
         x.widen()
     }
 
+    fn as_wide(&self, elements: *const T) -> Option<*const f32> {
+        T::as_floats(elements)
+    }
+
     fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<f32>], numbers: &mut [Group<f32>]) {
         let quantize = self.quantize;
-        let (free, lanes) = (0..numbers.len(), batch.len());
+        let free = 0..numbers.len();
         let mut scales = Scratch::<f32>::new();
         let scales = scales.any(numbers.len() * TOGETHER);
         let inverses = numbers.as_flattened_mut();
@@ -38,11 +42,27 @@ impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
                 }
             }
         }
-        if scales.chunks(TOGETHER).any(|scales| scales[..lanes].iter().any(|&scale| scale > Q::LARGE_SCALE)) {
+        if isa.run(AnyLarger { scales, than: Q::LARGE_SCALE }) {
             isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer_of_any_scale(x, scale) });
         } else {
             isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer(x, scale) });
         }
+    }
+}
+
+/// Whether any of the scales is larger than a number.
+struct AnyLarger<'a> {
+    scales: &'a [f32],
+    than: f32,
+}
+
+impl Vectorized for AnyLarger<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        // All of them are looked at, so that the loop vectorizes.
+        self.scales.iter().fold(false, |any, &scale| any | (scale > self.than))
     }
 }
 

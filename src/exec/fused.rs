@@ -8,7 +8,8 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::error::Result;
 use crate::kernel::{self, PackedSide, ScaledSide};
 use crate::quant::{
-    Dequantize, Format, Products, Quantized, Scales, TensorConfig, ToEightBits, Values, calibrate, quantize,
+    Arithmetic, Bfloat16, Binary16, Binary32, Dequantize, Format, Products, Quantized, ScaleKind, Scales, TensorConfig,
+    ToEightBits, Values, calibrate, quantize,
 };
 use crate::rng::Key;
 
@@ -17,41 +18,53 @@ use super::side::{FrozenSide, Input};
 
 /// Runs the call; none where it is of another kind.
 pub(super) fn rescale(call: &QuantizedCall<'_>, keep: Keep) -> Result<Option<Rescaled>> {
-    let QuantizedCall { lhs, rhs, dims, format, config, keys, order } = call;
-    if *format != Format::F32 || config.dequantize != Dequantize::Output {
+    match call.format {
+        Format::F32 => rescale_in(Binary32, call, keep),
+        Format::Bf16 => rescale_in(Bfloat16, call, keep),
+        Format::F16 => rescale_in(Binary16, call, keep),
+    }
+}
+
+/// The same of a call whose operands have this format.
+fn rescale_in<A: Arithmetic>(arithmetic: A, call: &QuantizedCall<'_>, keep: Keep) -> Result<Option<Rescaled>> {
+    let QuantizedCall { lhs, rhs, dims, config, keys, order, .. } = call;
+    if config.dequantize != Dequantize::Output {
         return Ok(None);
     }
     let (left_axes, right_axes) = (dims.lhs_contracting(), dims.rhs_contracting());
-    if !is_eight_bit(lhs, &config.lhs) || !is_eight_bit(rhs, &config.rhs) {
+    if !is_eight_bit::<A>(lhs, &config.lhs) || !is_eight_bit::<A>(rhs, &config.rhs) {
         return Ok(None);
     }
-    let left = FusedSide::new(lhs, &left_axes, &config.lhs, keys.map(|keys| keys.lhs), keep)?;
-    let right = FusedSide::new(rhs, &right_axes, &config.rhs, keys.map(|keys| keys.rhs), keep)?;
+    let left = FusedSide::<A>::new(lhs, &left_axes, &config.lhs, keys.map(|keys| keys.lhs), keep)?;
+    let right = FusedSide::<A>::new(rhs, &right_axes, &config.rhs, keys.map(|keys| keys.rhs), keep)?;
     let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
-    let output = kernel::dot_general_scaled(left.scaled(), right.scaled(), dims, order, Products);
-    Ok(output.map(|output| Rescaled { output, format: Format::F32, scales: [left.into_scales(), right.into_scales()] }))
+    let output = kernel::dot_general_scaled(left.scaled(), right.scaled(), dims, order, Products(arithmetic));
+    Ok(output.map(|output| Rescaled { output, format: A::FORMAT, scales: [left.into_scales(), right.into_scales()] }))
 }
 
-/// Whether a side is multiplied as eight-bit integers: nothing is computed for a call of which one is not.
-fn is_eight_bit(input: &Input<'_>, config: &TensorConfig) -> bool {
-    match input {
-        Input::Array(_) => config.is_int8(),
-        Input::Frozen(side, _) => matches!(side.values, Values::Int8(_)),
-    }
+/// Whether a side is multiplied as eight-bit integers, with scales of its format: nothing is computed for a call of which one
+/// is not.
+fn is_eight_bit<A: Arithmetic>(input: &Input<'_>, config: &TensorConfig) -> bool {
+    let (is_int8, kind) = match input {
+        Input::Array(_) => (config.is_int8(), ScaleKind::of(config)),
+        Input::Frozen(side, _) => (matches!(side.values, Values::Int8(_)), side.kind),
+    };
+    // For binary32 operands every kind of scale is one.
+    is_int8 && (A::FORMAT == Format::F32 || kind == ScaleKind::Operand)
 }
 
 /// A side that is, or is to be, eight-bit integers.
-enum FusedSide<'a> {
+enum FusedSide<'a, A> {
     /// Floats that are calibrated and quantized while they are packed.
-    Floats(ArrayViewD<'a, f32>, ToEightBits),
+    Floats(ArrayViewD<'a, f32>, ToEightBits<A>),
     /// Floats that are quantized while they are packed.
-    Calibrated(ArrayViewD<'a, f32>, Scales, ToEightBits),
+    Calibrated(ArrayViewD<'a, f32>, Scales, ToEightBits<A>),
     /// Floats that were quantized before: with noise, or otherwise unusually.
     Integers(ArrayD<i8>, Scales),
     Frozen(&'a ArrayD<i8>, &'a FrozenSide, Option<&'a PackedSide>),
 }
 
-impl<'a> FusedSide<'a> {
+impl<'a, A: Arithmetic> FusedSide<'a, A> {
     fn new(
         input: &'a Input<'_>,
         contracting: &[usize],
@@ -71,10 +84,10 @@ impl<'a> FusedSide<'a> {
                 match (to, keep) {
                     (Some(to), Keep::Output) if to.calibrates() && !is_empty => Some(Self::Floats(x, to)),
                     (Some(to), _) => {
-                        let scales = calibrate(&x, Format::F32, contracting, config, int)?;
+                        let scales = calibrate(&x, A::FORMAT, contracting, config, int)?;
                         Some(Self::Calibrated(x, scales, to))
                     }
-                    (None, _) => match quantize(&x, Format::F32, contracting, config, int, key)? {
+                    (None, _) => match quantize(&x, A::FORMAT, contracting, config, int, key)? {
                         Quantized { values: Values::Int8(values), scales, .. } => Some(Self::Integers(values, scales)),
                         Quantized { values: Values::Float(..), .. } => None,
                     },
@@ -92,7 +105,7 @@ impl<'a> FusedSide<'a> {
     }
 
     /// The side as the kernel takes it.
-    fn scaled(&self) -> ScaledSide<'_, f32, ToEightBits> {
+    fn scaled(&self) -> ScaledSide<'_, f32, ToEightBits<A>> {
         match self {
             Self::Floats(x, to) => ScaledSide::Elements { x: x.view(), quantize: *to, scales: kernel::Scales::Largest },
             Self::Calibrated(x, scales, to) => {

@@ -6,7 +6,7 @@ use crate::dtype::Dtype;
 use crate::kernel::{Element, TinyProduct};
 use crate::lower::{Op, Plan};
 use crate::operands::OperandView;
-use crate::quant::{Dequantize, Products, QuantConfig, TensorConfig, ToEightBits};
+use crate::quant::{Binary32, Dequantize, Products, QuantConfig, TensorConfig, ToEightBits};
 use crate::sizes::Shape;
 
 use super::order::Readers;
@@ -28,7 +28,7 @@ enum Factors {
     /// What they are.
     Elements,
     /// Eight-bit integers, of binary32 numbers.
-    EightBits([ToEightBits; 2]),
+    EightBits([ToEightBits<Binary32>; 2]),
 }
 
 impl TinyPlan {
@@ -72,7 +72,7 @@ impl TinyPlan {
             Factors::EightBits(to) if T::DTYPE == Dtype::F32 => {
                 let (lhs, rhs) = (T::floats(lhs.view()), T::floats(rhs.view()));
                 let sides = [lhs.as_slice()?, rhs.as_slice()?];
-                Some(T::from_floats(self.product.multiply_scaled(sides, to, Products)))
+                Some(T::from_floats(self.product.multiply_scaled(sides, to, Products(Binary32))))
             }
             Factors::EightBits(_) => None,
         }

@@ -10,7 +10,7 @@ use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::order::Order;
 use super::tiny::TinyProduct;
-use super::{float, sum};
+use super::{float, halves, sum};
 use crate::{DimensionNumbers, Dtype};
 
 /// An element type: `f32`, `f64`, [`half::f16`], [`half::bf16`], and [`Complex`](num_complex::Complex) of `f32` or `f64`.
@@ -188,17 +188,17 @@ macro_rules! wide {
 }
 
 macro_rules! half {
-    ($type:ident, $dtype:ident) => {
+    ($type:ident, $dtype:ident, $widen:path, $narrow:path) => {
         impl Element for $type {
             const DTYPE: Dtype = Dtype::$dtype;
             const ZERO: Self = $type::ZERO;
 
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
-                array.mapv($type::to_f32).into()
+                halves::widened(&array).into()
             }
 
             fn from_floats(array: ArrayD<f32>) -> ArrayD<Self> {
-                array.mapv($type::from_f32)
+                halves::narrowed(&array.view())
             }
 
             fn plus(self, term: Self) -> Self {
@@ -213,12 +213,12 @@ macro_rules! half {
 
             #[inline(always)]
             fn widen(self) -> f32 {
-                self.to_f32()
+                $widen(self)
             }
 
             #[inline(always)]
             fn narrow(wide: f32) -> Self {
-                $type::from_f32(wide)
+                $narrow(wide)
             }
 
             fn as_wide(_: *const Self) -> Option<*const f32> {
@@ -235,8 +235,8 @@ macro_rules! half {
 wide!(f32, F32, CowArray::from, |array| array);
 wide!(f64, F64, |array: ArrayViewD<'_, f64>| array.mapv(|x| x as f32).into(), |array: ArrayD<f32>| array
     .mapv(f64::from));
-half!(f16, F16);
-half!(bf16, Bf16);
+half!(f16, F16, halves::widen_f16, halves::narrow_f16);
+half!(bf16, Bf16, halves::widen_bf16, halves::narrow_bf16);
 
 #[cfg(test)]
 mod tests {

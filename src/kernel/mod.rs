@@ -54,6 +54,7 @@ pub(crate) mod cases;
 mod complex;
 mod element;
 mod float;
+mod halves;
 mod int8;
 mod isa;
 mod lanes;

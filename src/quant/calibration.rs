@@ -85,11 +85,7 @@ pub(crate) fn calibrate(
     };
     // A constant's scale is computed in binary32, whatever the operands are.
     let format = if kind == ScaleKind::Operand { format } else { Format::F32 };
-    let target = match format {
-        // binary16 rounds the target before the division; bfloat16 does not.
-        Format::F16 => Format::F16.round(int.bound_target()),
-        Format::F32 | Format::Bf16 => int.bound_target(),
-    };
+    let target = scale_target(format, int);
     let mut scale = bound.mapv(|bound| format.div(target, bound));
     if config.scale_rounding == ScaleRounding::PowerOfTwo {
         scale.mapv_inplace(|scale| power_of_two_below(scale, format));
@@ -103,6 +99,14 @@ pub(crate) fn calibrate(
 pub(super) fn scale_and_inverse(format: Format, target: f32, bound: f32) -> [f32; 2] {
     let scale = format.div(target, bound);
     [scale, format.div(1.0, scale)]
+}
+
+/// What scales of a format take bounds to: binary16 rounds it before the division; bfloat16 does not.
+pub(super) fn scale_target(format: Format, int: IntNumerics) -> f32 {
+    match format {
+        Format::F16 => Format::F16.round(int.bound_target()),
+        Format::F32 | Format::Bf16 => int.bound_target(),
+    }
 }
 
 /// The bound that the bits of a largest magnitude give: 1 where that is zero (or subnormal).

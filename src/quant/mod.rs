@@ -33,7 +33,7 @@ pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
 pub use settings::StochasticRounding;
 
 pub(crate) use calibration::{ScaleKind, Scales, calibrate};
-pub(crate) use eight_bits::{Products, ToEightBits};
+pub(crate) use eight_bits::{Arithmetic, Bfloat16, Binary16, Binary32, Products, ToEightBits};
 pub(crate) use format::Format;
 pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::update_scaled;

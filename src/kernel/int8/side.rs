@@ -9,6 +9,7 @@ use ndarray::ArrayViewD;
 
 use super::pack::{Layout, Pack, Packed, Source, run_length};
 use super::packed_side::PackedSide;
+use crate::kernel::halves::{widen_bf16, widen_f16};
 use crate::kernel::isa::{Isa, Vectorized};
 use crate::kernel::product::Operand;
 use crate::kernel::scratch::Scratch;
@@ -109,7 +110,7 @@ impl Factor for f32 {
 impl Factor for bf16 {
     #[inline(always)]
     fn widen(self) -> f32 {
-        f32::from_bits(u32::from(self.to_bits()) << 16)
+        widen_bf16(self)
     }
 
     #[inline(always)]
@@ -125,12 +126,12 @@ impl Factor for bf16 {
 impl Factor for f16 {
     #[inline(always)]
     fn widen(self) -> f32 {
-        self.to_f32()
+        widen_f16(self)
     }
 
     #[inline(always)]
     fn magnitude(self) -> u32 {
-        self.to_f32().to_bits() & 0x7fff_ffff
+        widen_f16(self).to_bits() & 0x7fff_ffff
     }
 
     fn as_floats(_: *const Self) -> Option<*const f32> {

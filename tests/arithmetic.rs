@@ -1,12 +1,13 @@
 //! Quantized runs and gradients against the reference arithmetic written a second time.
 
+use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use qeinsum::quant::{
     Accumulator, Bits, Calibration, CallConfig, Clip, ClipGradient, Dequantize, DotGeneralConfig, GradientConfig,
     IntNumerics, MaxValue, Noise, Numerics, QuantConfig, Residual, Rounding, ScaleRounding, Storage, TensorConfig,
     Zero,
 };
-use qeinsum::{Key, Plan, QEinsum};
+use qeinsum::{Element as _, Key, Plan, QEinsum, Real};
 
 use crate::properties::{Problem, Random, random_path, seeds};
 use crate::reference;
@@ -174,16 +175,29 @@ fn a_call_gives_the_same_bits_watched_or_not() {
             .collect();
         let config = random_config(random);
         let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone());
-        let views = || -> Vec<ArrayViewD<'_, f32>> { operands.iter().map(|operand| operand.view()).collect() };
-        let watched = qe.run_recorded(views(), Some(Key::new(seed)), |_, _| {});
-        let unwatched = qe.run_with_key(views(), Key::new(seed));
         let context = format!("seed {seed}: {} with {config:?}", problem.equation());
-        match (watched, unwatched) {
-            (Ok(watched), Ok(unwatched)) => {
-                let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-                assert!(watched.iter().zip(&unwatched).all(same), "{context}: {watched} is not {unwatched}");
-            }
-            (watched, unwatched) => assert_eq!(watched.unwrap_err(), unwatched.unwrap_err(), "{context}"),
+        watched_or_not(&qe, &operands, seed, &context);
+        watched_or_not::<f16>(&qe, &narrowed(&operands), seed, &context);
+        watched_or_not::<bf16>(&qe, &narrowed(&operands), seed, &context);
+    }
+}
+
+fn narrowed<T: Real<Wide = f32>>(operands: &[ArrayD<f32>]) -> Vec<ArrayD<T>> {
+    operands.iter().map(|operand| operand.mapv(T::narrow)).collect()
+}
+
+fn watched_or_not<T: Real<Wide = f32>>(qe: &QEinsum, operands: &[ArrayD<T>], seed: u64, context: &str) {
+    let views = || -> Vec<ArrayViewD<'_, T>> { operands.iter().map(|operand| operand.view()).collect() };
+    let watched = qe.run_recorded(views(), Some(Key::new(seed)), |_, _| {});
+    let unwatched = qe.run_with_key(views(), Key::new(seed));
+    match (watched, unwatched) {
+        (Ok(watched), Ok(unwatched)) => {
+            let same = |(a, b): (&T, &T)| {
+                let (a, b) = (a.widen(), b.widen());
+                a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+            };
+            assert!(watched.iter().zip(&unwatched).all(same), "{} {context}: {watched:?} is not {unwatched:?}", T::DTYPE);
         }
+        (watched, unwatched) => assert_eq!(watched.unwrap_err(), unwatched.unwrap_err(), "{} {context}", T::DTYPE),
     }
 }

@@ -158,7 +158,7 @@ impl<Q: Quantize, R: Rescale<f32>> Vectorized for Scaled<'_, Q, R> {
         product.each(out, |l, r| {
             // So few products are exact as floats.
             let terms = left[l * terms..(l + 1) * terms].iter().zip(&right[r * terms..(r + 1) * terms]);
-            let sum: f32 = terms.map(|(left, right)| left * right).sum();
+            let sum = terms.fold(0.0, |sum, (left, right)| sum + left * right);
             rescale.output_of_any(sum, lhs_inverses[l], rhs_inverses[r])
         });
     }

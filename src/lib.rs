@@ -111,7 +111,7 @@ pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord
 pub use frozen::{FlaxLayer, Frozen, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
-pub use kernel::{Element, Real, peak};
+pub use kernel::{Element, Real, keep_freed_memory, peak};
 pub use lower::{
     Axes, AxisPair, DimensionNumbers, Entry, GradientCall, Group, Layout, Op, Orientation, PLAN_FORMAT,
     PLANNER_VERSION, Plan, Side, Slice, Step, SymbolicPlan, Value, ValueId,

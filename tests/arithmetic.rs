@@ -7,7 +7,7 @@ use qeinsum::quant::{
     IntNumerics, MaxValue, Noise, Numerics, QuantConfig, Residual, Rounding, ScaleRounding, Storage, TensorConfig,
     Zero,
 };
-use qeinsum::{Element as _, Key, Plan, QEinsum, Real};
+use qeinsum::{Key, Plan, QEinsum, Real};
 
 use crate::properties::{Problem, Random, random_path, seeds};
 use crate::reference;
@@ -196,7 +196,11 @@ fn watched_or_not<T: Real<Wide = f32>>(qe: &QEinsum, operands: &[ArrayD<T>], see
                 let (a, b) = (a.widen(), b.widen());
                 a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
             };
-            assert!(watched.iter().zip(&unwatched).all(same), "{} {context}: {watched:?} is not {unwatched:?}", T::DTYPE);
+            assert!(
+                watched.iter().zip(&unwatched).all(same),
+                "{} {context}: {watched:?} is not {unwatched:?}",
+                T::DTYPE
+            );
         }
         (watched, unwatched) => assert_eq!(watched.unwrap_err(), unwatched.unwrap_err(), "{} {context}", T::DTYPE),
     }

@@ -7,7 +7,7 @@
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 
 use crate::error::Result;
-use crate::kernel::{self, Element, Order};
+use crate::kernel::{self, Element, LentArray, Order};
 use crate::lower::{DimensionNumbers, GradientCall, Side};
 use crate::quant::{
     ClipGradient, DotGeneralConfig, Format, GradientConfig, Residual, Scales, mask_gradient, quantized_floats,
@@ -15,7 +15,7 @@ use crate::quant::{
 use crate::rng::{CallKeys, Key};
 
 use super::call::{CallRecord, Keep, QuantizedCall, Rescaled};
-use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
+use super::rescale::{lhs_in_output_layout, rescaled, rhs_in_output_layout};
 use super::shards;
 use super::side::Input;
 use super::value::Value;
@@ -115,7 +115,7 @@ pub(crate) fn gradient<T: Element>(
             let mut call = computed.into_record();
             call.output = summed(call.output, format);
             let output = call.output.clone();
-            let (incoming, other) = (incoming.to_owned(), other.to_owned());
+            let (incoming, other) = (incoming.view().to_owned(), other.view().to_owned());
             observe(of, GradientRecord { dims: dims.clone(), incoming, other, call });
             (output, format)
         }
@@ -140,10 +140,26 @@ fn gradient_order(permutation: &[usize], sharded: bool, dims: &DimensionNumbers,
 
 /// The two sides of a gradient's call, before it quantizes them.
 struct Factors<'v> {
-    incoming: CowArray<'v, f32, IxDyn>,
-    other: CowArray<'v, f32, IxDyn>,
+    incoming: Floats<'v>,
+    other: Floats<'v>,
     /// That of both.
     format: Format,
+}
+
+/// A side before it is quantized.
+enum Floats<'v> {
+    Given(CowArray<'v, f32, IxDyn>),
+    /// Made for this call.
+    Lent(LentArray),
+}
+
+impl Floats<'_> {
+    fn view(&self) -> ArrayViewD<'_, f32> {
+        match self {
+            Self::Given(floats) => floats.view(),
+            Self::Lent(floats) => floats.view(),
+        }
+    }
 }
 
 impl<'v> Factors<'v> {
@@ -161,7 +177,7 @@ impl<'v> Factors<'v> {
         let residual = of.of(config.dlhs.residual, config.drhs.residual);
         let numerics = of.of(config.forward.rhs, config.forward.lhs);
         let (Residual::Quantized, Some(&int), Some(scales)) = (residual, numerics.int(), &side.scales) else {
-            return Self { incoming, other, format };
+            return Self { incoming: Floats::Given(incoming), other: Floats::Given(other), format };
         };
         // The integers stand for the other side, and their scale is multiplied into the gradient.
         let key = keys.map(|keys| of.of(keys.forward.rhs, keys.forward.lhs));
@@ -171,15 +187,15 @@ impl<'v> Factors<'v> {
             Side::Lhs => rhs_in_output_layout(&scales.inverse, dims, own_rank),
             Side::Rhs => lhs_in_output_layout(&scales.inverse, dims, own_rank),
         };
-        let mut incoming = incoming.into_owned();
-        let format = rescale(&mut incoming, &inverse, scales.kind, format);
-        Self { incoming: incoming.into(), other: integers.into(), format }
+        let (incoming, format) = rescaled(&incoming.view(), &inverse, scales.kind, format);
+        Self { incoming: Floats::Lent(incoming), other: Floats::Lent(integers), format }
     }
 
     /// Cuts the axes of a contracting pair into shards.
     fn cut(self, pair: (usize, usize), shards: usize) -> Self {
         let incoming = shards::cut(&self.incoming.view(), pair.0, shards);
         let other = shards::cut(&self.other.view(), pair.1, shards);
-        Self { incoming: incoming.into(), other: other.into(), ..self }
+        let [incoming, other] = [incoming, other].map(|floats| Floats::Given(floats.into()));
+        Self { incoming, other, ..self }
     }
 }

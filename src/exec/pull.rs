@@ -12,6 +12,7 @@ use crate::lower::{Op, Plan, Side};
 use super::adjoint;
 use super::gradient::{GradientRecord, Kept, gradient, unquantized_gradient};
 use super::quantized::QuantizedCalls;
+use super::value::Value;
 
 /// Runs a plan backward.
 ///
@@ -27,24 +28,28 @@ pub(crate) fn pull<T: Element>(
 ) -> Result<Vec<Option<ArrayD<T>>>> {
     check_cotangent(cotangent, plan.value(plan.output()).shape())?;
     let wanted = wanted(plan, asked);
-    let mut gradients: Vec<Option<ArrayD<T>>> = vec![None; plan.values().len()];
+    let mut gradients: Vec<Option<Value<'_, T>>> = (0..plan.values().len()).map(|_| None).collect();
     if wanted[plan.output().index()] {
-        gradients[plan.output().index()] = Some(cotangent.to_owned());
+        gradients[plan.output().index()] = Some(Value::Borrowed(cotangent.view()));
     }
     let mut number = tape.len();
     for step in plan.steps().iter().rev() {
         number -= usize::from(matches!(step.op(), Op::DotGeneral { .. }));
         let Some(incoming) = gradients[step.result().index()].take() else { continue };
         match step.op() {
-            Op::Squeeze { input, axes } => gradients[input.index()] = Some(adjoint::squeeze(incoming, axes)),
+            Op::Squeeze { input, axes } => {
+                gradients[input.index()] = Some(Value::Owned(adjoint::squeeze(incoming.into_owned(), axes)));
+            }
             Op::Transpose { input, permutation } => {
-                gradients[input.index()] = Some(adjoint::transpose(incoming, permutation));
+                gradients[input.index()] = Some(Value::Owned(adjoint::transpose(incoming.into_owned(), permutation)));
             }
             Op::Diagonal { input, axes } => {
-                gradients[input.index()] = Some(adjoint::diagonal(&incoming, axes, plan.value(*input).shape()));
+                let shape = plan.value(*input).shape();
+                gradients[input.index()] = Some(Value::Owned(adjoint::diagonal(&incoming.into_owned(), axes, shape)));
             }
             Op::ReduceSum { input, axes } => {
-                gradients[input.index()] = Some(adjoint::reduce_sum(incoming, axes, plan.value(*input).shape()));
+                let shape = plan.value(*input).shape();
+                gradients[input.index()] = Some(Value::Owned(adjoint::reduce_sum(incoming.into_owned(), axes, shape)));
             }
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let incoming = incoming.view();
@@ -63,13 +68,13 @@ pub(crate) fn pull<T: Element>(
                             gradient(side, kept, dims, &incoming, &config, calls.key(number), watch)?
                         }
                     };
-                    gradients[input.index()] = Some(made);
+                    gradients[input.index()] = Some(Value::Owned(made));
                 }
             }
         }
     }
     gradients.truncate(asked.len());
-    Ok(gradients)
+    Ok(gradients.into_iter().map(|gradient| gradient.map(Value::into_owned)).collect())
 }
 
 /// The gradient of a result has the result's shape.

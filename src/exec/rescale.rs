@@ -3,10 +3,11 @@
 //! A side's scale has extent 1 on its contracting axes. Moved to the output it has the batch axes, then its own free
 //! axes, and extent 1 where the other side's free axes are.
 
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 
+use crate::kernel::{LentArray, lent_floats};
 use crate::lower::{DimensionNumbers, Side};
-use crate::quant::{Format, ScaleKind, update_scaled};
+use crate::quant::{Format, ScaleKind, map_scaled_in, update_scaled};
 
 /// Multiplies by a scale of extent 1 where it is shared; gives the format that the products have.
 pub(crate) fn rescale(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, kind: ScaleKind, format: Format) -> Format {
@@ -17,6 +18,21 @@ pub(crate) fn rescale(values: &mut ArrayD<f32>, scale: &ArrayD<f32>, kind: Scale
         _ => update_scaled(values, scale, |x, scale| product.mul(x, kind.factor(scale, format))),
     }
     product
+}
+
+/// The products of values of a format with a scale, for a while.
+pub(crate) fn rescaled(
+    values: &ArrayViewD<'_, f32>,
+    scale: &ArrayD<f32>,
+    kind: ScaleKind,
+    format: Format,
+) -> (LentArray, Format) {
+    let (product, room) = (kind.product(format), lent_floats(values.len()));
+    let made = match format {
+        Format::F32 => map_scaled_in(room, values, scale, None, |x, scale, _| Format::F32.mul(x, scale)),
+        _ => map_scaled_in(room, values, scale, None, |x, scale, _| product.mul(x, kind.factor(scale, format))),
+    };
+    (LentArray::new(made), product)
 }
 
 /// The inverse scale of the lhs, shaped to multiply the output; `rhs_rank` tells how many free axes the rhs adds.

@@ -19,6 +19,14 @@ impl<T: Element> Value<'_, T> {
         }
     }
 
+    /// The value in memory of its own, in whatever order.
+    pub(crate) fn into_owned(self) -> ArrayD<T> {
+        match self {
+            Self::Borrowed(view) => view.to_owned(),
+            Self::Owned(array) => array,
+        }
+    }
+
     /// Drops axes of extent 1; `axes` rise.
     pub(crate) fn squeeze(self, axes: &[usize]) -> Self {
         axes.iter().rev().fold(self, |value, &axis| match value {

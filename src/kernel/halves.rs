@@ -39,7 +39,7 @@ pub(super) fn narrow_f16(x: f32) -> f16 {
     const SMALLEST_NORMAL: u32 = 113 << 23;
     const INFINITY: u32 = 0x7c00;
     let (sign, magnitude) = (x.to_bits() >> 16 & 0x8000, x.to_bits() & 0x7fff_ffff);
-    let normal = (magnitude + (0x0fff + (magnitude >> 13 & 1)) >> 13).wrapping_sub(112 << 10).min(INFINITY);
+    let normal = ((magnitude + (0x0fff + (magnitude >> 13 & 1))) >> 13).wrapping_sub(112 << 10).min(INFINITY);
     // Added to a half, a number is rounded in steps of the smallest subnormal one, which are the lowest bits of the sum.
     let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());
     let finite = if magnitude < SMALLEST_NORMAL { subnormal } else { normal };
@@ -49,12 +49,12 @@ pub(super) fn narrow_f16(x: f32) -> f16 {
 
 /// The same values in binary32.
 pub(super) fn widened<T: Real<Wide = f32>>(array: &ArrayViewD<'_, T>) -> ArrayD<f32> {
-    converted(array, |x| x.widen())
+    converted(array, T::widen)
 }
 
 /// The nearest values.
 pub(super) fn narrowed<T: Real<Wide = f32> + Default>(array: &ArrayViewD<'_, f32>) -> ArrayD<T> {
-    converted(array, |x| T::narrow(x))
+    converted(array, T::narrow)
 }
 
 /// Converts each element; an array without gaps is one in the same order.
@@ -69,7 +69,7 @@ fn converted<T: Copy + Sync, O: Copy + Default + Send>(
     let piece = elements.len().div_ceil(threads).max(1);
     let isa = Isa::detect();
     parts::run(elements.chunks(piece).zip(made.chunks_mut(piece)).collect(), |(elements, made)| {
-        isa.run(Convert { elements, made, convert });
+        isa.run(Convert { elements, made, element: convert });
     });
     let strides: Vec<usize> = array.strides().iter().map(|&stride| stride as usize).collect();
     ArrayD::from_shape_vec(IxDyn(array.shape()).strides(IxDyn(&strides)), made)
@@ -79,7 +79,7 @@ fn converted<T: Copy + Sync, O: Copy + Default + Send>(
 struct Convert<'a, T, O, C> {
     elements: &'a [T],
     made: &'a mut [O],
-    convert: C,
+    element: C,
 }
 
 impl<T: Copy, O, C: Fn(T) -> O> Vectorized for Convert<'_, T, O, C> {
@@ -87,9 +87,9 @@ impl<T: Copy, O, C: Fn(T) -> O> Vectorized for Convert<'_, T, O, C> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { elements, made, convert } = self;
+        let Self { elements, made, element } = self;
         for (made, &x) in made.iter_mut().zip(elements) {
-            *made = convert(x);
+            *made = element(x);
         }
     }
 }

@@ -86,7 +86,9 @@ use isa::Isa;
 pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
+pub use pages::keep_freed_memory;
 pub(crate) use row_major::RowMajor;
+pub(crate) use scratch::{LentArray, lent_floats};
 pub(crate) use tiny::TinyProduct;
 
 /// Terms of a sum in one chain; the chains are added as a tree.

@@ -16,9 +16,15 @@ use std::num::NonZeroUsize;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use super::int8::PeakPanels;
+use ndarray::{ArrayD, IxDyn};
+
+use super::int8::{Exact, INT32_TERMS, PackedSide, PeakPanels, Rescale, ScaledSide, dot_general_scaled};
 use super::isa::{Isa, Vectorized};
 use super::lanes::{Accumulator, Lanes};
+use super::order::Order;
+use super::outputs::Outputs;
+use crate::DimensionNumbers;
+use crate::lower::Side;
 
 const WINDOW: Duration = Duration::from_millis(1);
 const WINDOWS: usize = 200;
@@ -47,6 +53,82 @@ pub fn f32(threads: NonZeroUsize) -> f64 {
             Isa::Avx512 | Isa::Vnni => isa.run(Chains::<<f32 as Accumulator>::Avx512>(PhantomData)),
         }
     })
+}
+
+/// Two matrices of eight-bit integers, of `m` rows and of `n` columns and `terms` terms, packed before, and their product in
+/// binary32, on the threads of the pool that [`multiply`](Self::multiply) is called in.
+///
+/// It is what a quantized call does once both of its sides are packed.
+///
+/// ```
+/// let product = qeinsum::peak::PackedMatrices::new(3, 5, 4);
+/// assert_eq!(product.multiply().shape(), [3, 5]);
+/// ```
+#[derive(Debug)]
+pub struct PackedMatrices {
+    sides: [ArrayD<i8>; 2],
+    inverses: [ArrayD<f32>; 2],
+    packed: [Option<PackedSide>; 2],
+    dims: DimensionNumbers,
+    order: Order,
+}
+
+impl PackedMatrices {
+    /// The longest contraction whose sums have 32 bits whatever the integers are.
+    pub const MOST_TERMS: usize = INT32_TERMS;
+
+    /// Packs matrices of any integers.
+    #[allow(clippy::missing_panics_doc, reason = "each axis is named once")]
+    pub fn new(m: usize, n: usize, terms: usize) -> Self {
+        let dims = DimensionNumbers::new([], [(1, 0)]).expect("each axis is named once");
+        let integers = |shape: [usize; 2]| {
+            ArrayD::from_shape_fn(IxDyn(&shape), |at| ((at[0] * 89 + at[1] * 55) % 255) as u8 as i8)
+        };
+        let sides = [integers([m, terms]), integers([terms, n])];
+        let inverses = [[m, 1], [1, n]].map(|shape| ArrayD::from_elem(IxDyn(&shape), 1.0));
+        let order = Order::row_major(2);
+        let packed = [(0, Side::Lhs), (1, Side::Rhs)].map(|(at, side)| {
+            let other = sides[1 - at].shape();
+            PackedSide::new(&sides[at].view(), &inverses[at].view(), side, other, &dims, &order)
+        });
+        Self { sides, inverses, packed, dims, order }
+    }
+
+    /// Multiplies them.
+    ///
+    /// # Panics
+    ///
+    /// With more terms than [`MOST_TERMS`](Self::MOST_TERMS).
+    pub fn multiply(&self) -> ArrayD<f32> {
+        let side = |at: usize| -> ScaledSide<'_, f32, Exact> {
+            let (values, inverses) = (self.sides[at].view(), self.inverses[at].view());
+            ScaledSide::Integers { values, inverses, packed: self.packed[at].as_ref() }
+        };
+        let (lhs, rhs) = (side(0), side(1));
+        dot_general_scaled(Isa::detect(), lhs, rhs, &self.dims, &self.order, Products).expect("sums have 32 bits")
+    }
+}
+
+/// Sums times the numbers of both positions.
+#[derive(Clone, Copy)]
+struct Products;
+
+impl Rescale<f32> for Products {
+    #[inline(always)]
+    fn output(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+        sum * lhs * rhs
+    }
+
+    #[inline(always)]
+    fn output_of_any(self, sum: f32, lhs: f32, rhs: f32) -> f32 {
+        sum * lhs * rhs
+    }
+
+    fn products<'o>(self, out: &'o Outputs<'o, f32>) -> Option<&'o Outputs<'o, f32>> {
+        Some(out)
+    }
+
+    const LEAST: f32 = 0.0;
 }
 
 /// The rates of all threads together; each runs a loop that says how many multiplications it did.

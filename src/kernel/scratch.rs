@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::thread::LocalKey;
 
+use ndarray::{ArrayD, IxDyn};
+
 /// Bytes that a thread keeps at most, of each type.
 const KEPT: usize = 16 << 20;
 
@@ -48,6 +50,47 @@ impl<T: Pooled + Copy + Default> Scratch<T> {
             self.0.resize(len, T::default());
         }
         &mut self.0[..len]
+    }
+}
+
+impl Scratch<f32> {
+    /// As many floats as there are in an array, with anything in them; what is made of them goes back by
+    /// [`LentArray::new`].
+    fn into_vec(mut self, len: usize) -> Vec<f32> {
+        self.any(len);
+        let mut floats = std::mem::take(&mut self.0);
+        floats.truncate(len);
+        floats
+    }
+}
+
+/// So many floats of what the thread keeps, with anything in them.
+pub(crate) fn lent_floats(len: usize) -> Vec<f32> {
+    Scratch::new().into_vec(len)
+}
+
+/// An array that is needed for a while only, of [`lent_floats`]: its memory goes back to what the thread keeps.
+#[derive(Debug)]
+pub(crate) struct LentArray(ArrayD<f32>);
+
+impl LentArray {
+    pub(crate) fn new(array: ArrayD<f32>) -> Self {
+        Self(array)
+    }
+}
+
+impl Deref for LentArray {
+    type Target = ArrayD<f32>;
+
+    fn deref(&self) -> &ArrayD<f32> {
+        &self.0
+    }
+}
+
+impl Drop for LentArray {
+    fn drop(&mut self) {
+        let array = std::mem::replace(&mut self.0, ArrayD::zeros(IxDyn(&[0])));
+        drop(Scratch(array.into_raw_vec_and_offset().0));
     }
 }
 

@@ -121,7 +121,7 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
                 continue;
             }
             let left = &mut *repeated;
-            if finish.is_usual(isa, numbers.map(|numbers| numbers.as_flattened())) {
+            if finish.is_usual(isa, numbers.map(<[Group<S>]>::as_flattened)) {
                 let finish = |sum, lhs, rhs| finish.finish_usual(sum, lhs, rhs);
                 isa.run(Make { sums, numbers, finish, made: &mut made, left });
             } else {

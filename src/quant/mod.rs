@@ -36,4 +36,4 @@ pub(crate) use calibration::{ScaleKind, Scales, calibrate};
 pub(crate) use eight_bits::{Arithmetic, Bfloat16, Binary16, Binary32, Products, ToEightBits};
 pub(crate) use format::Format;
 pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
-pub(crate) use rows::update_scaled;
+pub(crate) use rows::{map_scaled_in, update_scaled};

@@ -5,6 +5,7 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::Result;
+use crate::kernel::{LentArray, lent_floats};
 use crate::rng::{ArrayNoise, Key};
 
 use super::calibration::{Scales, calibrate};
@@ -57,9 +58,9 @@ fn values(
     match int.storage {
         Storage::Int8 => Values::Int8(step.bytes(x, scales, noise, int).unwrap_or_else(|| {
             // A float to integer cast saturates, truncates towards zero and makes NaN 0, as the reference's does.
-            step.run(x, scales, noise, |value| value as i8)
+            step.run(x, scales, noise, |value| value as i8, vec![0; x.len()])
         })),
-        Storage::Float => Values::Float(step.run(x, scales, noise, |value| value), step.format),
+        Storage::Float => Values::Float(step.run(x, scales, noise, |value| value, vec![0.0; x.len()]), step.format),
     }
 }
 
@@ -73,8 +74,9 @@ pub(crate) fn quantized_floats(
     scales: &Scales,
     int: IntNumerics,
     key: Option<Key>,
-) -> ArrayD<f32> {
-    Step::new(int, scales.kind, format).run(x, scales, noise(x, int, key).as_ref(), |value| value)
+) -> LentArray {
+    let (noise, room) = (noise(x, int, key), lent_floats(x.len()));
+    LentArray::new(Step::new(int, scales.kind, format).run(x, scales, noise.as_ref(), |value| value, room))
 }
 
 /// Blocks the gradient of `x` where its scaled values, before noise, lie beyond the clip limit.

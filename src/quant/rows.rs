@@ -28,7 +28,17 @@ pub(super) fn map_scaled<U: Copy + Default + Send>(
     noise: Option<&ArrayNoise>,
     f: impl Fn(f32, f32, f32) -> U + Copy + Sync,
 ) -> ArrayD<U> {
-    let mut out = vec![U::default(); x.len()];
+    map_scaled_in(vec![U::default(); x.len()], x, scale, noise, f)
+}
+
+/// The same in a vector of as many elements as there are.
+pub(crate) fn map_scaled_in<U: Copy + Send>(
+    mut out: Vec<U>,
+    x: &ArrayViewD<'_, f32>,
+    scale: &ArrayD<f32>,
+    noise: Option<&ArrayNoise>,
+    f: impl Fn(f32, f32, f32) -> U + Copy + Sync,
+) -> ArrayD<U> {
     let scales = SharedScales::new(&scale.view(), x.shape());
     let pass = Pass { x: Some(RowMajor::new(x)), scales, noise, f: move |_, x, scale, noise| f(x, scale, noise) };
     pass.run(&mut out);

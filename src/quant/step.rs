@@ -12,7 +12,7 @@ use crate::rng::ArrayNoise;
 use super::calibration::{ScaleKind, Scales};
 use super::config::{Clip, IntNumerics, Rounding, Storage, Zero};
 use super::format::{Format, flush, round_to_integer};
-use super::rows::{map_scaled, update_beside};
+use super::rows::{map_scaled, map_scaled_in, update_beside};
 
 /// Everything that is the same for all elements.
 #[derive(Clone, Copy)]
@@ -57,16 +57,17 @@ impl Step {
         scales: &Scales,
         noise: Option<&ArrayNoise>,
         store: impl Fn(f32) -> T + Copy + Sync,
+        room: Vec<T>,
     ) -> ArrayD<T> {
         let (scale, limit) = (&*self.factors(scales), self.limit);
         let integer = move |value| store(round_to_integer(clip(value, limit)));
         match (self.target, self.format) {
             // The usual target. The format is given as a function that the compiler knows, so that loops are made for it.
-            (Target::Integer, Format::F32) => each(x, scale, noise, || Format::F32, integer),
-            (Target::Integer, Format::Bf16) => each(x, scale, noise, || Format::Bf16, integer),
-            (Target::Integer, Format::F16) => each(x, scale, noise, || Format::F16, integer),
+            (Target::Integer, Format::F32) => each(x, scale, noise, || Format::F32, integer, room),
+            (Target::Integer, Format::Bf16) => each(x, scale, noise, || Format::Bf16, integer, room),
+            (Target::Integer, Format::F16) => each(x, scale, noise, || Format::F16, integer, room),
             (Target::Nothing | Target::HalfInteger, format) => {
-                each(x, scale, noise, move || format, move |value| store(self.finish(value)))
+                each(x, scale, noise, move || format, move |value| store(self.finish(value)), room)
             }
         }
     }
@@ -93,8 +94,8 @@ impl Step {
                 // sum is the noise. For the same reason no sum of a product and noise is subnormal.
                 byte(flush(x) * flush(scale) + noise)
             }),
-            (Format::Bf16, _) => each(x, scale, noise, || Format::Bf16, byte),
-            (Format::F16, _) => each(x, scale, noise, || Format::F16, byte),
+            (Format::Bf16, _) => each(x, scale, noise, || Format::Bf16, byte, vec![0; x.len()]),
+            (Format::F16, _) => each(x, scale, noise, || Format::F16, byte, vec![0; x.len()]),
         })
     }
 
@@ -145,12 +146,13 @@ fn each<T: Copy + Default + Send>(
     noise: Option<&ArrayNoise>,
     format: impl Fn() -> Format + Copy + Sync,
     finish: impl Fn(f32) -> T + Copy + Sync,
+    room: Vec<T>,
 ) -> ArrayD<T> {
     match noise {
-        None => map_scaled(x, scale, None, move |x, scale, _| finish(format().mul(x, scale))),
-        Some(_) => {
-            map_scaled(x, scale, noise, move |x, scale, noise| finish(format().add(format().mul(x, scale), noise)))
-        }
+        None => map_scaled_in(room, x, scale, None, move |x, scale, _| finish(format().mul(x, scale))),
+        Some(_) => map_scaled_in(room, x, scale, noise, move |x, scale, noise| {
+            finish(format().add(format().mul(x, scale), noise))
+        }),
     }
 }
 

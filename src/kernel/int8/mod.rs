@@ -35,7 +35,8 @@ pub(crate) use packed_side::PackedSide;
 pub(super) use peak::PeakPanels;
 pub(super) use scaled::dot_general as dot_general_scaled;
 pub(crate) use scaled::{Rescale, ScaledSide, Scales};
-use side::{Elements, Exact, Scaling, Side};
+pub(super) use side::Exact;
+use side::{Elements, Scaling, Side};
 pub(crate) use side::{Factor, Quantize};
 use tile::Kernel;
 

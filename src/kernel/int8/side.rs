@@ -36,7 +36,7 @@ pub(crate) trait Quantize: Copy + Sync {
 
 /// Integers as they are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Exact;
+pub(in crate::kernel) struct Exact;
 
 impl Quantize for Exact {
     fn scales(self, _: u32) -> [f32; 2] {

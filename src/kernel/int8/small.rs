@@ -62,7 +62,7 @@ impl Vectorized for AnyLarger<'_> {
     #[inline(always)]
     fn run(self) -> bool {
         // All of them are looked at, so that the loop vectorizes.
-        self.scales.iter().fold(false, |any, &scale| any | (scale > self.than))
+        self.scales.iter().filter(|&&scale| scale > self.than).count() > 0
     }
 }
 

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ndarray::{ArrayD, IxDyn};
-use qeinsum::{Compiled, DotGeneralConfig, Dtype, Error, Key, QuantConfig, QuantizationError, Serving, Shape, peak};
+use qeinsum::peak::{self, PackedMatrices};
+use qeinsum::{
+    Compiled, DotGeneralConfig, Dtype, Error, Key, Op, Plan, Pullback, QuantConfig, QuantizationError, Serving, Shape,
+};
 use serde::Serialize;
 
 use super::{Format, json};
@@ -46,6 +49,11 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u32,
 
+    /// Measure the gradients of all operands too, each of them quantized as the forward pass is where the configuration does
+    /// not say how
+    #[arg(long)]
+    backward: bool,
+
     #[command(flatten)]
     threads: ThreadsArg,
 
@@ -82,6 +90,10 @@ struct Report {
     f32_ms: Times,
     quantized_ms: Option<Times>,
     quantized_frozen_ms: Option<Times>,
+    /// The product alone, of matrices of integers that were packed before: where the plan is one call without a batch.
+    packed_ms: Option<Times>,
+    /// The gradients of all operands, without the forward pass: where that was asked for.
+    backward_ms: Option<Times>,
     peak_int8_gops: f64,
     peak_f32_gops: f64,
     /// Of the quantized result against the f32 result; null where they are equal, too.
@@ -103,21 +115,32 @@ impl Bench {
         };
         let config: QuantConfig = match self.quantization.read(equation.operands().len())? {
             Some(config) => config,
-            None => DotGeneralConfig::v4().build()?.into(),
+            None => DotGeneralConfig::v4().drhs_bits(self.backward.then_some(8)).build()?.into(),
         };
         self.threads.start()?;
+        // Runs in a loop: what it takes to page memory in is not what is measured.
+        qeinsum::keep_freed_memory();
         let progress = Progress::start("measuring");
         let shapes: Vec<&[usize]> = sizes.shapes().iter().map(Shape::as_slice).collect();
         let exact = qe.compile(&shapes).map_err(|error| self.search.at_fault(error))?;
         let plan = exact.plan();
         plan.check_config(&config)?;
         let limit = self.max_memory.map_or_else(memory::default_limit, |bytes| bytes.0);
-        memory::check(plan, Dtype::F32, Work::Measured(&config), 0, limit)?;
+        // Integers packed before: as many bytes as there are elements, twice, and as many again while they are made.
+        let elements = |shape: &Shape| shape.iter().fold(1_u64, |count, &size| count.saturating_mul(size as u64));
+        let packed = sizes.shapes().iter().map(elements).fold(0, u64::saturating_add).saturating_mul(3);
+        memory::check(plan, Dtype::F32, Work::Measured(&config), packed, limit)?;
+        if self.backward {
+            memory::check_gradients(plan, Dtype::F32, Work::Measured(&config), packed, limit)?;
+        }
         let seed = Key::new(self.seed.into());
         let operands: Vec<ArrayD<f32>> =
             shapes.iter().zip(0..).map(|(shape, number)| operand(seed.fold_in(number), shape)).collect();
         let quantized = qe.with_path(plan.path().clone()).with_config(config).compile(&shapes)?;
-        let contest = Contest::new(exact, quantized, &operands, seed);
+        let mut contest = Contest::new(exact, quantized, &operands, seed);
+        if self.backward {
+            contest.prepare_backward()?;
+        }
         let report = contest.report(equation.to_string(), Duration::from_secs(self.seconds.into()))?;
         drop(progress);
         self.destination.write(&match self.format {
@@ -140,12 +163,16 @@ struct Contest<'a> {
     exact: Compiled,
     quantized: Option<Compiled>,
     frozen: Option<Serving<f32>>,
+    packed: Option<PackedMatrices>,
+    backward: Option<(ArrayD<f32>, Pullback<'a, f32>)>,
     notes: Vec<String>,
 }
 
 impl<'a> Contest<'a> {
     fn new(exact: Compiled, quantized: Compiled, operands: &'a [ArrayD<f32>], key: Key) -> Self {
-        let mut contest = Self { operands, key, exact, quantized: None, frozen: None, notes: Vec::new() };
+        let packed = packed(exact.plan());
+        let (quantized_run, frozen, backward, notes) = (None, None, None, Vec::new());
+        let mut contest = Self { operands, key, exact, quantized: quantized_run, frozen, packed, backward, notes };
         if contest.exact.plan().calls().next().is_none() {
             contest.notes.push("nothing is quantized: the plan has no call".to_owned());
             return contest;
@@ -164,6 +191,14 @@ impl<'a> Contest<'a> {
         }
         contest.quantized = Some(quantized);
         contest
+    }
+
+    /// Runs forward once, so that gradients can be measured.
+    fn prepare_backward(&mut self) -> Result<(), Failure> {
+        if let Some(quantized) = &self.quantized {
+            self.backward = Some(quantized.vjp(self.operands, self.key)?);
+        }
+        Ok(())
     }
 
     fn exact_run(&self) -> Result<ArrayD<f32>, Error> {
@@ -189,7 +224,7 @@ impl<'a> Contest<'a> {
             let error = QuantizationError::between(&self.exact_run()?, &self.quantized_run(quantized)?);
             sqnr_db = Some(error.sqnr_db()).filter(|sqnr| sqnr.is_finite());
         }
-        let mut samples: [Vec<f64>; 3] = Default::default();
+        let mut samples: [Vec<f64>; 5] = Default::default();
         let start = Instant::now();
         while samples[0].len() < 3 || start.elapsed() < time {
             samples[0].push(sample(|| self.exact_run())?);
@@ -199,8 +234,14 @@ impl<'a> Contest<'a> {
             if let Some(frozen) = &self.frozen {
                 samples[2].push(sample(|| self.frozen_run(frozen))?);
             }
+            if let Some(packed) = &self.packed {
+                samples[3].push(sample(|| Ok(packed.multiply()))?);
+            }
+            if let Some((output, pullback)) = &self.backward {
+                samples[4].push(sample(|| pullback.pull(output))?);
+            }
         }
-        let [exact, quantized, frozen] = samples.map(Times::of);
+        let [exact, quantized, frozen, packed, backward] = samples.map(Times::of);
         Ok(Report {
             equation,
             threads,
@@ -208,6 +249,8 @@ impl<'a> Contest<'a> {
             f32_ms: exact.unwrap_or(Times { min: f64::NAN, median: f64::NAN }),
             quantized_ms: quantized,
             quantized_frozen_ms: frozen,
+            packed_ms: packed,
+            backward_ms: backward,
             peak_int8_gops,
             peak_f32_gops,
             sqnr_db,
@@ -216,8 +259,20 @@ impl<'a> Contest<'a> {
     }
 }
 
+/// The matrices of a plan that is one product of two of them.
+fn packed(plan: &Plan) -> Option<PackedMatrices> {
+    let mut calls = plan.calls();
+    let (Some(call), None) = (calls.next(), calls.next()) else { return None };
+    let Op::DotGeneral { lhs, rhs, dims, .. } = call.op() else { return None };
+    let [left, right] = [plan.value(*lhs).shape(), plan.value(*rhs).shape()];
+    let terms: usize = dims.lhs_contracting().iter().map(|&axis| left[axis]).product();
+    let (m, n) = (left.iter().product::<usize>(), right.iter().product::<usize>());
+    let measured = dims.batch().is_empty() && (1..=PackedMatrices::MOST_TERMS).contains(&terms);
+    measured.then(|| PackedMatrices::new(m / terms, n / terms, terms))
+}
+
 /// Milliseconds that a run takes, on average over as many as take 20 milliseconds together.
-fn sample(run: impl Fn() -> Result<ArrayD<f32>, Error>) -> Result<f64, Failure> {
+fn sample<R>(run: impl Fn() -> Result<R, Error>) -> Result<f64, Failure> {
     let (start, mut runs) = (Instant::now(), 0_u32);
     loop {
         black_box(run()?);
@@ -244,6 +299,7 @@ impl Report {
             ("f32", Some(self.f32_ms), self.peak_f32_gops),
             ("quantized", self.quantized_ms, self.peak_int8_gops),
             ("last operand frozen", self.quantized_frozen_ms, self.peak_int8_gops),
+            ("both packed", self.packed_ms, self.peak_int8_gops),
         ];
         let _ = writeln!(
             text,
@@ -255,6 +311,10 @@ impl Report {
             let rate = self.gop / median * 1e3;
             let (share, gain) = (100.0 * rate / peak, self.f32_ms.median / median);
             let _ = writeln!(text, "{name:<20} {median:>10.4} {min:>10.4} {rate:>9.1} {share:>10.1} {gain:>7.2}");
+        }
+        if let (Some(backward), Some(forward)) = (self.backward_ms, self.quantized_ms) {
+            let (Times { min, median }, times) = (backward, backward.median / forward.median);
+            let _ = writeln!(text, "{:<20} {median:>10.4} {min:>10.4}, {times:.2} × quantized", "backward alone");
         }
         let _ = writeln!(text, "peaks: f32 {:.0} GOP/s, int8 {:.0} GOP/s", self.peak_f32_gops, self.peak_int8_gops);
         if let Some(sqnr) = self.sqnr_db {

@@ -63,11 +63,11 @@ unsafe fn sums<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     for _ in 0..words {
         // SAFETY: the caller vouches for the instruction set and for `words` words in all panels.
         unsafe {
-            let across: [V; VECTORS] = std::array::from_fn(|vector| V::load(columns.add(vector * stride)));
+            let across: [V::Columns; VECTORS] = std::array::from_fn(|vector| V::columns(columns.add(vector * stride)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let word = V::splat(rows.add(row));
-                for (sum, column) in sums.iter_mut().zip(across) {
-                    *sum = sum.mul_add(word, column);
+                let word = V::row(rows.add(row));
+                for (sum, columns) in sums.iter_mut().zip(across) {
+                    *sum = sum.mul_add(word, columns);
                 }
             }
             rows = rows.add(V::MOST.0);

@@ -199,6 +199,7 @@ fn scatter<const TERMS: usize>(
     word: impl Fn([i8; TERMS]) -> i32 + Copy,
 ) {
     match width {
+        4 => scatter_lines::<4, TERMS>(lines, line, panel, word),
         8 => scatter_lines::<8, TERMS>(lines, line, panel, word),
         16 => scatter_lines::<16, TERMS>(lines, line, panel, word),
         _ => {
@@ -251,6 +252,7 @@ fn by_positions<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const TERMS: usize>(
             let done = match (is_run, width) {
                 (true, 16..) => lanes::<T, Q, 16, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
                 (true, 8..) => lanes::<T, Q, 8, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
+                (true, 4..) => lanes::<T, Q, 4, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
                 _ => 0,
             };
             let left = to.iter_mut().zip(sums).zip(scales).zip(free).skip(done);

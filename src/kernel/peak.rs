@@ -16,6 +16,8 @@ use std::num::NonZeroUsize;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::Two;
 use super::int8::PeakPanels;
 use super::isa::{Isa, Vectorized};
 use super::lanes::{Accumulator, Lanes};
@@ -45,6 +47,8 @@ pub fn f32(threads: NonZeroUsize) -> f64 {
             Isa::Avx2 | Isa::AvxVnni => isa.run(Chains::<<f32 as Accumulator>::Avx2>(PhantomData)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Vnni => isa.run(Chains::<<f32 as Accumulator>::Avx512>(PhantomData)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => isa.run(Chains::<Two<<f32 as Accumulator>::Neon>>(PhantomData)),
         }
     })
 }

@@ -14,6 +14,9 @@ pub(super) enum Words {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 has an instruction for these"))]
     /// Four 8-bit factors: signed ones in a row, and in a column unsigned ones, which are 128 more than they stand for.
     Quads,
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "only aarch64 has an instruction for these"))]
+    /// Four signed 8-bit factors on both sides.
+    SignedQuads,
 }
 
 impl Words {
@@ -21,7 +24,7 @@ impl Words {
     pub(super) const fn terms(self) -> usize {
         match self {
             Self::Pairs => 2,
-            Self::Quads => 4,
+            Self::Quads | Self::SignedQuads => 4,
         }
     }
 
@@ -34,7 +37,7 @@ impl Words {
     pub(super) const fn offset(self) -> i32 {
         match self {
             Self::Quads => 128,
-            Self::Pairs => 0,
+            Self::Pairs | Self::SignedQuads => 0,
         }
     }
 }

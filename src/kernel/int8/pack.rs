@@ -82,7 +82,7 @@ impl Layout {
     fn flipped(self) -> i32 {
         match (self.role, self.words) {
             (Role::Columns, Words::Quads) => 0x8080_8080_u32 as i32,
-            (Role::Rows, _) | (_, Words::Pairs) => 0,
+            (Role::Rows, _) | (_, Words::Pairs | Words::SignedQuads) => 0,
         }
     }
 
@@ -132,7 +132,9 @@ impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
         match (layout.words, runs(terms) >= runs(free)) {
             (_, true) => by_terms(source, scales, layout, quantize, packed),
             (Words::Pairs, false) => by_positions::<T, Q, 2>(source, scales, layout, quantize, packed),
-            (Words::Quads, false) => by_positions::<T, Q, 4>(source, scales, layout, quantize, packed),
+            (Words::Quads | Words::SignedQuads, false) => {
+                by_positions::<T, Q, 4>(source, scales, layout, quantize, packed);
+            }
         }
     }
 }
@@ -181,7 +183,7 @@ fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
         }
         // A last panel has fewer positions than lines; those that are left over go to places that nobody reads.
         match words {
-            Words::Quads => scatter(&lines, line, panel, width, |bytes: [i8; 4]| {
+            Words::Quads | Words::SignedQuads => scatter(&lines, line, panel, width, |bytes: [i8; 4]| {
                 i32::from_le_bytes(bytes.map(|byte| byte as u8)) ^ layout.flipped()
             }),
             Words::Pairs => scatter(&lines, line, panel, width, |pair: [i8; 2]| layout.word(pair.map(i32::from))),

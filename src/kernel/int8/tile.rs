@@ -149,6 +149,10 @@ impl Kernel {
             Isa::Avx512 => Self::new::<super::x86::Avx512>(avx512),
             #[cfg(target_arch = "x86_64")]
             Isa::Vnni => Self::new::<super::x86::Vnni>(vnni),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Self::new::<super::aarch64::Neon>(neon),
+            #[cfg(target_arch = "aarch64")]
+            Isa::DotProd => Self::new::<super::aarch64::DotProd>(dot_prod),
         }
     }
 
@@ -226,4 +230,10 @@ compiled! {
     avx_vnni = super::x86::AvxVnni, with "avx2,avxvnni": [1 2 3 4];
     avx512 = super::x86::Avx512, with "avx512f,avx512bw": [1 2 3 4 5 6 7 8];
     vnni = super::x86::Vnni, with "avx512f,avx512bw,avx512vnni": [1 2 3 4 5 6 7 8];
+}
+
+#[cfg(target_arch = "aarch64")]
+compiled! {
+    neon = super::aarch64::Neon, with "neon": [1 2 3 4];
+    dot_prod = super::aarch64::DotProd, with "neon,dotprod": [1 2 3 4];
 }

@@ -1,6 +1,9 @@
 #![allow(unsafe_code, reason = "code for an instruction set runs only where that was detected")]
 //! The instruction sets that loops are compiled for, and the choice between them.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
+
 /// The instruction sets that the kernels are compiled for. All give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Isa {
@@ -18,6 +21,12 @@ pub(super) enum Isa {
     /// The same and AVX-512 VNNI, which only integers notice.
     #[cfg(target_arch = "x86_64")]
     Vnni,
+    /// NEON, which every aarch64 has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// The same and its dot products, which only integers notice.
+    #[cfg(target_arch = "aarch64")]
+    DotProd,
 }
 
 impl Isa {
@@ -31,6 +40,10 @@ impl Isa {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 return if is_x86_feature_detected!("avxvnni") { Self::AvxVnni } else { Self::Avx2 };
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if is_aarch64_feature_detected!("neon") {
+            return if is_aarch64_feature_detected!("dotprod") { Self::DotProd } else { Self::Neon };
         }
         Self::Portable
     }
@@ -52,6 +65,14 @@ impl Isa {
             ];
             all.extend(sets.into_iter().filter(|(_, there)| *there).map(|(isa, _)| isa));
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let sets = [
+                (Self::Neon, is_aarch64_feature_detected!("neon")),
+                (Self::DotProd, is_aarch64_feature_detected!("dotprod")),
+            ];
+            all.extend(sets.into_iter().filter(|(_, there)| *there).map(|(isa, _)| isa));
+        }
         all
     }
 
@@ -69,6 +90,11 @@ impl Isa {
         unsafe fn avx512<L: Vectorized>(vectorized: L) -> L::Output {
             vectorized.run()
         }
+        #[cfg(target_arch = "aarch64")]
+        #[target_feature(enable = "neon")]
+        unsafe fn neon<L: Vectorized>(vectorized: L) -> L::Output {
+            vectorized.run()
+        }
         match self {
             Self::Portable => vectorized.run(),
             // SAFETY: the instruction set was detected.
@@ -77,6 +103,9 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 | Self::Vnni => unsafe { avx512(vectorized) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon | Self::DotProd => unsafe { neon(vectorized) },
         }
     }
 }
@@ -99,4 +128,14 @@ pub(crate) trait Vectorized {
 
     /// The loop.
     fn run(self) -> Self::Output;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_is_the_last_that_is_there() {
+        assert_eq!(Isa::available().last(), Some(&Isa::detect()));
+    }
 }

@@ -17,6 +17,10 @@ pub trait Accumulator: Pooled + Copy + Default + Send + Sync {
     /// Vectors of 64 bytes.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Lanes<Sum = Self>;
+
+    /// Vectors of 16 bytes with fused multiply-adds, in twice as many registers.
+    #[cfg(target_arch = "aarch64")]
+    type Neon: Lanes<Sum = Self>;
 }
 
 /// A vector of sums.
@@ -65,13 +69,15 @@ pub struct Portable<S>([S; PORTABLE_LANES]);
 const PORTABLE_LANES: usize = 8;
 
 macro_rules! portable_float {
-    ($type:ident, $avx2:ident, $avx512:ident) => {
+    ($type:ident, $avx2:ident, $avx512:ident, $neon:ident) => {
         impl Accumulator for $type {
             type Portable = Portable<Self>;
             #[cfg(target_arch = "x86_64")]
             type Avx2 = std::arch::x86_64::$avx2;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = std::arch::x86_64::$avx512;
+            #[cfg(target_arch = "aarch64")]
+            type Neon = std::arch::aarch64::$neon;
         }
 
         impl Lanes for Portable<$type> {
@@ -127,5 +133,5 @@ macro_rules! portable_float {
     };
 }
 
-portable_float!(f32, __m256, __m512);
-portable_float!(f64, __m256d, __m512d);
+portable_float!(f32, __m256, __m512, float32x4_t);
+portable_float!(f64, __m256d, __m512d, float64x2_t);

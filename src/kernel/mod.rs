@@ -23,7 +23,7 @@
 //!
 //! **How.** [`Isa`] names the instruction sets that a path is compiled for and is asked once per call. `blocked` cuts
 //! a float product into tiles and packs both sides into panels; `tile` is the register-blocked kernel over the vectors that
-//! `lanes` and `x86` define, and fills them with outputs, so a wider vector changes only which outputs are computed
+//! `lanes`, `x86` and `aarch64` define, and fills them with outputs, so a wider vector changes only which outputs are computed
 //! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing; `small` takes batches of
 //! small matrices, a batch position in each lane. A sum over axes is a product with ones. `complex` turns complex products
 //! and sums into real ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it
@@ -48,6 +48,8 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use crate::DimensionNumbers;
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod blocked;
 #[cfg(test)]
 pub(crate) mod cases;

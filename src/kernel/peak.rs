@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, IxDyn};
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::Two;
 use super::int8::{Exact, INT32_TERMS, PackedSide, PeakPanels, Rescale, ScaledSide, dot_general_scaled};
 use super::isa::{Isa, Vectorized};
 use super::lanes::{Accumulator, Lanes};
@@ -51,6 +53,8 @@ pub fn f32(threads: NonZeroUsize) -> f64 {
             Isa::Avx2 | Isa::AvxVnni => isa.run(Chains::<<f32 as Accumulator>::Avx2>(PhantomData)),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Vnni => isa.run(Chains::<<f32 as Accumulator>::Avx512>(PhantomData)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => isa.run(Chains::<Two<<f32 as Accumulator>::Neon>>(PhantomData)),
         }
     })
 }

@@ -190,6 +190,8 @@ fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &m
                         Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
                         #[cfg(target_arch = "x86_64")]
                         Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
+                        #[cfg(target_arch = "aarch64")]
+                        Isa::Neon | Isa::DotProd => lines_neon(sides, sums),
                     }
                 }
                 let last = here.end == terms;
@@ -308,6 +310,8 @@ fn by_blocks<T: Real>(
                     Isa::Avx2 | Isa::AvxVnni => side_by_side_avx2(&chains, strides, &mut sums),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx512 | Isa::Vnni => side_by_side_avx512(&chains, strides, &mut sums),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon | Isa::DotProd => side_by_side_neon(&chains, strides, &mut sums),
                 }
             }
             for &sum in &sums[..chains.len()] {
@@ -354,14 +358,14 @@ unsafe fn side_by_side<T: Real>(chains: &[Chain<T>], [lhs, rhs]: [isize; 2], sum
 }
 
 macro_rules! compiled {
-    ($($lines:ident, $side_by_side:ident $(with $features:literal)?;)*) => {$(
-        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+    ($($lines:ident, $side_by_side:ident $(on $arch:literal with $features:literal)?;)*) => {$(
+        $(#[cfg(target_arch = $arch)] #[target_feature(enable = $features)])?
         unsafe fn $lines<T: Real>(sides: [Line<'_, T>; 2], sums: &mut [T::Wide]) {
             // SAFETY: the caller's promise, passed on.
             unsafe { lines(sides, sums) }
         }
 
-        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+        $(#[cfg(target_arch = $arch)] #[target_feature(enable = $features)])?
         unsafe fn $side_by_side<T: Real>(
             chains: &[Chain<T>],
             strides: [isize; 2],
@@ -375,8 +379,9 @@ macro_rules! compiled {
 
 compiled! {
     lines_portable, side_by_side_portable;
-    lines_avx2, side_by_side_avx2 with "avx2,fma";
-    lines_avx512, side_by_side_avx512 with "avx512f,avx512bw";
+    lines_avx2, side_by_side_avx2 on "x86_64" with "avx2,fma";
+    lines_avx512, side_by_side_avx512 on "x86_64" with "avx512f,avx512bw";
+    lines_neon, side_by_side_neon on "aarch64" with "neon";
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
                     Isa::Avx2 | Isa::AvxVnni => avx2::<S>(left, right, [m, n, k], sums),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx512 | Isa::Vnni => avx512::<S>(left, right, [m, n, k], sums),
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon | Isa::DotProd => neon::<S>(left, right, [m, n, k], sums),
                 }
             }
             let numbers = [&*left_numbers, &*right_numbers];
@@ -439,8 +441,8 @@ unsafe fn block<V: Lanes, const DOWN: usize, const ACROSS: usize>(
 }
 
 macro_rules! compiled {
-    ($($name:ident = $lanes:ident $(with $features:literal)?),*) => {$(
-        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+    ($($name:ident = $lanes:ident $(on $arch:literal with $features:literal)?),*) => {$(
+        $(#[cfg(target_arch = $arch)] #[target_feature(enable = $features)])?
         unsafe fn $name<S: Accumulator>(left: *const S, right: *const S, sizes: [usize; 3], sums: *mut S) {
             // SAFETY: the caller's promise, passed on.
             unsafe { products::<S::$lanes>(left, right, sizes, sums) }
@@ -448,7 +450,12 @@ macro_rules! compiled {
     )*};
 }
 
-compiled!(portable = Portable, avx2 = Avx2 with "avx2,fma", avx512 = Avx512 with "avx512f,avx512bw");
+compiled!(
+    portable = Portable,
+    avx2 = Avx2 on "x86_64" with "avx2,fma",
+    avx512 = Avx512 on "x86_64" with "avx512f,avx512bw",
+    neon = Neon on "aarch64" with "neon"
+);
 
 /// Float elements, which are multiplied as they are.
 #[derive(Clone, Copy, Debug)]

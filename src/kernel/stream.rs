@@ -64,6 +64,7 @@ impl Stores {
     }
 
     /// Ends a thread's stores: whoever is told of them afterwards sees them.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(clippy::unused_self, reason = "elsewhere all go to the caches"))]
     pub(super) fn finish(self) {
         #[cfg(target_arch = "x86_64")]
         if self == Self::Streamed {

@@ -1,6 +1,8 @@
 #![allow(unsafe_code, reason = "the kernel runs on vector registers and through pointers into packed panels")]
 //! The register-blocked kernel of float products, compiled for every instruction set.
 
+#[cfg(target_arch = "aarch64")]
+use super::aarch64::Two;
 use super::isa::Isa;
 use super::lanes::{Accumulator, Lanes};
 
@@ -13,6 +15,8 @@ pub(super) fn widest<S: Accumulator>(isa: Isa) -> usize {
             Isa::Avx2 | Isa::AvxVnni => S::Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Vnni => S::Avx512::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => Two::<S::Neon>::LANES,
         }
 }
 
@@ -56,27 +60,29 @@ impl<S: Accumulator> Tile<S> {
     /// `isa` must come from [`Isa::detect`].
     pub(super) fn choose(isa: Isa, rows: usize, columns: usize) -> Self {
         macro_rules! choose {
-            ($kernel:ident, $lanes:ident, $most:literal, [$($height:literal)*]) => {{
+            ($kernel:ident, $lanes:ty, $most:literal, [$($height:literal)*]) => {{
                 // Equal panels: 15 rows are 8 and 7, not 14 and 1.
                 let height = rows.div_ceil(rows.div_ceil($most).max(1));
-                let lanes = <S::$lanes as Lanes>::LANES;
+                let lanes = <$lanes as Lanes>::LANES;
                 match height {
                     $(0..=$height if columns <= lanes => {
-                        Self { rows: $height, columns: lanes, run: $kernel::<S::$lanes, $height, 1> }
+                        Self { rows: $height, columns: lanes, run: $kernel::<$lanes, $height, 1> }
                     })*
                     $(0..=$height => {
-                        Self { rows: $height, columns: VECTORS * lanes, run: $kernel::<S::$lanes, $height, VECTORS> }
+                        Self { rows: $height, columns: VECTORS * lanes, run: $kernel::<$lanes, $height, VECTORS> }
                     })*
                     _ => unreachable!("panels are at most {} rows high", $most),
                 }
             }};
         }
         match isa {
-            Isa::Portable => choose!(portable, Portable, 4, [1 2 4]),
+            Isa::Portable => choose!(portable, S::Portable, 4, [1 2 4]),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::AvxVnni => choose!(avx2, Avx2, 6, [1 2 4 6]),
+            Isa::Avx2 | Isa::AvxVnni => choose!(avx2, S::Avx2, 6, [1 2 4 6]),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Vnni => choose!(avx512, Avx512, 14, [1 2 4 6 8 10 12 14]),
+            Isa::Avx512 | Isa::Vnni => choose!(avx512, S::Avx512, 14, [1 2 4 6 8 10 12 14]),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => choose!(neon, Two<S::Neon>, 6, [1 2 4 6]),
         }
     }
 
@@ -148,11 +154,11 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
 }
 
 macro_rules! compiled {
-    ($($name:ident $(with $features:literal)?),*) => {$(
+    ($($name:ident $(on $arch:literal with $features:literal)?),*) => {$(
         /// # Safety
         ///
         /// As for [`tile`].
-        $(#[cfg(target_arch = "x86_64")] #[target_feature(enable = $features)])?
+        $(#[cfg(target_arch = $arch)] #[target_feature(enable = $features)])?
         unsafe fn $name<V: Lanes, const ROWS: usize, const VECTORS: usize>(
             terms: usize,
             rows: Rows<V::Sum>,
@@ -167,4 +173,9 @@ macro_rules! compiled {
     )*};
 }
 
-compiled!(portable, avx2 with "avx2,fma", avx512 with "avx512f,avx512bw");
+compiled!(
+    portable,
+    avx2 on "x86_64" with "avx2,fma",
+    avx512 on "x86_64" with "avx512f,avx512bw",
+    neon on "aarch64" with "neon"
+);

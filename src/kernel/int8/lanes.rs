@@ -14,6 +14,9 @@ pub(super) enum Words {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only x86-64 has an instruction for these"))]
     /// Four 8-bit factors: signed ones in a row, and in a column unsigned ones, which are 128 more than they stand for.
     Quads,
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "only aarch64 has an instruction for these"))]
+    /// Four signed 8-bit factors on both sides.
+    SignedQuads,
 }
 
 impl Words {
@@ -21,7 +24,7 @@ impl Words {
     pub(super) const fn terms(self) -> usize {
         match self {
             Self::Pairs => 2,
-            Self::Quads => 4,
+            Self::Quads | Self::SignedQuads => 4,
         }
     }
 
@@ -34,7 +37,7 @@ impl Words {
     pub(super) const fn offset(self) -> i32 {
         match self {
             Self::Quads => 128,
-            Self::Pairs => 0,
+            Self::Pairs | Self::SignedQuads => 0,
         }
     }
 }
@@ -51,7 +54,7 @@ pub(super) enum First {
 /// # Safety
 ///
 /// Every function may only run on a processor with the instruction set of the type. Pointers are to `LANES` words or
-/// sums (one word for `splat`), aligned for their element type only.
+/// sums (one word for `row`), aligned for their element type only.
 #[allow(clippy::missing_safety_doc, reason = "the trait says it once for all its functions")]
 pub(super) trait Lanes: Copy {
     /// How factors are laid out in words.
@@ -63,14 +66,23 @@ pub(super) trait Lanes: Copy {
     /// Rows and vectors of the largest tile whose sums stay in registers.
     const MOST: (usize, usize);
 
+    /// A row's word, for all lanes.
+    type Row: Copy;
+
+    /// A column's word for every lane.
+    type Columns: Copy;
+
     /// Zero in every lane.
     unsafe fn zero() -> Self;
 
-    /// The sums, or a word for every lane, at `from`.
+    /// The sums at `from`.
     unsafe fn load(from: *const i32) -> Self;
 
-    /// The same word for every lane.
-    unsafe fn splat(from: *const i32) -> Self;
+    /// The word of a row.
+    unsafe fn row(from: *const i32) -> Self::Row;
+
+    /// The words of as many columns as there are lanes.
+    unsafe fn columns(from: *const i32) -> Self::Columns;
 
     /// Writes the sums.
     unsafe fn store(self, to: *mut i32);
@@ -80,7 +92,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn rescale(self, offset: i32, row: f32, columns: *const f32, first: First, to: *mut f32, stores: Stores);
 
     /// `self` and the products of a row's word with each lane's, added.
-    unsafe fn mul_add(self, row: Self, column: Self) -> Self;
+    unsafe fn mul_add(self, row: Self::Row, columns: Self::Columns) -> Self;
 }
 
 /// Sums in an array, for whatever vectors the compiler may use without being asked.
@@ -91,6 +103,9 @@ impl Lanes for Portable {
     const WORDS: Words = Words::Pairs;
     const LANES: usize = 8;
     const MOST: (usize, usize) = (4, 2);
+
+    type Row = i32;
+    type Columns = [i32; 8];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -104,9 +119,15 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn splat(from: *const i32) -> Self {
+    unsafe fn row(from: *const i32) -> i32 {
         // SAFETY: the caller gives a pointer to a word.
-        Self([unsafe { from.read() }; 8])
+        unsafe { from.read() }
+    }
+
+    #[inline(always)]
+    unsafe fn columns(from: *const i32) -> [i32; 8] {
+        // SAFETY: the caller gives a pointer to this many words.
+        unsafe { from.cast::<[i32; 8]>().read_unaligned() }
     }
 
     #[inline(always)]
@@ -130,8 +151,8 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn mul_add(mut self, row: Self, column: Self) -> Self {
-        for ((sum, &row), &column) in self.0.iter_mut().zip(&row.0).zip(&column.0) {
+    unsafe fn mul_add(mut self, row: i32, columns: [i32; 8]) -> Self {
+        for (sum, column) in self.0.iter_mut().zip(columns) {
             let low = i32::from(row as i16) * i32::from(column as i16);
             let high = (row >> 16) * (column >> 16);
             *sum = sum.wrapping_add(low + high);

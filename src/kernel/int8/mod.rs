@@ -4,6 +4,8 @@
 //! A sum of up to 131,071 products fits in 32 bits even when all factors are -128. Longer sums are cut into pieces
 //! that do, and the pieces are added in 64 bits.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod lanes;

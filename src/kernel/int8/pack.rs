@@ -37,6 +37,7 @@ impl<'a, T> Source<'a, T> {
     }
 
     /// The same, where its elements are binary32 numbers.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn as_floats(&self) -> Option<Source<'a, f32>>
     where
         T: Factor,
@@ -111,7 +112,7 @@ impl Layout {
     fn flipped(self) -> i32 {
         match (self.role, self.words) {
             (Role::Columns, Words::Quads) => 0x8080_8080_u32 as i32,
-            (Role::Rows, _) | (_, Words::Pairs) => 0,
+            (Role::Rows, _) | (_, Words::Pairs | Words::SignedQuads) => 0,
         }
     }
 
@@ -161,7 +162,9 @@ impl<T: Copy, Q: Fn(T, f32) -> i32 + Copy> Vectorized for Pack<'_, T, Q> {
         match (layout.words, runs(terms) >= runs(free)) {
             (_, true) => by_terms(source, scales, layout, quantize, packed),
             (Words::Pairs, false) => by_positions::<T, Q, 2>(source, scales, layout, quantize, packed),
-            (Words::Quads, false) => by_positions::<T, Q, 4>(source, scales, layout, quantize, packed),
+            (Words::Quads | Words::SignedQuads, false) => {
+                by_positions::<T, Q, 4>(source, scales, layout, quantize, packed);
+            }
         }
     }
 }
@@ -210,7 +213,7 @@ fn by_terms<T: Copy, Q: Fn(T, f32) -> i32 + Copy>(
         }
         // A last panel has fewer positions than lines; those that are left over go to places that nobody reads.
         match words {
-            Words::Quads => scatter(&lines, line, panel, width, |bytes: [i8; 4]| {
+            Words::Quads | Words::SignedQuads => scatter(&lines, line, panel, width, |bytes: [i8; 4]| {
                 i32::from_le_bytes(bytes.map(|byte| byte as u8)) ^ layout.flipped()
             }),
             Words::Pairs => scatter(&lines, line, panel, width, |pair: [i8; 2]| layout.word(pair.map(i32::from))),
@@ -228,6 +231,7 @@ fn scatter<const TERMS: usize>(
     word: impl Fn([i8; TERMS]) -> i32 + Copy,
 ) {
     match width {
+        4 => scatter_lines::<4, TERMS>(lines, line, panel, word),
         8 => scatter_lines::<8, TERMS>(lines, line, panel, word),
         16 => scatter_lines::<16, TERMS>(lines, line, panel, word),
         _ => {
@@ -280,6 +284,7 @@ fn by_positions<T: Copy, Q: Fn(T, f32) -> i32 + Copy, const TERMS: usize>(
             let done = match (is_run, width) {
                 (true, 16..) => lanes::<T, Q, 16, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
                 (true, 8..) => lanes::<T, Q, 8, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
+                (true, 4..) => lanes::<T, Q, 4, TERMS>(source.at(terms, free), scales, layout, quantize, to, sums),
                 _ => 0,
             };
             let left = to.iter_mut().zip(sums).zip(scales).zip(free).skip(done);

@@ -31,6 +31,10 @@ pub(crate) trait Quantize: Copy + Sync {
 
     /// Where the integer is the binary32 product of element and scale, cut at this limit and at minus it, rounded to the
     /// nearest integer with ties to even, and zero for NaN: the limit.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for what packs floats with instructions of x86-64")
+    )]
     fn limit(self) -> Option<f32>;
 }
 
@@ -72,6 +76,10 @@ pub(crate) trait Factor: Copy + Sync {
     fn magnitude(self) -> u32;
 
     /// The elements, where they are binary32 numbers.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for what packs floats with instructions of x86-64")
+    )]
     fn as_floats(elements: *const Self) -> Option<*const f32>;
 }
 

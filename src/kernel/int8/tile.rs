@@ -64,11 +64,11 @@ unsafe fn sums<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     for _ in 0..words {
         // SAFETY: the caller vouches for the instruction set and for `words` words in all panels.
         unsafe {
-            let across: [V; VECTORS] = std::array::from_fn(|vector| V::load(columns.add(vector * stride)));
+            let across: [V::Columns; VECTORS] = std::array::from_fn(|vector| V::columns(columns.add(vector * stride)));
             for (row, sums) in sums.iter_mut().enumerate() {
-                let word = V::splat(rows.add(row));
-                for (sum, column) in sums.iter_mut().zip(across) {
-                    *sum = sum.mul_add(word, column);
+                let word = V::row(rows.add(row));
+                for (sum, columns) in sums.iter_mut().zip(across) {
+                    *sum = sum.mul_add(word, columns);
                 }
             }
             rows = rows.add(V::MOST.0);
@@ -150,6 +150,10 @@ impl Kernel {
             Isa::Avx512 => Self::new::<super::x86::Avx512>(avx512),
             #[cfg(target_arch = "x86_64")]
             Isa::Vnni => Self::new::<super::x86::Vnni>(vnni),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Self::new::<super::aarch64::Neon>(neon),
+            #[cfg(target_arch = "aarch64")]
+            Isa::DotProd => Self::new::<super::aarch64::DotProd>(dot_prod),
         }
     }
 
@@ -236,4 +240,10 @@ compiled! {
     avx_vnni = super::x86::AvxVnni, with "avx2,avxvnni": [1 2 3 4];
     avx512 = super::x86::Avx512, with "avx512f,avx512bw": [1 2 3 4 5 6 7 8];
     vnni = super::x86::Vnni, with "avx512f,avx512bw,avx512vnni": [1 2 3 4 5 6 7 8];
+}
+
+#[cfg(target_arch = "aarch64")]
+compiled! {
+    neon = super::aarch64::Neon, with "neon": [1 2 3 4];
+    dot_prod = super::aarch64::DotProd, with "neon,dotprod": [1 2 3 4];
 }

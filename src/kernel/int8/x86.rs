@@ -30,6 +30,9 @@ macro_rules! lanes {
             const LANES: usize = $lanes;
             const MOST: (usize, usize) = $most;
 
+            type Row = Self;
+            type Columns = Self;
+
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: the caller vouches for the instruction set.
@@ -43,9 +46,15 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            unsafe fn splat(from: *const i32) -> Self {
+            unsafe fn row(from: *const i32) -> Self {
                 // SAFETY: the caller vouches for the instruction set and for a word behind the pointer.
                 Self(unsafe { $splat(from.read()) })
+            }
+
+            #[inline(always)]
+            unsafe fn columns(from: *const i32) -> Self {
+                // SAFETY: as for `load`.
+                Self(unsafe { $load(from.cast()) })
             }
 
             #[inline(always)]
@@ -82,9 +91,9 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
-            unsafe fn mul_add(self, row: Self, column: Self) -> Self {
+            unsafe fn mul_add(self, row: Self, columns: Self) -> Self {
                 // SAFETY: the caller vouches for the instruction set.
-                Self(unsafe { $mul_add(self.0, row.0, column.0) })
+                Self(unsafe { $mul_add(self.0, row.0, columns.0) })
             }
         }
     };

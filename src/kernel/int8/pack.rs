@@ -6,6 +6,7 @@
 //! loops over them vectorize.
 
 use super::lanes::Words;
+#[cfg(target_arch = "x86_64")]
 use super::side::Factor;
 use crate::kernel::isa::Vectorized;
 use crate::kernel::scratch::Scratch;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, CallRecord, QuantizationError};
@@ -72,6 +72,24 @@ impl Compiled {
             return Ok(output);
         }
         run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands, key)
+    }
+
+    /// The result of an equation that only permutes axes, drops some of size 1 or takes diagonals, as a view of its operand.
+    ///
+    /// None where something is computed, and where no strides say what a diagonal is: of arrays with gaps in memory, or that
+    /// run through it backwards. An error where the operand has another shape than this was compiled for.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let a = array![[1.0, 2.0], [3.0, 4.0]];
+    /// let diagonal = qeinsum::QEinsum::new("ii->i")?.compile(&[&[2, 2]])?;
+    /// assert_eq!(diagonal.view(&a)?, Some(array![1.0, 4.0].view().into_dyn()));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn view<'a, T: Element>(&self, operand: impl Operand<'a, T>) -> Result<Option<ArrayViewD<'a, T>>> {
+        let OperandView::Array(x) = operand.into_operand() else { return Ok(None) };
+        exec::check(&self.plan, &[x.shape()])?;
+        Ok(exec::view(&self.plan, x))
     }
 
     /// Runs into an array that is there already.

@@ -130,3 +130,21 @@ fn leaves(value: &serde_json::Value, place: String, out: &mut Vec<String>) {
         _ => out.push(place),
     }
 }
+
+#[test]
+fn what_needs_no_copy_is_a_view_of_its_operand() {
+    let cube = ndarray::Array::from_shape_fn((3, 1, 3), |(i, j, k)| (100 * i + 10 * j + k) as f32).into_dyn();
+    for equation in ["ijk->kji", "ijk->ijk", "iji->i", "iji->ji", "ijk->"] {
+        let einsum = QEinsum::new(equation).unwrap();
+        let compiled = einsum.compile(&[cube.shape()]).unwrap();
+        let view = compiled.view(&cube).unwrap();
+        if equation == "ijk->" {
+            assert!(view.is_none(), "{equation}");
+            continue;
+        }
+        let view = view.unwrap();
+        assert_eq!(view, einsum.run((&cube,)).unwrap(), "{equation}");
+        assert_eq!(view.first().map(std::ptr::from_ref), cube.first().map(std::ptr::from_ref), "{equation}");
+        assert!(compiled.view(&ndarray::Array3::<f32>::zeros((3, 1, 4))).is_err());
+    }
+}

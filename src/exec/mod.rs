@@ -36,7 +36,7 @@ pub(crate) use measure::MeasuredCalls;
 pub(crate) use pull::{accumulation_order, check_cotangent, pull};
 pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, check_gradient_calls, prepare};
 pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layout};
-pub(crate) use run::{Held, Unquantized, check, entering, run, run_known};
+pub(crate) use run::{Held, Unquantized, check, entering, run, run_known, view};
 pub(crate) use side::{FrozenSide, Input};
 pub(crate) use tape::TapedCalls;
 pub(crate) use tiny::TinyPlan;

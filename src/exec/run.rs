@@ -3,7 +3,7 @@
 //! Squeezes, diagonals and transposes are views; sums and calls make arrays; a value is handed to its one reader as
 //! soon as that reads it. What a call does, quantized or not, is decided by the [`Calls`] that the caller brings.
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, Axis};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{self, Element, Order, PackedSide};
@@ -12,7 +12,7 @@ use crate::sizes::check_elements;
 
 use super::order::Readers;
 use super::side::FrozenSide;
-use super::value::Value;
+use super::value::{Value, diagonal_view};
 
 /// What runs the calls of a plan on values that may borrow for `'a`.
 pub(crate) trait Calls<'a, T> {
@@ -145,6 +145,19 @@ pub(super) fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T
         Op::ReduceSum { axes, .. } => Value::Owned(kernel::sum_axes(value.view(), axes)),
         Op::DotGeneral { .. } => unreachable!("a call has two values"),
     }
+}
+
+/// The result of a plan of one operand without a copy; none where a step computes something, or strides cannot say what a
+/// diagonal is.
+pub(crate) fn view<'a, T: Element>(plan: &Plan, x: ArrayViewD<'a, T>) -> Option<ArrayViewD<'a, T>> {
+    plan.steps().iter().try_fold(x, |view, step| match step.op() {
+        Op::Squeeze { axes, .. } => {
+            Some(axes.iter().rev().fold(view, |view, &axis| view.index_axis_move(Axis(axis), 0)))
+        }
+        Op::Transpose { permutation, .. } => Some(view.permuted_axes(&permutation[..])),
+        Op::Diagonal { axes, .. } => diagonal_view(&view, axes),
+        Op::ReduceSum { .. } | Op::DotGeneral { .. } => None,
+    })
 }
 
 /// What the call that an operand enters reads of it.

@@ -64,7 +64,7 @@ impl<T: Element> Value<'_, T> {
 /// A diagonal as a view: the kept axis strides along all axes of the label at once.
 ///
 /// None where the array does not fill its memory without gaps, or runs through it backwards.
-fn diagonal_view<'a, T>(view: &ArrayViewD<'a, T>, axes: &[usize]) -> Option<ArrayViewD<'a, T>> {
+pub(super) fn diagonal_view<'a, T>(view: &ArrayViewD<'a, T>, axes: &[usize]) -> Option<ArrayViewD<'a, T>> {
     let (&last, dropped) = axes.split_last()?;
     let mut shape = Vec::new();
     let mut strides = Vec::new();

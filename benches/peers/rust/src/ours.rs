@@ -64,7 +64,15 @@ struct Handle {
 
 impl Contestant for Handle {
     fn run(&mut self) -> Result<(), Fault> {
-        black_box(self.compiled.run(black_box(&*self.operands))?);
+        let operands = black_box(&*self.operands);
+        // What needs no copy is a view, as NumPy's is.
+        if let [operand] = operands
+            && let Some(view) = self.compiled.view(operand)?
+        {
+            black_box(view);
+            return Ok(());
+        }
+        black_box(self.compiled.run(operands)?);
         Ok(())
     }
 

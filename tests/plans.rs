@@ -134,7 +134,7 @@ fn leaves(value: &serde_json::Value, place: String, out: &mut Vec<String>) {
 #[test]
 fn what_needs_no_copy_is_a_view_of_its_operand() {
     let cube = ndarray::Array::from_shape_fn((3, 1, 3), |(i, j, k)| (100 * i + 10 * j + k) as f32).into_dyn();
-    for equation in ["ijk->kji", "ijk->ijk", "iji->i", "iji->ji", "ijk->"] {
+    for equation in ["ijk->kji", "ijk->ijk", "iji->ji", "ijk->"] {
         let einsum = QEinsum::new(equation).unwrap();
         let compiled = einsum.compile(&[cube.shape()]).unwrap();
         let view = compiled.view(&cube).unwrap();

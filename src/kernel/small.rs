@@ -44,7 +44,20 @@ pub(super) trait Prepare<T, S>: Sync {
 
     /// Changes the elements of these batch positions, for each term that of every free position, and gives each free position
     /// the number that its sums are rescaled by.
-    fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<S>], numbers: &mut [Group<S>]);
+    fn prepare(
+        &self,
+        isa: Isa,
+        batch: &Range<usize>,
+        elements: &mut [Group<S>],
+        numbers: &mut [Group<S>],
+        room: &mut Room,
+    );
+}
+
+/// Memory for what is computed on the way to the numbers of positions.
+pub(super) struct Room {
+    pub(super) scales: Scratch<f32>,
+    pub(super) largest: Scratch<u32>,
 }
 
 /// What becomes of sums.
@@ -96,11 +109,12 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
         let (right_numbers, groups) = groups.split_at_mut(n);
         let (repeated, sums) = groups.split_at_mut(n);
         let mut made = vec![[any; TOGETHER]; m * n];
+        let mut room = Room { scales: Scratch::new(), largest: Scratch::new() };
         for batch in parts::cuts(&piece, TOGETHER) {
             elements.0.read(isa, &product.lhs, lhs, &batch, left);
             elements.1.read(isa, &product.rhs, rhs, &batch, right);
-            lhs.prepare(isa, &batch, left, left_numbers);
-            rhs.prepare(isa, &batch, right, right_numbers);
+            lhs.prepare(isa, &batch, left, left_numbers, &mut room);
+            rhs.prepare(isa, &batch, right, right_numbers, &mut room);
             // SAFETY: the instruction set was detected, and there are groups of as many elements and sums.
             unsafe {
                 let (left, right, sums) = (left.as_ptr().cast(), right.as_ptr().cast(), sums.as_mut_ptr().cast());
@@ -471,7 +485,7 @@ impl<T: Real> Prepare<T, T::Wide> for Plain {
         T::as_wide(elements)
     }
 
-    fn prepare(&self, _: Isa, _: &Range<usize>, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>]) {}
+    fn prepare(&self, _: Isa, _: &Range<usize>, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>], _: &mut Room) {}
 }
 
 impl<T: Real> Finish<T::Wide, T> for Plain {

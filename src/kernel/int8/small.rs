@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use super::side::{Elements, Factor, Factors, Quantize, ScalesOf, Scaling, Side as _};
 use crate::kernel::isa::{Isa, Vectorized};
-use crate::kernel::scratch::Scratch;
-use crate::kernel::small::{Group, Prepare, TOGETHER};
+use crate::kernel::small::{Group, Prepare, Room, TOGETHER};
 
 impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
     #[inline(always)]
@@ -17,19 +16,22 @@ impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
         T::as_floats(elements)
     }
 
-    fn prepare(&self, isa: Isa, batch: &Range<usize>, elements: &mut [Group<f32>], numbers: &mut [Group<f32>]) {
+    fn prepare(
+        &self,
+        isa: Isa,
+        batch: &Range<usize>,
+        elements: &mut [Group<f32>],
+        numbers: &mut [Group<f32>],
+        room: &mut Room,
+    ) {
         let quantize = self.quantize;
+        let scales = room.scales.any(numbers.len() * TOGETHER);
         let free = 0..numbers.len();
-        let mut scales = Scratch::<f32>::new();
-        let scales = scales.any(numbers.len() * TOGETHER);
         let inverses = numbers.as_flattened_mut();
         let elements = elements.as_flattened_mut();
         if matches!(self.scaling, Scaling::Largest) {
-            let mut largest = Scratch::new();
-            largest.clear();
-            largest.resize(scales.len(), 0);
-            isa.run(LargestOfTerms { elements, most: &mut largest });
-            isa.run(ScalesOf { largest: &largest, quantize, scales: &mut *scales, inverses });
+            let largest = room.largest.any(scales.len());
+            isa.run(Calibrate { elements, largest, quantize, scales: &mut *scales, inverses });
         } else {
             // Lanes without a batch position of their own are scaled by one.
             scales.fill(1.0);
@@ -42,66 +44,59 @@ impl<T: Factor, Q: Quantize> Prepare<T, f32> for Elements<'_, T, Q> {
                 }
             }
         }
-        if isa.run(AnyLarger { scales, than: Q::LARGE_SCALE }) {
-            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer_of_any_scale(x, scale) });
-        } else {
-            isa.run(ToIntegers { elements, scales, quantize: |x, scale| quantize.integer(x, scale) });
-        }
+        isa.run(ToIntegers { elements, scales, quantize });
     }
 }
 
-/// Whether any of the scales is larger than a number.
-struct AnyLarger<'a> {
-    scales: &'a [f32],
-    than: f32,
-}
-
-impl Vectorized for AnyLarger<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
-        // All of them are looked at, so that the loop vectorizes.
-        self.scales.iter().filter(|&&scale| scale > self.than).count() > 0
-    }
-}
-
-/// The largest magnitude of each lane's terms, which are as far apart as there are lanes.
-struct LargestOfTerms<'a> {
+/// The scales of each lane's terms, which are as far apart as there are lanes, by their largest magnitudes.
+struct Calibrate<'a, Q> {
     elements: &'a [f32],
-    most: &'a mut [u32],
+    largest: &'a mut [u32],
+    quantize: Q,
+    scales: &'a mut [f32],
+    inverses: &'a mut [f32],
 }
 
-impl Vectorized for LargestOfTerms<'_> {
+impl<Q: Quantize> Vectorized for Calibrate<'_, Q> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { elements, most } = self;
-        for elements in elements.chunks(most.len()) {
-            for (most, x) in most.iter_mut().zip(elements) {
+        let Self { elements, largest, quantize, scales, inverses } = self;
+        largest.fill(0);
+        for elements in elements.chunks(largest.len()) {
+            for (most, x) in largest.iter_mut().zip(elements) {
                 *most = (x.to_bits() & 0x7fff_ffff).max(*most);
             }
         }
+        ScalesOf { largest, quantize, scales, inverses }.run();
     }
 }
 
 /// Elements become the integers that they are quantized to, as floats; each term has an element for every scale.
-struct ToIntegers<'a, F> {
+struct ToIntegers<'a, Q> {
     elements: &'a mut [f32],
     scales: &'a [f32],
-    quantize: F,
+    quantize: Q,
 }
 
-impl<F: Fn(f32, f32) -> i32> Vectorized for ToIntegers<'_, F> {
+impl<Q: Quantize> Vectorized for ToIntegers<'_, Q> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let Self { elements, scales, quantize } = self;
+        // All of them are looked at, so that the loop vectorizes.
+        let is_large = scales.iter().filter(|&&scale| scale > Q::LARGE_SCALE).count() > 0;
         for elements in elements.chunks_mut(scales.len()) {
-            for (x, &scale) in elements.iter_mut().zip(scales) {
-                *x = quantize(*x, scale) as f32;
+            if is_large {
+                for (x, &scale) in elements.iter_mut().zip(scales) {
+                    *x = quantize.integer_of_any_scale(*x, scale) as f32;
+                }
+            } else {
+                for (x, &scale) in elements.iter_mut().zip(scales) {
+                    *x = quantize.integer(*x, scale) as f32;
+                }
             }
         }
     }

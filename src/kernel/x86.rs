@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
+use super::stream::Stores;
 
 macro_rules! lanes {
     (
@@ -90,35 +91,75 @@ lanes! {
 /// The processor has the instruction set.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn transpose(block: &mut [[f32; 16]; 16]) {
-    // SAFETY: every row is a vector long.
-    let rows: [__m512; 16] = std::array::from_fn(|row| unsafe { _mm512_loadu_ps(block[row].as_ptr()) });
+    let mut rows = [_mm512_setzero_ps(); 16];
+    for (row, elements) in rows.iter_mut().zip(&*block) {
+        // SAFETY: a vector long.
+        *row = unsafe { _mm512_loadu_ps(elements.as_ptr()) };
+    }
+    for (elements, column) in block.iter_mut().zip(transposed(rows)) {
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), column) };
+    }
+}
+
+/// Writes vectors, so far apart, as the columns of rows that are so far apart; past the caches where they are to be, if every
+/// row is a whole line of them.
+///
+/// # Safety
+///
+/// The processor has the instruction set; all vectors can be read, and all rows written by this thread alone.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn transpose_lines(from: *const f32, step: isize, to: *mut f32, apart: usize, stores: Stores) {
+    let mut rows = [_mm512_setzero_ps(); 16];
+    for (at, row) in rows.iter_mut().enumerate() {
+        // SAFETY: as the caller says.
+        *row = unsafe { _mm512_loadu_ps(from.offset(at as isize * step)) };
+    }
+    let columns = transposed(rows);
+    if stores == Stores::Streamed && to.addr().is_multiple_of(64) && apart.is_multiple_of(16) {
+        for (at, column) in columns.into_iter().enumerate() {
+            // SAFETY: as the caller says, and it begins with a line.
+            unsafe { _mm512_stream_ps(to.add(at * apart), column) };
+        }
+    } else {
+        for (at, column) in columns.into_iter().enumerate() {
+            // SAFETY: as the caller says.
+            unsafe { _mm512_storeu_ps(to.add(at * apart), column) };
+        }
+    }
+}
+
+/// The columns of these rows.
+// Loops and no closures: those would be functions of their own, without the instruction set.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
+    let zero = _mm512_setzero_ps();
     // Pairs of rows, then pairs of pairs: each quarter is then four elements of a column of four rows.
-    let pairs: [__m512; 16] = std::array::from_fn(|at| {
-        let (even, odd) = (rows[at / 2 * 2], rows[at / 2 * 2 + 1]);
-        if at % 2 == 0 { _mm512_unpacklo_ps(even, odd) } else { _mm512_unpackhi_ps(even, odd) }
-    });
-    let fours: [__m512d; 16] = std::array::from_fn(|at| {
-        let (first, second) = (pairs[at / 4 * 4 + at % 4 / 2], pairs[at / 4 * 4 + at % 4 / 2 + 2]);
-        let (first, second) = (_mm512_castps_pd(first), _mm512_castps_pd(second));
-        if at % 2 == 0 { _mm512_unpacklo_pd(first, second) } else { _mm512_unpackhi_pd(first, second) }
-    });
+    let (mut pairs, mut fours, mut columns) = ([zero; 16], [zero; 16], [zero; 16]);
+    for at in (0..16).step_by(2) {
+        pairs[at] = _mm512_unpacklo_ps(rows[at], rows[at + 1]);
+        pairs[at + 1] = _mm512_unpackhi_ps(rows[at], rows[at + 1]);
+    }
+    for at in (0..16).step_by(4) {
+        for half in 0..2 {
+            let (first, second) = (_mm512_castps_pd(pairs[at + half]), _mm512_castps_pd(pairs[at + half + 2]));
+            fours[at + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(first, second));
+            fours[at + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(first, second));
+        }
+    }
     // Quarters of the four groups of rows.
     for column in 0..4 {
-        let [a, b, c, d] = [0, 4, 8, 12].map(|group| _mm512_castpd_ps(fours[group + column]));
+        let (a, b, c, d) = (fours[column], fours[4 + column], fours[8 + column], fours[12 + column]);
         let (low, high) = (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
         let (lower, higher) =
             (_mm512_shuffle_f32x4::<0b10_00_10_00>(c, d), _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d));
-        let columns = [
-            _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower),
-            _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher),
-            _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower),
-            _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher),
-        ];
-        for (quarter, column_of) in columns.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { _mm512_storeu_ps(block[4 * quarter + column].as_mut_ptr(), column_of) };
-        }
+        columns[column] = _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower);
+        columns[4 + column] = _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher);
+        columns[8 + column] = _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower);
+        columns[12 + column] = _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher);
     }
+    columns
 }
 
 #[cfg(test)]

@@ -129,6 +129,106 @@ pub(super) unsafe fn transpose_lines(from: *const f32, step: isize, to: *mut f32
     }
 }
 
+/// Writes the first `terms` elements of the first `count` rows, term by term, each `width` behind the one before.
+///
+/// # Safety
+///
+/// The processor has the instruction set; the elements can be read and their places written.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn interleave(rows: &[*const f32; 16], count: usize, terms: usize, to: *mut f32, width: usize) {
+    let lanes = u16::MAX >> (16 - count);
+    let whole = terms / 16 * 16;
+    for term in (0..whole).step_by(16) {
+        // SAFETY: sixteen elements of each row, the first of them where there are none, and places for the rows' own.
+        unsafe {
+            for (at, column) in columns(rows, term).into_iter().enumerate() {
+                _mm512_mask_storeu_ps(to.add((term + at) * width), lanes, column);
+            }
+        }
+    }
+    for term in whole..terms {
+        for (lane, row) in rows.iter().enumerate().take(count) {
+            // SAFETY: as the caller says.
+            unsafe { *to.add(term * width + lane) = *row.add(term) };
+        }
+    }
+}
+
+/// What sixteen chains of multiplications have on their other side.
+pub(super) enum Factors<'a> {
+    /// One more row each.
+    Rows(&'a [*const f32; 16]),
+    /// The same for all terms.
+    Same([f32; 16]),
+}
+
+/// The sums of sixteen rows times the other factors: in each lane a chain of fused multiply-adds from zero.
+///
+/// # Safety
+///
+/// The processor has the instruction set, and all rows have so many terms.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn chains(rows: &[*const f32; 16], factors: Factors<'_>, terms: usize) -> [f32; 16] {
+    /// Terms that one side is kept of while the other is read: rows that take the same places of the first cache take turns.
+    const KEPT: usize = 64;
+    let mut kept = [0.0_f32; 16 * KEPT];
+    let mut sums = _mm512_setzero_ps();
+    let mut start = 0;
+    while start < terms {
+        let here = KEPT.min(terms - start);
+        let whole = here / 16 * 16;
+        // SAFETY: these are terms of all rows, and `kept` has room for them; what is read of it was written, or is not there.
+        unsafe {
+            if let Factors::Rows(others) = &factors {
+                let mut ahead = **others;
+                for row in &mut ahead {
+                    *row = row.add(start);
+                }
+                interleave(&ahead, 16, here, kept.as_mut_ptr(), 16);
+            }
+            let same = match &factors {
+                Factors::Same(factors) => Some(_mm512_loadu_ps(factors.as_ptr())),
+                Factors::Rows(_) => None,
+            };
+            for term in (0..whole).step_by(16) {
+                for (at, column) in columns(rows, start + term).into_iter().enumerate() {
+                    let factor = same.unwrap_or(_mm512_loadu_ps(kept.as_ptr().add(16 * (term + at))));
+                    sums = _mm512_fmadd_ps(column, factor, sums);
+                }
+            }
+            for term in whole..here {
+                let mut column = [0.0; 16];
+                for (lane, row) in column.iter_mut().zip(rows) {
+                    *lane = *row.add(start + term);
+                }
+                let factor = same.unwrap_or(_mm512_loadu_ps(kept.as_ptr().add(16 * term)));
+                sums = _mm512_fmadd_ps(_mm512_loadu_ps(column.as_ptr()), factor, sums);
+            }
+        }
+        start += here;
+    }
+    let mut made = [0.0; 16];
+    // SAFETY: as long as a vector.
+    unsafe { _mm512_storeu_ps(made.as_mut_ptr(), sums) };
+    made
+}
+
+/// The columns of sixteen rows from this one on.
+///
+/// # Safety
+///
+/// Every row has sixteen more elements.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn columns(rows: &[*const f32; 16], first: usize) -> [__m512; 16] {
+    let mut vectors = [_mm512_setzero_ps(); 16];
+    for (vector, row) in vectors.iter_mut().zip(rows) {
+        // SAFETY: as the caller says.
+        *vector = unsafe { _mm512_loadu_ps(row.add(first)) };
+    }
+    transposed(vectors)
+}
+
 /// The columns of these rows.
 // Loops and no closures: those would be functions of their own, without the instruction set.
 #[target_feature(enable = "avx512f")]

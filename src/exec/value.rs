@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayView, ArrayViewD, Axis, Dimension, IxDyn, ShapeBuilder as _};
 
-use crate::kernel::Element;
+use crate::kernel::{self, Element};
 
 /// An operand or an intermediate. Unary operations keep views views wherever strides can say what they mean.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl<T: Element> Value<'_, T> {
     pub(crate) fn into_row_major(self) -> ArrayD<T> {
         match self {
             Self::Owned(array) if array.is_standard_layout() => array,
-            other => other.view().as_standard_layout().into_owned(),
+            other => kernel::row_major(other.view()),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::pack::Pack;
 use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
-use super::tile::{Rows, Tile, widest};
+use super::tile::{Columns, Kernel, Rows, Tile, Unpacked, widest};
 use super::walk::Walk;
 use crate::lower::Side;
 
@@ -145,39 +145,46 @@ impl<S: Accumulator> Panels<S> {
         Self { factors: Scratch::new(), len: 0, free: Scratch::new(), terms: Scratch::new() }
     }
 
-    /// Packs these free and contracting positions of a side at one batch position.
+    /// Packs these free and contracting positions of a side at one batch position, so many of them to a panel; the last panel
+    /// is as wide as `last` says for what is left. The kernel packs the first `direct` panels itself.
     fn fill<T: Real<Wide = S>>(
         &mut self,
         side: &Operand<'_, T>,
         batch: usize,
         free: &Range<usize>,
         terms: &Range<usize>,
-        width: usize,
+        (width, last, direct): (usize, impl Fn(usize) -> usize, usize),
         isa: Isa,
     ) {
         let size = terms.len() * width;
-        side.free.offsets(free, &mut self.free);
+        let (whole, left) = (free.len() / width, free.len() % width);
+        self.len = size * whole + if left == 0 { 0 } else { terms.len() * last(left) };
+        let factors = self.factors.any(self.len);
+        let rest = free.start + direct * width..free.end;
+        if rest.is_empty() {
+            return;
+        }
+        side.free.offsets(&rest, &mut self.free);
         side.contracting.offsets(terms, &mut self.terms);
-        self.len = size * self.free.len().div_ceil(width);
         let first = side.first.wrapping_offset(side.batch.offset(batch));
-        for (free, panel) in self.free.chunks(width).zip(self.factors.any(self.len).chunks_mut(size)) {
+        for (free, panel) in self.free.chunks(width).zip(factors[direct * size..].chunks_mut(size)) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let pack = unsafe { Pack::new(first, free, &self.terms, T::widen, width, panel) };
+            let pack = unsafe { Pack::new(isa, first, free, &self.terms, panel.len() / terms.len(), panel) };
             isa.run(pack);
         }
     }
 
-    /// The panels, each of `size` factors.
+    /// The panels, each of `size` factors but for the last.
     fn chunks(&self, size: usize) -> impl Iterator<Item = &[S]> {
         self.factors[..self.len].chunks(size)
     }
 }
 
-/// Rows that are read where they are: the first ones of a strip, as many whole tiles as there are.
+/// Rows that are read where they are: the first ones of a strip, in tiles that have no other rows.
 #[derive(Clone, Copy)]
 struct InPlace<S> {
     rows: Rows<S>,
-    tiles: usize,
+    len: usize,
 }
 
 impl<S: Accumulator> InPlace<S> {
@@ -187,7 +194,7 @@ impl<S: Accumulator> InPlace<S> {
         batch: usize,
         strip: &Range<usize>,
         terms: &Range<usize>,
-        height: usize,
+        tile: &Tile<S>,
     ) -> Option<Self> {
         // Rows that lie so far apart that all of them take the same place of the first cache.
         const ALIAS: usize = 4096;
@@ -197,8 +204,53 @@ impl<S: Accumulator> InPlace<S> {
         }
         let first = side.batch.offset(batch) + side.free.offset(strip.start) + side.contracting.offset(terms.start);
         let first = T::as_wide(side.first.wrapping_offset(first))?;
-        Some(Self { rows: Rows { first, row, term }, tiles: strip.len() / height })
+        let left = strip.len() % tile.rows;
+        let len = if left == 0 || tile.kernel(left).rows == left { strip.len() } else { strip.len() - left };
+        Some(Self { rows: Rows { first, row, term }, len })
     }
+}
+
+/// Columns that are read where they are, and packed by the kernel that reads them first: the first panels of a block.
+struct Direct<'a, T: Real> {
+    side: &'a Operand<'a, T>,
+    batch: usize,
+    panels: usize,
+    /// The first term, and from a term to the next.
+    terms: [isize; 2],
+}
+
+impl<'a, T: Real> Direct<'a, T> {
+    /// The panels whose columns are neighbours of the type that is summed, and whose terms have one stride.
+    fn of(
+        side: &'a Operand<'a, T>,
+        batch: usize,
+        columns: &Range<usize>,
+        terms: &Range<usize>,
+        width: usize,
+    ) -> Option<Self> {
+        let term = side.contracting.stride()?;
+        T::as_wide(side.first)?;
+        let together = side.free.together();
+        let whole =
+            together == side.free.len() || (together.is_multiple_of(width) && columns.start.is_multiple_of(width));
+        let panels = if whole { columns.len() / width } else { 0 };
+        (panels > 0).then(|| Self { side, batch, panels, terms: [side.contracting.offset(terms.start), term] })
+    }
+
+    /// The columns from this one on.
+    fn at(&self, column: usize) -> Option<Columns<T::Wide>> {
+        let Self { side, batch, terms: [first, term], .. } = self;
+        let first = side.batch.offset(*batch) + side.free.offset(column) + first;
+        Some(Columns { first: T::as_wide(side.first.wrapping_offset(first))?, term: *term })
+    }
+}
+
+/// For each size of tree, its sums in the tiles of the open rows and columns.
+struct Trees<S: Accumulator> {
+    sums: Scratch<S>,
+    sizes: usize,
+    /// Sums of each size.
+    len: usize,
 }
 
 /// What a product writes while it is made, reused over the batch.
@@ -207,8 +259,7 @@ struct Workspace<T: Real> {
     tile: Tile<T::Wide>,
     rows: Panels<T::Wide>,
     columns: Panels<T::Wide>,
-    /// For each size of tree, its sums in the tiles of the open rows and columns.
-    trees: Vec<Vec<T::Wide>>,
+    trees: Trees<T::Wide>,
     sums: Scratch<T::Wide>,
     down: Lying,
     across: Lying,
@@ -219,10 +270,10 @@ impl<T: Real> Workspace<T> {
         let tile = Tile::choose(isa, m, n);
         let size = tile.rows * tile.columns;
         let tiles = m.min(ROWS_OPEN).div_ceil(tile.rows) * n.min(COLUMNS_OPEN).div_ceil(tile.columns);
-        let trees = usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros();
-        let trees = vec![vec![T::Wide::default(); tiles * size]; trees as usize];
+        let sizes = (usize::BITS - (k.div_ceil(BLOCK) - 1).leading_zeros()) as usize;
         // What is made last is given back last, so that the next product finds memory of the same size.
         let sums = Scratch::new();
+        let trees = Trees { sums: Scratch::new(), sizes, len: tiles * size };
         let columns = Panels::new();
         Self { isa, tile, rows: Panels::new(), columns, trees, sums, down: Lying::new(), across: Lying::new() }
     }
@@ -240,28 +291,35 @@ impl<T: Real> Workspace<T> {
         // Whole tiles, so that only the last ones of a side are cut.
         let packed = ROWS_PACKED / height * height;
         // Without trees to keep, nothing is open, and columns are packed once for all rows.
-        let open_rows = if self.trees.is_empty() { usize::MAX } else { ROWS_OPEN / packed * packed };
+        let open_rows = if self.trees.sizes == 0 { usize::MAX } else { ROWS_OPEN / packed * packed };
         let open_columns = COLUMNS_OPEN / width * width;
         for left in cuts(across, open_columns) {
             for top in cuts(down, open_rows) {
                 for (block, terms) in cuts(&(0..all_terms), BLOCK).enumerate() {
-                    let place = Place { block, last: terms.end == all_terms, terms: terms.len() };
-                    self.columns.fill(columns, batch, &left, &terms, width, self.isa);
+                    let place = Place { block, last: terms.end == all_terms, terms: terms.len(), alone: false };
+                    let direct = Direct::of(columns, batch, &left, &terms, width);
+                    let panels = direct.as_ref().map_or(0, |direct| direct.panels);
+                    self.columns.fill(columns, batch, &left, &terms, (width, |_| width, panels), self.isa);
                     for strip in cuts(&top, packed) {
-                        let in_place = InPlace::of(rows, batch, &strip, &terms, height);
-                        let whole = in_place.map_or(0, |rows| rows.tiles * height);
-                        self.rows.fill(rows, batch, &(strip.start + whole..strip.end), &terms, height, self.isa);
+                        let in_place = InPlace::of(rows, batch, &strip, &terms, &self.tile);
+                        let rest = strip.start + in_place.map_or(0, |rows| rows.len)..strip.end;
+                        let short = |rows| self.tile.kernel(rows).rows;
+                        self.rows.fill(rows, batch, &rest, &terms, (height, short, 0), self.isa);
                         let above = (strip.start - top.start) / height;
-                        // SAFETY: the rows are of this strip and have these terms; the outputs are this thread's.
-                        unsafe { self.tiles(&place, in_place, above, [&strip, &left], out) };
+                        let direct = direct.as_ref().filter(|_| above == 0);
+                        // A panel that is read once needs not be written.
+                        let place = Place { alone: top.len() <= height, ..place };
+                        // SAFETY: the rows are of this strip and have these terms, and so have the columns; the outputs are
+                        // this thread's.
+                        unsafe { self.tiles(&place, (in_place, direct), above, [&strip, &left], out) };
                     }
                 }
             }
         }
     }
 
-    /// Runs the kernel on all rows in place, all packed ones after them and all packed columns, and writes outputs after the
-    /// last block; `above` open tiles come before these.
+    /// Runs the kernel on all rows in place, all packed ones after them and all columns, and writes outputs after the last
+    /// block; `above` open tiles come before these. The first tile of rows packs the columns that are read directly.
     ///
     /// # Safety
     ///
@@ -269,50 +327,68 @@ impl<T: Real> Workspace<T> {
     unsafe fn tiles(
         &mut self,
         place: &Place,
-        in_place: Option<InPlace<T::Wide>>,
+        (in_place, direct): (Option<InPlace<T::Wide>>, Option<&Direct<'_, T>>),
         above: usize,
         [down, across]: [&Range<usize>; 2],
         (out, first): (&Outputs<'_, T>, isize),
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         let tiles_across = across.len().div_ceil(width);
-        let merged = if place.last { self.trees.len() } else { place.block.trailing_ones() as usize };
-        let in_place = in_place.into_iter().flat_map(|InPlace { rows, tiles }| {
-            (0..tiles).map(move |tile| {
-                let first = rows.first.wrapping_offset((tile * height) as isize * rows.row);
-                Rows { first, ..rows }
+        let merged = if place.last { self.trees.sizes } else { place.block.trailing_ones() as usize };
+        let in_place = in_place.into_iter().flat_map(|InPlace { rows, len }| {
+            cuts(&(0..len), height).map(move |tile| {
+                let first = rows.first.wrapping_offset(tile.start as isize * rows.row);
+                (Rows { first, ..rows }, tile.len())
             })
         });
-        let packed = self.rows.chunks(place.terms * height).map(|panel| Rows::packed(panel, height));
-        let rows: SmallVec<[Rows<T::Wide>; 16]> = in_place.chain(packed).collect();
+        let packed = self.rows.chunks(place.terms * height).map(|panel| {
+            let height = panel.len() / place.terms;
+            (Rows::packed(panel, height), height)
+        });
+        let tile = self.tile;
+        let rows: SmallVec<[(Rows<T::Wide>, Kernel<T::Wide>); 16]> =
+            in_place.chain(packed).map(|(rows, height)| (rows, tile.kernel(height))).collect();
+        let panels = self.columns.factors.as_mut_ptr();
         let mut earlier: SmallVec<[*const T::Wide; 8]> = SmallVec::new();
-        for (j, panel) in self.columns.chunks(place.terms * width).enumerate() {
+        for j in 0..tiles_across {
             let column = across.start + j * width;
             let columns = column..across.end.min(column + width);
-            for (i, &panel_rows) in rows.iter().enumerate() {
+            // SAFETY: there are as many panels.
+            let panel = unsafe { panels.add(j * place.terms * width) };
+            let mut unpacked = direct.filter(|direct| j < direct.panels).and_then(|direct| direct.at(column));
+            for (i, &(panel_rows, kernel)) in rows.iter().enumerate() {
                 let row = down.start + i * height;
                 let rows = row..down.end.min(row + height);
                 let at = ((above + i) * tiles_across + j) * height * width;
                 let at = at..at + height * width;
                 // Filled in place: a list that is handed over would be waited for until all outputs before it are written.
                 earlier.clear();
-                let (merging, open) = self.trees.split_at_mut(merged);
-                for (size, tree) in merging.iter().enumerate() {
-                    if place.block >> size & 1 == 1 {
-                        earlier.push(tree[at.clone()].as_ptr());
-                    }
+                let Trees { sums: trees, sizes, len } = &mut self.trees;
+                let (merging, open) = trees.any(*sizes * *len).split_at_mut(merged * *len);
+                for size in (0..merged).filter(|size| place.block >> size & 1 == 1) {
+                    earlier.push(merging[size * *len..][at.clone()].as_ptr());
                 }
-                let is_whole = place.last && (rows.len(), columns.len()) == (height, width);
+                let is_whole = place.last && (rows.len(), columns.len()) == (kernel.rows, width);
                 let (rows, columns) = (self.down.of(&rows), self.across.of(&columns));
                 let in_place = if is_whole { outputs_in_place(out, first, rows, columns) } else { None };
-                let sums = match (in_place, open.first_mut()) {
-                    (Some(sums), _) => sums,
-                    (None, Some(tree)) if !place.last => (tree[at.clone()].as_mut_ptr(), width),
+                let sums = match in_place {
+                    Some(sums) => sums,
+                    None if !place.last => (open[at].as_mut_ptr(), width),
                     _ => (self.sums.any(height * width).as_mut_ptr(), width),
                 };
-                // SAFETY: packed panels have this many terms of a tile's rows, and the caller vouches for the others and for
-                // outputs in place; other sums are a tile.
-                unsafe { self.tile.run(place.terms, panel_rows, panel, &earlier, sums) };
+                let packed = Columns { first: panel.cast_const(), term: width as isize };
+                // SAFETY: panels have this many terms of a tile's rows and columns, and so have rows and columns in a matrix, as
+                // the caller says; other sums are a tile.
+                unsafe {
+                    match unpacked.take() {
+                        Some(columns) if place.alone => kernel.run(place.terms, panel_rows, columns, &earlier, sums),
+                        Some(columns) => {
+                            let columns = Unpacked { columns, panel };
+                            kernel.run_and_pack(place.terms, panel_rows, columns, &earlier, sums);
+                        }
+                        None => kernel.run(place.terms, panel_rows, packed, &earlier, sums),
+                    }
+                }
                 if place.last && in_place.is_none() {
                     // SAFETY: as the caller says.
                     unsafe { write(out, first, rows, columns, &self.sums[..height * width], width) };
@@ -327,4 +403,6 @@ struct Place {
     block: usize,
     last: bool,
     terms: usize,
+    /// Whether there is one tile of rows only.
+    alone: bool,
 }

@@ -55,6 +55,7 @@ mod blocked;
 #[cfg(test)]
 pub(crate) mod cases;
 mod complex;
+mod copy;
 mod element;
 mod float;
 mod halves;
@@ -139,6 +140,11 @@ pub(crate) fn vectorized<L: Vectorized>(run: L) -> L::Output {
 #[cfg(test)]
 pub(crate) fn vectorized_everywhere<L: Vectorized>(mut make: impl FnMut() -> L) -> Vec<L::Output> {
     Isa::available().into_iter().map(|isa| isa.run(make())).collect()
+}
+
+/// A new array of the elements of a view, in row-major order.
+pub(crate) fn row_major<T: Element>(view: ArrayViewD<'_, T>) -> ArrayD<T> {
+    copy::row_major(Isa::detect(), &view)
 }
 
 /// The sums over `axes`, flattened in the order listed, last fastest; the other axes keep their order.

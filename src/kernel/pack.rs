@@ -1,48 +1,76 @@
 #![allow(unsafe_code, reason = "reads through the offsets of a walk")]
 //! Copies a strided side into the panels that the kernel reads.
 
-use super::isa::Vectorized;
-use super::lanes::Accumulator;
+use super::element::Real;
+use super::isa::{Isa, Vectorized};
 
 /// Fills a panel with each term of all rows in turn; rows beyond those that there are become zeros.
-pub(super) struct Pack<'a, T, S, W> {
+pub(super) struct Pack<'a, T: Real> {
+    isa: Isa,
     first: *const T,
     free: &'a [isize],
     terms: &'a [isize],
-    widen: W,
     width: usize,
-    panel: &'a mut [S],
+    panel: &'a mut [T::Wide],
 }
 
-impl<'a, T, S: Accumulator, W: Fn(T) -> S + Copy> Pack<'a, T, S, W> {
+impl<'a, T: Real> Pack<'a, T> {
     /// A panel of `width` rows, of which there are as many as `free` has offsets.
     ///
     /// # Safety
     ///
-    /// `first` plus any of `free` plus any of `terms` is readable for `'a`.
+    /// `first` plus any of `free` plus any of `terms` is readable for `'a`; `isa` was detected.
     pub(super) unsafe fn new(
+        isa: Isa,
         first: *const T,
         free: &'a [isize],
         terms: &'a [isize],
-        widen: W,
         width: usize,
-        panel: &'a mut [S],
+        panel: &'a mut [T::Wide],
     ) -> Self {
         assert_eq!(panel.len(), terms.len() * width);
         assert!(free.len() <= width);
-        Self { first, free, terms, widen, width, panel }
+        Self { isa, first, free, terms, width, panel }
+    }
+
+    /// Packs rows whose terms lie together as vectors that are exchanged with those of other rows. Says whether it could.
+    #[inline(always)]
+    fn exchange(&mut self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if let (Isa::Avx512 | Isa::Vnni, Some(first)) = (self.isa, T::as_wide(self.first))
+            && size_of::<T::Wide>() == size_of::<f32>()
+            && is_run(self.terms)
+        {
+            let first = first.cast::<f32>().wrapping_offset(self.terms[0]);
+            for (at, rows) in self.free.chunks(16).enumerate() {
+                let to = self.panel[16 * at..].as_mut_ptr().cast::<f32>();
+                let mut sources = [first.wrapping_offset(rows[0]); 16];
+                for (source, &offset) in sources.iter_mut().zip(rows) {
+                    *source = first.wrapping_offset(offset);
+                }
+                // SAFETY: the instruction set was detected; `new` was promised that these terms of these rows can be read, and
+                // the panel has room for them behind every `width` others. Sums of four bytes are `f32`.
+                unsafe { super::x86::interleave(&sources, rows.len(), self.terms.len(), to, self.width) };
+            }
+            return true;
+        }
+        false
     }
 }
 
-impl<T: Copy, S: Accumulator, W: Fn(T) -> S + Copy> Vectorized for Pack<'_, T, S, W> {
+impl<T: Real> Vectorized for Pack<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let Self { first, free, terms, widen, width, panel } = self;
-        if free.len() < width {
-            panel.fill(S::default());
+    fn run(mut self) {
+        if self.free.len() < self.width {
+            self.panel.fill(T::Wide::default());
         }
+        if !is_run(self.free) && self.exchange() {
+            return;
+        }
+        let Self { first, free, terms, width, panel, .. } = self;
+        let widen = T::widen;
         if is_run(free) {
             for (to, &offset) in panel.chunks_mut(width).zip(terms) {
                 // SAFETY: `new` was promised that these can be read.
@@ -56,12 +84,12 @@ impl<T: Copy, S: Accumulator, W: Fn(T) -> S + Copy> Vectorized for Pack<'_, T, S
         // Where terms lie together, the rows are read side by side; of a width that is known, without a loop over them.
         let whole = free.len() == width && is_run(terms);
         match (whole, width) {
-            (true, 14) => side_by_side::<T, S, 14>(first, free, terms, widen, panel),
-            (true, 12) => side_by_side::<T, S, 12>(first, free, terms, widen, panel),
-            (true, 8) => side_by_side::<T, S, 8>(first, free, terms, widen, panel),
-            (true, 6) => side_by_side::<T, S, 6>(first, free, terms, widen, panel),
-            (true, 16) => side_by_side::<T, S, 16>(first, free, terms, widen, panel),
-            (true, 32) => side_by_side::<T, S, 32>(first, free, terms, widen, panel),
+            (true, 14) => side_by_side::<T, 14>(first, free, terms, panel),
+            (true, 12) => side_by_side::<T, 12>(first, free, terms, panel),
+            (true, 8) => side_by_side::<T, 8>(first, free, terms, panel),
+            (true, 6) => side_by_side::<T, 6>(first, free, terms, panel),
+            (true, 16) => side_by_side::<T, 16>(first, free, terms, panel),
+            (true, 32) => side_by_side::<T, 32>(first, free, terms, panel),
             _ => {
                 for (to, &term) in panel.chunks_mut(width).zip(terms) {
                     for (factor, &offset) in to.iter_mut().zip(free) {
@@ -75,20 +103,14 @@ impl<T: Copy, S: Accumulator, W: Fn(T) -> S + Copy> Vectorized for Pack<'_, T, S
 }
 
 #[inline(always)]
-fn side_by_side<T: Copy, S: Accumulator, const WIDTH: usize>(
-    first: *const T,
-    free: &[isize],
-    terms: &[isize],
-    widen: impl Fn(T) -> S + Copy,
-    panel: &mut [S],
-) {
+fn side_by_side<T: Real, const WIDTH: usize>(first: *const T, free: &[isize], terms: &[isize], panel: &mut [T::Wide]) {
     // SAFETY: `Pack::new` was promised that all of these can be read; the terms are neighbours.
     let rows: [&[T]; WIDTH] = std::array::from_fn(|row| unsafe {
         std::slice::from_raw_parts(first.offset(free[row] + terms[0]), terms.len())
     });
     for (term, to) in panel.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate().take(terms.len()) {
         for row in 0..WIDTH {
-            to[row] = widen(rows[row][term]);
+            to[row] = rows[row][term].widen();
         }
     }
 }

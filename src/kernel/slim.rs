@@ -21,6 +21,12 @@ const OUTPUTS: usize = 1024;
 /// Blocks that run side by side: as many as hide the latency of a fused multiply-add.
 const CHAINS: usize = 8;
 
+/// Blocks that run side by side in the lanes of a vector, where their terms can be brought there.
+const LANES: usize = 16;
+
+/// Bytes of a side that no cache near the processor holds.
+const FAR: usize = 1 << 20;
+
 /// Multiplications that take about a tenth of a millisecond: as many as there are elements to read.
 const LEAST: usize = 1 << 19;
 
@@ -285,8 +291,9 @@ fn by_blocks<T: Real>(
     let blocks = terms.div_ceil(BLOCK);
     let mut trees: Vec<T::Wide> = Vec::new();
     let end = start + out.len();
+    let far = out.len().saturating_mul(terms).saturating_mul(size_of::<T>()) >= FAR;
     let mut outputs = out.iter_mut();
-    let mut chains: Vec<Chain<T>> = Vec::with_capacity(CHAINS);
+    let mut chains: Vec<Chain<T>> = Vec::with_capacity(LANES);
     let mut done = 0;
     for output in start..end {
         let [lhs, rhs] = first(product, output);
@@ -297,23 +304,16 @@ fn by_blocks<T: Real>(
                 rhs: rhs.wrapping_offset(first as isize * strides[1]),
                 terms: (terms - first).min(BLOCK),
             });
-            if chains.len() < CHAINS && (output + 1 < end || block + 1 < blocks) {
+            if chains.len() < LANES && (output + 1 < end || block + 1 < blocks) {
                 continue;
             }
-            let mut sums = [T::Wide::ZERO; CHAINS];
+            if far {
+                // SAFETY: the terms of the chains.
+                unsafe { fetch(&chains, strides) };
+            }
             // SAFETY: the instruction set was detected; the chains start at an operand's element and follow its
             // contracting walk, which has this one stride.
-            unsafe {
-                match isa {
-                    Isa::Portable => side_by_side_portable(&chains, strides, &mut sums),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 | Isa::AvxVnni => side_by_side_avx2(&chains, strides, &mut sums),
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Vnni => side_by_side_avx512(&chains, strides, &mut sums),
-                    #[cfg(target_arch = "aarch64")]
-                    Isa::Neon | Isa::DotProd => side_by_side_neon(&chains, strides, &mut sums),
-                }
-            }
+            let sums = unsafe { sums(isa, &chains, strides) };
             for &sum in &sums[..chains.len()] {
                 let block = done % blocks;
                 done += 1;
@@ -329,6 +329,74 @@ fn by_blocks<T: Real>(
             chains.clear();
         }
     }
+}
+
+/// Reads a little of every line of the chains, one line after the other: in the order of memory, which is how it is fastest,
+/// and not that of chains side by side. They are then in a cache for whoever reads them so.
+unsafe fn fetch<T: Copy>(chains: &[Chain<T>], strides: [isize; 2]) {
+    const LINE: usize = 64;
+    let sides: [fn(&Chain<T>) -> *const T; 2] = [|chain| chain.lhs, |chain| chain.rhs];
+    for (side, _) in sides.into_iter().zip(strides).filter(|(_, stride)| *stride == 1) {
+        for chain in chains {
+            for at in (0..chain.terms).step_by(LINE / size_of::<T>()) {
+                // SAFETY: a term of the chain.
+                unsafe { side(chain).add(at).read_volatile() };
+            }
+        }
+    }
+}
+
+/// The sum of every chain; at most [`LANES`].
+unsafe fn sums<T: Real>(isa: Isa, chains: &[Chain<T>], strides: [isize; 2]) -> [T::Wide; LANES] {
+    // SAFETY: the caller's promise, passed on.
+    if let Some(sums) = unsafe { in_lanes(isa, chains, strides) } {
+        return sums;
+    }
+    let mut made = [T::Wide::ZERO; LANES];
+    for (chains, sums) in chains.chunks(CHAINS).zip(made.as_chunks_mut().0) {
+        // SAFETY: as above.
+        unsafe {
+            match isa {
+                Isa::Portable => side_by_side_portable(chains, strides, sums),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 | Isa::AvxVnni => side_by_side_avx2(chains, strides, sums),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Vnni => side_by_side_avx512(chains, strides, sums),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon | Isa::DotProd => side_by_side_neon(chains, strides, sums),
+            }
+        }
+    }
+    made
+}
+
+/// The sums of as many chains as a vector has lanes, where neighbouring terms can be exchanged with those of other chains.
+#[cfg(target_arch = "x86_64")]
+unsafe fn in_lanes<T: Real>(isa: Isa, chains: &[Chain<T>], strides: [isize; 2]) -> Option<[T::Wide; LANES]> {
+    use super::x86::{self, Factors};
+
+    let chains = <&[Chain<T>; LANES]>::try_from(chains).ok()?;
+    let terms = chains[0].terms;
+    let floats = size_of::<T::Wide>() == size_of::<f32>() && T::as_wide(chains[0].lhs).is_some();
+    if !floats || !matches!(isa, Isa::Avx512 | Isa::Vnni) || chains.iter().any(|chain| chain.terms != terms) {
+        return None;
+    }
+    let [lhs, rhs] = [chains.map(|chain| chain.lhs.cast::<f32>()), chains.map(|chain| chain.rhs.cast::<f32>())];
+    // SAFETY: the instruction set was detected, elements are `f32` and so are their sums, and the chains have these terms.
+    unsafe {
+        let made = match strides {
+            [1, 1] => x86::chains(&lhs, Factors::Rows(&rhs), terms),
+            [1, 0] => x86::chains(&lhs, Factors::Same(rhs.map(|factor| *factor)), terms),
+            [0, 1] => x86::chains(&rhs, Factors::Same(lhs.map(|factor| *factor)), terms),
+            _ => return None,
+        };
+        Some((&raw const made).cast::<[T::Wide; LANES]>().read())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn in_lanes<T: Real>(_: Isa, _: &[Chain<T>], _: [isize; 2]) -> Option<[T::Wide; LANES]> {
+    None
 }
 
 /// The sum of every chain; at most [`CHAINS`].

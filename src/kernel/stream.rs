@@ -46,11 +46,22 @@ impl Stores {
     /// Stores a group of outputs.
     #[inline(always)]
     pub(super) fn put<O: Copy, const N: usize>(self, to: &mut [MaybeUninit<O>; N], outputs: [O; N]) {
-        if self == Self::Streamed && size_of_val(to) == LINE && to.as_ptr().addr().is_multiple_of(LINE) {
+        // SAFETY: a group, and the caller's alone.
+        unsafe { self.line(to.as_mut_ptr().cast(), outputs) };
+    }
+
+    /// Stores a group of outputs through a pointer.
+    ///
+    /// # Safety
+    ///
+    /// So many can be written, and nobody else reaches them meanwhile.
+    #[inline(always)]
+    pub(super) unsafe fn line<O: Copy, const N: usize>(self, to: *mut O, outputs: [O; N]) {
+        if self == Self::Streamed && N * size_of::<O>() == LINE && to.addr().is_multiple_of(LINE) {
             #[cfg(target_arch = "x86_64")]
             {
                 use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-                let (from, to) = ((&raw const outputs).cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());
+                let (from, to) = ((&raw const outputs).cast::<__m128i>(), to.cast::<__m128i>());
                 for quarter in 0..4 {
                     // SAFETY: both are a whole line, `to` begins with one, and SSE2 is in every x86-64.
                     unsafe { _mm_stream_si128(to.add(quarter), _mm_loadu_si128(from.add(quarter))) };
@@ -58,9 +69,8 @@ impl Stores {
                 return;
             }
         }
-        for (to, output) in to.iter_mut().zip(outputs) {
-            to.write(output);
-        }
+        // SAFETY: as the caller says.
+        unsafe { to.cast::<[O; N]>().write_unaligned(outputs) };
     }
 
     /// Ends a thread's stores: whoever is told of them afterwards sees them.

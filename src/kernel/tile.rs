@@ -23,19 +23,27 @@ pub(super) fn widest<S: Accumulator>(isa: Isa) -> usize {
 /// Vectors in the widest tile's row.
 const VECTORS: usize = 2;
 
-/// Computes a tile of `rows` times `columns` outputs.
+/// Computes tiles of up to `rows` times `columns` outputs.
 ///
-/// `run(terms, rows, columns, earlier, sums, stride)` starts from zero, adds the tiles `earlier` to the result, each on the
-/// left and one after the other, and writes the tile to `sums`, each row `stride` behind the one before it. `columns` is a
-/// panel: for each term, that of every column.
+/// A kernel starts from zero, adds the tiles `earlier` to the result, each on the left and one after the other, and writes the
+/// tile to `sums`, each row `stride` behind the one before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<S: Accumulator> {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    run: Run<S>,
+    /// Of rising heights; the last one is as high as the tile.
+    kernels: &'static [Kernel<S>],
 }
 
-type Run<S> = unsafe fn(usize, Rows<S>, *const S, &[*const S], *mut S, usize);
+/// The kernel for a height, by where it takes its columns from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kernel<S> {
+    pub(super) rows: usize,
+    read: Run<S, Columns<S>>,
+    pack: Run<S, Unpacked<S>>,
+}
+
+type Run<S, C> = unsafe fn(usize, Rows<S>, C, &[*const S], *mut S, usize);
 
 /// Where a tile's rows are: in a panel, or in a matrix that needs none.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +62,54 @@ impl<S> Rows<S> {
     }
 }
 
+/// Where a tile's columns are: in a panel, or in a matrix; those of a term are neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns<S> {
+    pub(super) first: *const S,
+    /// From a term to the next.
+    pub(super) term: isize,
+}
+
+/// Columns that are in a matrix and belong in a panel too, which is written as they are read: a pass of its own over them
+/// would take longer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unpacked<S> {
+    pub(super) columns: Columns<S>,
+    pub(super) panel: *mut S,
+}
+
+/// Gives the columns of one term after the other.
+trait Feed<S: Accumulator> {
+    /// # Safety
+    ///
+    /// The processor has the instruction set, and there is one more term.
+    unsafe fn next<V: Lanes<Sum = S>, const VECTORS: usize>(&mut self) -> [V::Factors; VECTORS];
+}
+
+impl<S: Accumulator> Feed<S> for Columns<S> {
+    #[inline(always)]
+    unsafe fn next<V: Lanes<Sum = S>, const VECTORS: usize>(&mut self) -> [V::Factors; VECTORS] {
+        let here = self.first;
+        self.first = here.wrapping_offset(self.term);
+        // SAFETY: the caller's promise, passed on.
+        std::array::from_fn(|vector| unsafe { V::factors(here.add(vector * V::LANES)) })
+    }
+}
+
+impl<S: Accumulator> Feed<S> for Unpacked<S> {
+    #[inline(always)]
+    unsafe fn next<V: Lanes<Sum = S>, const VECTORS: usize>(&mut self) -> [V::Factors; VECTORS] {
+        let (here, panel) = (self.columns.first, self.panel);
+        self.panel = panel.wrapping_add(VECTORS * V::LANES);
+        for vector in 0..VECTORS {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { V::load(here.add(vector * V::LANES)).store(panel.add(vector * V::LANES)) };
+        }
+        // SAFETY: as above.
+        unsafe { self.columns.next::<V, VECTORS>() }
+    }
+}
+
 impl<S: Accumulator> Tile<S> {
     /// The tile of an instruction set that wastes the least on `rows` times `columns` outputs.
     ///
@@ -64,15 +120,21 @@ impl<S: Accumulator> Tile<S> {
                 // Equal panels: 15 rows are 8 and 7, not 14 and 1.
                 let height = rows.div_ceil(rows.div_ceil($most).max(1));
                 let lanes = <$lanes as Lanes>::LANES;
-                match height {
-                    $(0..=$height if columns <= lanes => {
-                        Self { rows: $height, columns: lanes, run: $kernel::<$lanes, $height, 1> }
-                    })*
-                    $(0..=$height => {
-                        Self { rows: $height, columns: VECTORS * lanes, run: $kernel::<$lanes, $height, VECTORS> }
-                    })*
-                    _ => unreachable!("panels are at most {} rows high", $most),
-                }
+                let (columns, all): (usize, &'static [Kernel<S>]) = if columns <= lanes {
+                    (lanes, &[$(Kernel {
+                        rows: $height,
+                        read: $kernel::<$lanes, Columns<S>, $height, 1>,
+                        pack: $kernel::<$lanes, Unpacked<S>, $height, 1>,
+                    }),*])
+                } else {
+                    (VECTORS * lanes, &[$(Kernel {
+                        rows: $height,
+                        read: $kernel::<$lanes, Columns<S>, $height, VECTORS>,
+                        pack: $kernel::<$lanes, Unpacked<S>, $height, VECTORS>,
+                    }),*])
+                };
+                let highest = all.iter().position(|kernel| kernel.rows >= height).expect("panels are not higher");
+                Self { rows: all[highest].rows, columns, kernels: &all[..=highest] }
             }};
         }
         match isa {
@@ -86,33 +148,55 @@ impl<S: Accumulator> Tile<S> {
         }
     }
 
-    /// Runs the kernel on `terms` terms, then adds the tiles `earlier`, each on the left.
+    /// The kernel for so many rows, at most those of the tile; it may be for some more.
+    pub(super) fn kernel(&self, rows: usize) -> Kernel<S> {
+        *self.kernels.iter().find(|kernel| kernel.rows >= rows).expect("there is one for all rows of the tile")
+    }
+}
+
+impl<S: Accumulator> Kernel<S> {
+    /// Runs on `terms` terms, then adds the tiles `earlier`, each on the left.
     ///
     /// # Safety
     ///
-    /// So many terms of each row of a tile can be read, and the rows of a tile written, each `stride` behind the one before;
-    /// tiles behind pointers are whole.
+    /// So many terms of each row and of all columns of the tile can be read, and its rows written, each `stride` behind the one
+    /// before; tiles behind pointers are whole.
     pub(super) unsafe fn run(
-        &self,
+        self,
         terms: usize,
         rows: Rows<S>,
-        columns: &[S],
+        columns: Columns<S>,
         earlier: &[*const S],
         (sums, stride): (*mut S, usize),
     ) {
-        assert_eq!(columns.len(), terms * self.columns);
-        // SAFETY: the length was just checked, the caller vouches for the rest, and `choose` was given an instruction set that
-        // was detected.
-        unsafe { (self.run)(terms, rows, columns.as_ptr(), earlier, sums, stride) }
+        // SAFETY: the caller's promise; `choose` was given an instruction set that was detected.
+        unsafe { (self.read)(terms, rows, columns, earlier, sums, stride) }
+    }
+
+    /// The same, and writes the columns to a panel.
+    ///
+    /// # Safety
+    ///
+    /// As for `run`; the panel has room for them.
+    pub(super) unsafe fn run_and_pack(
+        self,
+        terms: usize,
+        rows: Rows<S>,
+        columns: Unpacked<S>,
+        earlier: &[*const S],
+        (sums, stride): (*mut S, usize),
+    ) {
+        // SAFETY: as above.
+        unsafe { (self.pack)(terms, rows, columns, earlier, sums, stride) }
     }
 }
 
 /// The kernel itself; inlined, so that it is compiled with the features of each function below.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+unsafe fn tile<V: Lanes, C: Feed<V::Sum>, const ROWS: usize, const VECTORS: usize>(
     terms: usize,
     rows: Rows<V::Sum>,
-    columns: *const V::Sum,
+    mut columns: C,
     earlier: &[*const V::Sum],
     into: *mut V::Sum,
     stride: usize,
@@ -121,14 +205,12 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
     // behind the other pointers. Pointers beyond the last term are made but not read.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
-        let mut columns = columns;
         // Two pointers, since the compiler finds each row from the one before it: in one chain that would take as long as
         // the multiplications.
         let middle = ROWS / 2;
         let (mut upper, mut lower) = (rows.first, rows.first.wrapping_offset(middle as isize * rows.row));
         for _ in 0..terms {
-            let across: [V::Factors; VECTORS] =
-                std::array::from_fn(|vector| V::factors(columns.add(vector * V::LANES)));
+            let across = columns.next::<V, VECTORS>();
             for (row, sums) in sums.iter_mut().enumerate() {
                 let (first, row) = if row < middle { (upper, row) } else { (lower, row - middle) };
                 let left = V::splat(first.offset(row as isize * rows.row));
@@ -138,7 +220,6 @@ unsafe fn tile<V: Lanes, const ROWS: usize, const VECTORS: usize>(
             }
             upper = upper.wrapping_offset(rows.term);
             lower = lower.wrapping_offset(rows.term);
-            columns = columns.add(VECTORS * V::LANES);
         }
         for &tile in earlier {
             for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {
@@ -159,16 +240,16 @@ macro_rules! compiled {
         ///
         /// As for [`tile`].
         $(#[cfg(target_arch = $arch)] #[target_feature(enable = $features)])?
-        unsafe fn $name<V: Lanes, const ROWS: usize, const VECTORS: usize>(
+        unsafe fn $name<V: Lanes, C: Feed<V::Sum>, const ROWS: usize, const VECTORS: usize>(
             terms: usize,
             rows: Rows<V::Sum>,
-            columns: *const V::Sum,
+            columns: C,
             earlier: &[*const V::Sum],
             into: *mut V::Sum,
             stride: usize,
         ) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile::<V, ROWS, VECTORS>(terms, rows, columns, earlier, into, stride) }
+            unsafe { tile::<V, C, ROWS, VECTORS>(terms, rows, columns, earlier, into, stride) }
         }
     )*};
 }

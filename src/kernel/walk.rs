@@ -100,6 +100,14 @@ impl Walk {
         }
     }
 
+    /// Positions that are neighbours in memory, from each multiple of their number on.
+    pub(super) fn together(&self) -> usize {
+        match self.axes.last() {
+            Some(&(size, 1)) => size,
+            _ => 1,
+        }
+    }
+
     /// How far a position lies from the view's first element, in elements.
     pub(super) fn offset(&self, position: usize) -> isize {
         let (mut rest, mut offset) = (position, 0);

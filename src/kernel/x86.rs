@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::Lanes;
+use super::stream::Stores;
 
 macro_rules! lanes {
     (
@@ -96,34 +97,170 @@ pub(super) unsafe fn transpose(rows: impl Fn(usize) -> *const f32, columns: impl
         // SAFETY: the caller vouches for a vector's length.
         *vector = unsafe { _mm512_loadu_ps(rows(row)) };
     }
-    let rows = vectors;
+    for (at, column) in transposed(vectors).into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { _mm512_storeu_ps(columns(at), column) };
+    }
+}
+
+/// Writes vectors, so far apart, as the columns of rows that are so far apart; past the caches where they are to be, if every
+/// row is a whole line of them.
+///
+/// # Safety
+///
+/// The processor has the instruction set; all vectors can be read, and all rows written by this thread alone.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn transpose_lines(from: *const f32, step: isize, to: *mut f32, apart: usize, stores: Stores) {
+    let mut rows = [_mm512_setzero_ps(); 16];
+    for (at, row) in rows.iter_mut().enumerate() {
+        // SAFETY: as the caller says.
+        *row = unsafe { _mm512_loadu_ps(from.offset(at as isize * step)) };
+    }
+    let columns = transposed(rows);
+    if stores == Stores::Streamed && to.addr().is_multiple_of(64) && apart.is_multiple_of(16) {
+        for (at, column) in columns.into_iter().enumerate() {
+            // SAFETY: as the caller says, and it begins with a line.
+            unsafe { _mm512_stream_ps(to.add(at * apart), column) };
+        }
+    } else {
+        for (at, column) in columns.into_iter().enumerate() {
+            // SAFETY: as the caller says.
+            unsafe { _mm512_storeu_ps(to.add(at * apart), column) };
+        }
+    }
+}
+
+/// Writes the first `terms` elements of the first `count` rows, term by term, each `width` behind the one before.
+///
+/// # Safety
+///
+/// The processor has the instruction set; the elements can be read and their places written.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn interleave(rows: &[*const f32; 16], count: usize, terms: usize, to: *mut f32, width: usize) {
+    let lanes = u16::MAX >> (16 - count);
+    let whole = terms / 16 * 16;
+    for term in (0..whole).step_by(16) {
+        // SAFETY: sixteen elements of each row, the first of them where there are none, and places for the rows' own.
+        unsafe {
+            for (at, column) in columns(rows, term).into_iter().enumerate() {
+                _mm512_mask_storeu_ps(to.add((term + at) * width), lanes, column);
+            }
+        }
+    }
+    for term in whole..terms {
+        for (lane, row) in rows.iter().enumerate().take(count) {
+            // SAFETY: as the caller says.
+            unsafe { *to.add(term * width + lane) = *row.add(term) };
+        }
+    }
+}
+
+/// What sixteen chains of multiplications have on their other side.
+pub(super) enum Factors<'a> {
+    /// One more row each.
+    Rows(&'a [*const f32; 16]),
+    /// The same for all terms.
+    Same([f32; 16]),
+}
+
+/// The sums of sixteen rows times the other factors: in each lane a chain of fused multiply-adds from zero.
+///
+/// # Safety
+///
+/// The processor has the instruction set, and all rows have so many terms.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn chains(rows: &[*const f32; 16], factors: Factors<'_>, terms: usize) -> [f32; 16] {
+    /// Terms that one side is kept of while the other is read: rows that take the same places of the first cache take turns.
+    const KEPT: usize = 64;
+    let mut kept = [0.0_f32; 16 * KEPT];
+    let mut sums = _mm512_setzero_ps();
+    let mut start = 0;
+    while start < terms {
+        let here = KEPT.min(terms - start);
+        let whole = here / 16 * 16;
+        // SAFETY: these are terms of all rows, and `kept` has room for them; what is read of it was written, or is not there.
+        unsafe {
+            if let Factors::Rows(others) = &factors {
+                let mut ahead = **others;
+                for row in &mut ahead {
+                    *row = row.add(start);
+                }
+                interleave(&ahead, 16, here, kept.as_mut_ptr(), 16);
+            }
+            let same = match &factors {
+                Factors::Same(factors) => Some(_mm512_loadu_ps(factors.as_ptr())),
+                Factors::Rows(_) => None,
+            };
+            for term in (0..whole).step_by(16) {
+                for (at, column) in columns(rows, start + term).into_iter().enumerate() {
+                    let factor = same.unwrap_or(_mm512_loadu_ps(kept.as_ptr().add(16 * (term + at))));
+                    sums = _mm512_fmadd_ps(column, factor, sums);
+                }
+            }
+            for term in whole..here {
+                let mut column = [0.0; 16];
+                for (lane, row) in column.iter_mut().zip(rows) {
+                    *lane = *row.add(start + term);
+                }
+                let factor = same.unwrap_or(_mm512_loadu_ps(kept.as_ptr().add(16 * term)));
+                sums = _mm512_fmadd_ps(_mm512_loadu_ps(column.as_ptr()), factor, sums);
+            }
+        }
+        start += here;
+    }
+    let mut made = [0.0; 16];
+    // SAFETY: as long as a vector.
+    unsafe { _mm512_storeu_ps(made.as_mut_ptr(), sums) };
+    made
+}
+
+/// The columns of sixteen rows from this one on.
+///
+/// # Safety
+///
+/// Every row has sixteen more elements.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn columns(rows: &[*const f32; 16], first: usize) -> [__m512; 16] {
+    let mut vectors = [_mm512_setzero_ps(); 16];
+    for (vector, row) in vectors.iter_mut().zip(rows) {
+        // SAFETY: as the caller says.
+        *vector = unsafe { _mm512_loadu_ps(row.add(first)) };
+    }
+    transposed(vectors)
+}
+
+/// The columns of these rows.
+// Loops and no closures: those would be functions of their own, without the instruction set.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
+    let zero = _mm512_setzero_ps();
     // Pairs of rows, then pairs of pairs: each quarter is then four elements of a column of four rows.
-    let pairs: [__m512; 16] = std::array::from_fn(|at| {
-        let (even, odd) = (rows[at / 2 * 2], rows[at / 2 * 2 + 1]);
-        if at % 2 == 0 { _mm512_unpacklo_ps(even, odd) } else { _mm512_unpackhi_ps(even, odd) }
-    });
-    let fours: [__m512d; 16] = std::array::from_fn(|at| {
-        let (first, second) = (pairs[at / 4 * 4 + at % 4 / 2], pairs[at / 4 * 4 + at % 4 / 2 + 2]);
-        let (first, second) = (_mm512_castps_pd(first), _mm512_castps_pd(second));
-        if at % 2 == 0 { _mm512_unpacklo_pd(first, second) } else { _mm512_unpackhi_pd(first, second) }
-    });
+    let (mut pairs, mut fours, mut columns) = ([zero; 16], [zero; 16], [zero; 16]);
+    for at in (0..16).step_by(2) {
+        pairs[at] = _mm512_unpacklo_ps(rows[at], rows[at + 1]);
+        pairs[at + 1] = _mm512_unpackhi_ps(rows[at], rows[at + 1]);
+    }
+    for at in (0..16).step_by(4) {
+        for half in 0..2 {
+            let (first, second) = (_mm512_castps_pd(pairs[at + half]), _mm512_castps_pd(pairs[at + half + 2]));
+            fours[at + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(first, second));
+            fours[at + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(first, second));
+        }
+    }
     // Quarters of the four groups of rows.
     for column in 0..4 {
-        let [a, b, c, d] = [0, 4, 8, 12].map(|group| _mm512_castpd_ps(fours[group + column]));
+        let (a, b, c, d) = (fours[column], fours[4 + column], fours[8 + column], fours[12 + column]);
         let (low, high) = (_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
         let (lower, higher) =
             (_mm512_shuffle_f32x4::<0b10_00_10_00>(c, d), _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d));
-        let made = [
-            _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower),
-            _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher),
-            _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower),
-            _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher),
-        ];
-        for (quarter, made) in made.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { _mm512_storeu_ps(columns(4 * quarter + column), made) };
-        }
+        columns[column] = _mm512_shuffle_f32x4::<0b10_00_10_00>(low, lower);
+        columns[4 + column] = _mm512_shuffle_f32x4::<0b10_00_10_00>(high, higher);
+        columns[8 + column] = _mm512_shuffle_f32x4::<0b11_01_11_01>(low, lower);
+        columns[12 + column] = _mm512_shuffle_f32x4::<0b11_01_11_01>(high, higher);
     }
+    columns
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! A binary of its own with one test: the allocator counts for the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
 use ndarray::{ArrayD, IxDyn};
 use peak_alloc::PeakAlloc;
 use qeinsum::{Compiled, DotGeneralConfig, Key, Plan, QEinsum};

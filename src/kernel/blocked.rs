@@ -18,7 +18,7 @@ use super::pack::Pack;
 use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
-use super::tile::{Columns, Kernel, Rows, Tile, Unpacked, widest};
+use super::tile::{Columns, Rows, Tile, Unpacked, widest};
 use super::walk::Walk;
 use crate::lower::Side;
 
@@ -346,7 +346,7 @@ impl<T: Real> Workspace<T> {
             (Rows::packed(panel, height), height)
         });
         let tile = self.tile;
-        let rows: SmallVec<[(Rows<T::Wide>, Kernel<T::Wide>); 16]> =
+        let rows: SmallVec<[_; 16]> =
             in_place.chain(packed).map(|(rows, height)| (rows, tile.kernel(height))).collect();
         let panels = self.columns.factors.as_mut_ptr();
         let mut earlier: SmallVec<[*const T::Wide; 8]> = SmallVec::new();

@@ -70,13 +70,12 @@ fn copy<T: Copy + Send + Sync, const LINE: usize>(
         (1, rank) => axes.remove(rank - 1),
         _ => nearest().map_or(NOWHERE, |axis| axes.remove(axis)),
     };
-    let edges = match last.from {
-        1 => [(RUN / last.size).clamp(1, across.size), RUN.min(last.size)],
+    let edges = if last.from == 1 {
+        [(RUN / last.size).clamp(1, across.size), RUN.min(last.size)]
+    } else {
         // As many elements where one of them is short.
-        _ => {
-            let rows = (TILES * LINE * (LINE / last.size).max(1)).min(across.size);
-            [rows, (LINE * (TILES * LINE / rows).max(1)).min(last.size)]
-        }
+        let rows = (TILES * LINE * (LINE / last.size).max(1)).min(across.size);
+        [rows, (LINE * (TILES * LINE / rows).max(1)).min(last.size)]
     };
     let mut loops: SmallVec<[Loop; 8]> = axes.iter().map(|&along| Loop { along, of: Of::Others }).collect();
     for (of, along, edge) in [(Of::Across, across, edges[0]), (Of::Last, last, edges[1])] {
@@ -91,7 +90,7 @@ fn copy<T: Copy + Send + Sync, const LINE: usize>(
     let (source, stores) = (Source(view.as_ptr()), Stores::of::<T>(out.len()));
     parts::run(parts::equal(count, pieces, 1).collect(), |blocks: Range<usize>| {
         let (from, to) = (source.pointer(), out.pointer(0..out.len()));
-        isa.run(Blocks::<T, LINE> { isa, from, to, loops: &loops, across, last, edges, blocks, stores });
+        isa.run(Blocks::<T, LINE> { isa, from, to, loops: &loops, across, last, edges, range: blocks, stores });
         stores.finish();
     });
 }
@@ -149,7 +148,7 @@ struct Blocks<'a, T, const LINE: usize> {
     last: Along,
     /// Elements of a block along these two.
     edges: [usize; 2],
-    blocks: Range<usize>,
+    range: Range<usize>,
     stores: Stores,
 }
 
@@ -158,9 +157,9 @@ impl<T: Copy, const LINE: usize> Vectorized for Blocks<'_, T, LINE> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { isa, from, to, loops, across, last, edges, blocks, stores } = self;
+        let Self { isa, from, to, loops, across, last, edges, range, stores } = self;
         let mut place: SmallVec<[usize; 8]> = SmallVec::from_elem(0, loops.len());
-        let (mut rest, mut from_offset, mut to_offset) = (blocks.start, 0, 0);
+        let (mut rest, mut from_offset, mut to_offset) = (range.start, 0, 0);
         for (place, Loop { along, .. }) in place.iter_mut().zip(loops).rev() {
             (*place, rest) = (rest % along.size, rest / along.size);
             from_offset += *place as isize * along.from;
@@ -168,7 +167,7 @@ impl<T: Copy, const LINE: usize> Vectorized for Blocks<'_, T, LINE> {
         }
         let of = |of: Of| loops.iter().position(|each| each.of == of).expect("there is a loop of each");
         let [row, column] = [of(Of::Across), of(Of::Last)];
-        for _ in blocks {
+        for _ in range {
             let rows = edges[0].min(across.size - place[row] * edges[0]);
             let columns = edges[1].min(last.size - place[column] * edges[1]);
             let plane = Plane {

@@ -6,6 +6,7 @@ use super::isa::{Isa, Vectorized};
 
 /// Fills a panel with each term of all rows in turn; rows beyond those that there are become zeros.
 pub(super) struct Pack<'a, T: Real> {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "other targets exchange no vectors"))]
     isa: Isa,
     first: *const T,
     free: &'a [isize],
@@ -34,6 +35,7 @@ impl<'a, T: Real> Pack<'a, T> {
     }
 
     /// Packs rows whose terms lie together as vectors that are exchanged with those of other rows. Says whether it could.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(clippy::unused_self, reason = "other targets exchange no vectors"))]
     #[inline(always)]
     fn exchange(&mut self) -> bool {
         #[cfg(target_arch = "x86_64")]

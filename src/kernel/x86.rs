@@ -232,6 +232,7 @@ unsafe fn columns(rows: &[*const f32; 16], first: usize) -> [__m512; 16] {
 
 /// The columns of these rows.
 // Loops and no closures: those would be functions of their own, without the instruction set.
+#[allow(clippy::large_types_passed_by_value, reason = "vectors are in registers")]
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn transposed(rows: [__m512; 16]) -> [__m512; 16] {

@@ -29,6 +29,16 @@ fn the_report_has_what_it_promises() {
 }
 
 #[test]
+fn gradients_are_measured_where_they_are_asked_for_and_packed_sides_where_there_is_one_product() {
+    let report = report("bench_backward", &["ij,jk->ik", "--shapes", "8x16,16x8", "--backward"]);
+    for key in ["packed_ms", "backward_ms"] {
+        assert!(report[key]["median"].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let batch = self::report("bench_batch", &["bij,bjk->bik", "--shapes", "2x8x16,2x16x8"]);
+    assert!(batch["packed_ms"].is_null() && batch["backward_ms"].is_null());
+}
+
+#[test]
 fn what_cannot_be_measured_is_null_with_a_reason() {
     let without_call = report("bench_sum", &["ij->j", "--sizes", "i=4,j=3"]);
     assert!(without_call["quantized_ms"].is_null() && without_call["quantized_frozen_ms"].is_null());

@@ -23,7 +23,7 @@ use super::verify::verify;
 pub const PLAN_FORMAT: u32 = 1;
 
 /// Version of the planner: the same version gives the same order for the same equation, sizes and options.
-pub const PLANNER_VERSION: u32 = 1;
+pub const PLANNER_VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Document {

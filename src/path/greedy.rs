@@ -1,11 +1,13 @@
 //! Pair greedy: join what shrinks most, again and again.
 //!
 //! In come [`Terms`]; out go the joins of a tree, in near-linear time for any number of operands. Nothing is proved
-//! here. Scores are doubles made by multiplications and subtractions only, so they are the same on every machine.
+//! here. Scores are doubles made by IEEE operations only, so they are the same on every machine.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
+use super::logs;
+use super::random::Random;
 use super::terms::{Leg, Terms, for_each_in_union};
 
 /// How many holders of a label are offered to an operand as partners. A label held by thousands would else make
@@ -21,10 +23,34 @@ const LARGEST: f64 = 1e300;
 /// among equals, the one with the lowest ids. Scalars are multiplied together, and then into the smallest array
 /// that the tree has; what no label joins is combined smallest first.
 pub(super) fn greedy(terms: &Terms, alpha: f64) -> Vec<[usize; 2]> {
-    let mut greedy = Greedy::new(terms, alpha);
-    greedy.join_linked();
-    greedy.join_roots();
-    greedy.joins
+    Greedy::new(terms, alpha, None).joined()
+}
+
+/// The joins of a greedy tree whose choices are random, the better ones being likelier.
+///
+/// Which weight `alpha` it uses and how hot it is, is random too, since what is good differs between networks.
+pub(super) fn random_greedy(terms: &Terms, random: &mut Random) -> Vec<[usize; 2]> {
+    let between = |low: f64, high: f64, unit: f64| low * logs::exp(unit * logs::ln(high / low));
+    let alpha = between(0.1, 4.0, random.unit());
+    let temperature = between(0.001, 1.0, random.unit());
+    Greedy::new(terms, alpha, Some(Noise { temperature, random })).joined()
+}
+
+/// What makes choices random: as if each were drawn with a probability of `exp(-score / temperature)`.
+struct Noise<'a> {
+    temperature: f64,
+    random: &'a mut Random,
+}
+
+impl Noise<'_> {
+    /// The score with noise, on a scale of logarithms: sizes differ by orders of magnitude.
+    fn on(&mut self, score: f64) -> f64 {
+        let magnitude = logs::ln(score.abs() + 1.0);
+        // The negative logarithm of an exponential variate has the distribution that makes the least of several
+        // noisy scores a draw with those probabilities.
+        let gumbel = -logs::ln(-logs::ln(self.random.unit()));
+        (if score < 0.0 { -magnitude } else { magnitude }) - self.temperature * gumbel
+    }
 }
 
 /// A candidate pair; the order of the heap is that of its fields.
@@ -51,27 +77,29 @@ impl Ord for Candidate {
 struct Greedy<'a> {
     terms: &'a Terms,
     alpha: f64,
+    noise: Option<Noise<'a>>,
     /// Operands and results by id; empty once joined.
     values: Vec<Vec<Leg>>,
     sizes: Vec<f64>,
     alive: Vec<bool>,
-    /// Per label, the ids that have it and are alive.
-    holders: Vec<BTreeSet<usize>>,
+    /// Per label, the ids that have it and are alive, rising.
+    holders: Vec<Vec<usize>>,
     heap: BinaryHeap<Reverse<Candidate>>,
     joins: Vec<[usize; 2]>,
 }
 
 impl<'a> Greedy<'a> {
-    fn new(terms: &'a Terms, alpha: f64) -> Self {
-        let mut holders = vec![BTreeSet::new(); terms.extents.len()];
+    fn new(terms: &'a Terms, alpha: f64, noise: Option<Noise<'a>>) -> Self {
+        let mut holders = vec![Vec::new(); terms.extents.len()];
         for (id, legs) in terms.operands.iter().enumerate() {
             for leg in legs {
-                holders[leg.label as usize].insert(id);
+                holders[leg.label as usize].push(id);
             }
         }
         let mut greedy = Self {
             terms,
             alpha,
+            noise,
             values: terms.operands.clone(),
             sizes: Vec::new(),
             alive: vec![true; terms.operands.len()],
@@ -81,6 +109,12 @@ impl<'a> Greedy<'a> {
         };
         greedy.sizes = terms.operands.iter().map(|legs| greedy.size(legs)).collect();
         greedy
+    }
+
+    fn joined(mut self) -> Vec<[usize; 2]> {
+        self.join_linked();
+        self.join_roots();
+        self.joins
     }
 
     fn size(&self, legs: &[Leg]) -> f64 {
@@ -115,8 +149,10 @@ impl<'a> Greedy<'a> {
         let mut partners = Vec::new();
         for leg in &self.values[id] {
             let holders = &self.holders[leg.label as usize];
-            let around = holders.range(id + 1..).chain(holders.range(..id));
-            partners.extend(around.take(PARTNERS).copied());
+            let at = holders.partition_point(|&holder| holder < id);
+            let (before, after) = holders.split_at(at);
+            let after = after.strip_prefix(&[id]).unwrap_or(after);
+            partners.extend(after.iter().chain(before).take(PARTNERS).copied());
         }
         partners.sort_unstable();
         partners.dedup();
@@ -124,6 +160,7 @@ impl<'a> Greedy<'a> {
             let pair = [id.min(partner), id.max(partner)];
             let size = self.size(&self.result(pair[0], pair[1]));
             let score = size - self.alpha * (self.sizes[id] + self.sizes[partner]);
+            let score = self.noise.as_mut().map_or(score, |noise| noise.on(score));
             self.heap.push(Reverse(Candidate { score, pair }));
         }
     }
@@ -144,12 +181,16 @@ impl<'a> Greedy<'a> {
         let id = self.values.len();
         for old in [a, b] {
             for leg in std::mem::take(&mut self.values[old]) {
-                self.holders[leg.label as usize].remove(&old);
+                let holders = &mut self.holders[leg.label as usize];
+                if let Ok(at) = holders.binary_search(&old) {
+                    holders.remove(at);
+                }
             }
             self.alive[old] = false;
         }
         for leg in &legs {
-            self.holders[leg.label as usize].insert(id);
+            // Ids rise, so the newest is the last.
+            self.holders[leg.label as usize].push(id);
         }
         self.sizes.push(self.size(&legs));
         self.values.push(legs);

@@ -7,20 +7,29 @@
 //! those without outer products. It ends when its path is proved, or at a limit of work that depends on no clock.
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
+mod anneal;
 mod certificate;
 mod cost;
+mod eliminate;
 mod evaluate;
 mod greedy;
 mod id_set;
+mod logs;
 mod number;
 mod objective;
 mod optimal;
+mod options;
+mod portfolio;
 mod problem;
+mod random;
 mod reconfigure;
 mod reference;
+mod rotating;
+mod scored;
 mod search;
 mod terms;
 mod tree;
+mod watch;
 
 use std::fmt;
 
@@ -33,7 +42,8 @@ pub use cost::Cost;
 pub(crate) use cost::ln;
 pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
-pub use search::{Found, Optimizer, SearchOptions, given, search};
+pub use options::{Optimizer, SearchOptions};
+pub use search::{Found, given, search, search_until};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

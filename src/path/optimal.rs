@@ -23,6 +23,7 @@ use super::number::Number;
 use super::objective::Combining;
 use super::problem::{MOST_OPERANDS, Problem, Set, SetHasher, members};
 use super::terms::Terms;
+use super::watch::Watch;
 use crate::path::{Cost, Objective};
 
 /// The trees that a search looks at.
@@ -44,6 +45,8 @@ pub(super) struct Question<'a> {
     pub(super) upper: &'a Cost,
     /// The elements that no result may exceed, where there is such a limit.
     pub(super) largest: Option<&'a Cost>,
+    /// When to end before the work is used up.
+    pub(super) watch: Watch<'a>,
 }
 
 /// What a search found.
@@ -68,6 +71,9 @@ pub(super) enum Proof {
 const LOOK: u64 = 1;
 const SCORE: u64 = 4;
 const ENTER: u64 = 32;
+
+/// Sets finished between two looks at the watch.
+const GLANCE: u32 = 256;
 
 /// The sets at which a search ends whatever work is left: they take up to about 2 GB.
 const MOST_SETS: usize = 1 << 23;
@@ -96,7 +102,7 @@ struct Node<N> {
     done: bool,
 }
 
-struct Search<N> {
+struct Search<'a, N> {
     problem: Problem<N>,
     objective: Objective,
     trees: Trees,
@@ -113,10 +119,11 @@ struct Search<N> {
     sized: Vec<Vec<(Set, u32)>>,
     scratch: Vec<u64>,
     work: u64,
+    watch: Watch<'a>,
 }
 
-impl<N: Number> Search<N> {
-    fn new(question: Question<'_>) -> Self {
+impl<'a, N: Number> Search<'a, N> {
+    fn new(question: Question<'a>) -> Self {
         let problem: Problem<N> = Problem::new(question.terms);
         let mut search = Self {
             objective: question.objective,
@@ -131,6 +138,7 @@ impl<N: Number> Search<N> {
             sized: Vec::new(),
             scratch: Vec::new(),
             work: 0,
+            watch: question.watch,
             problem,
         };
         for operand in 0..search.problem.operands() {
@@ -147,6 +155,7 @@ impl<N: Number> Search<N> {
         // Where a step can add nothing, a part of a best tree may leave the queue after the whole of it.
         let steps_count = self.objective.combining() == Combining::Sum && !self.problem.has_zero();
         let mut proof = Proof::Complete;
+        let mut finished = 0_u32;
         while let Some(Reverse((score, id))) = self.queue.pop() {
             let node = &self.nodes[id as usize];
             if node.done || node.score != score {
@@ -156,7 +165,9 @@ impl<N: Number> Search<N> {
             if found.is_some_and(|found| steps_count && score >= *found) {
                 break;
             }
-            if self.work > *work || self.nodes.len() > MOST_SETS {
+            finished = finished.wrapping_add(1);
+            let is_over = finished.is_multiple_of(GLANCE) && self.watch.is_over();
+            if is_over || self.work > *work || self.nodes.len() > MOST_SETS {
                 let least = self.least_left(id).min(self.upper.clone());
                 if found.is_none_or(|found| *found > least) {
                     proof = Proof::Cut(least.to_cost());
@@ -380,7 +391,8 @@ mod tests {
     }
 
     fn ask(terms: &Terms, trees: Trees, upper: &Cost, work: u64) -> Option<Answer> {
-        let question = Question { terms, objective: Objective::Mul, trees, upper, largest: None };
+        let question =
+            Question { terms, objective: Objective::Mul, trees, upper, largest: None, watch: Watch::default() };
         optimal(question, &mut { work })
     }
 

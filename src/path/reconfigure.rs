@@ -7,6 +7,7 @@
 use super::optimal::{Question, Trees, optimal};
 use super::terms::{Leg, Terms};
 use super::tree::canonical;
+use super::watch::Watch;
 use crate::path::{Cost, Objective};
 
 /// The operands of a piece that is arranged in no time, some ten microseconds.
@@ -29,11 +30,15 @@ pub(super) fn reconfigure(
     let mut tree = Tree::new(terms, objective, steps);
     for _ in 0..PASSES {
         let mut changed = false;
-        for join in 0..steps.len() {
+        // The dearest steps first: with them a better tree is found soonest, and most of the others never count.
+        let mut order: Vec<usize> = (0..steps.len()).collect();
+        order.sort_by(|&a, &b| tree.scores[b].cmp(&tree.scores[a]).then(a.cmp(&b)));
+        let least = tree.negligible();
+        for join in order {
             if *work == 0 {
                 return tree.steps();
             }
-            changed |= tree.arrange(join, size, work);
+            changed |= tree.arrange(join, size, &least, work);
         }
         if !changed {
             break;
@@ -41,6 +46,9 @@ pub(super) fn reconfigure(
     }
     tree.steps()
 }
+
+/// A piece that scores less than the whole tree by this factor times its number of joins is left as it is.
+const NEGLIGIBLE: u32 = 6;
 
 /// A tree whose joins can be exchanged. Values are operands and then joins, in no order.
 struct Tree {
@@ -53,6 +61,10 @@ struct Tree {
     /// Per value.
     legs: Vec<Vec<Leg>>,
     elements: Vec<Cost>,
+    /// When each value got its legs, and when the piece below each join was looked at; counted in pieces.
+    made: Vec<u64>,
+    looked: Vec<u64>,
+    now: u64,
 }
 
 impl Tree {
@@ -65,8 +77,18 @@ impl Tree {
             joins: steps.to_vec(),
             scores: per_step.iter().map(|step| objective.step(&step.multiplications, &step.elements)).collect(),
             elements: legs.iter().map(|legs| terms.elements(legs)).collect(),
+            made: vec![0; legs.len()],
+            looked: vec![0; steps.len()],
+            now: 0,
             legs,
         }
+    }
+
+    /// What the pieces of a tree may score without being worth a look.
+    fn negligible(&self) -> Cost {
+        let total = self.total(self.scores.iter());
+        let bits = total.bits().saturating_sub(u64::from(NEGLIGIBLE + self.joins.len().ilog2()));
+        if bits == 0 { Cost::ZERO } else { Cost::power_of_two(bits as u32 - 1) }
     }
 
     fn steps(&self) -> Vec<[usize; 2]> {
@@ -74,16 +96,29 @@ impl Tree {
     }
 
     /// Takes the piece below a join and arranges it as well as can be. Whether that scored less than before.
-    fn arrange(&mut self, root: usize, size: usize, work: &mut u64) -> bool {
+    fn arrange(&mut self, root: usize, size: usize, least: &Cost, work: &mut u64) -> bool {
         let (leaves, inner) = self.piece(root, size);
         if inner.len() < 2 {
             return false;
         }
+        let before = self.total(inner.iter().map(|&join| &self.scores[join]));
+        let parts = inner.iter().map(|join| join + self.operands).chain(leaves.iter().copied());
+        let known = self.looked[root] > parts.map(|value| self.made[value]).max().unwrap_or(0);
+        if before < *least || known {
+            return false;
+        }
+        self.now += 1;
+        self.looked[root] = self.now;
         let bottom: Vec<&[Leg]> = leaves.iter().map(|&leaf| self.legs[leaf].as_slice()).collect();
         let (piece, names) = Terms::piece(&bottom, &self.legs[self.operands + root], &self.extents);
-        let before = self.total(inner.iter().map(|&join| &self.scores[join]));
-        let question =
-            Question { terms: &piece, objective: self.objective, trees: Trees::All, upper: &before, largest: None };
+        let question = Question {
+            terms: &piece,
+            objective: self.objective,
+            trees: Trees::All,
+            upper: &before,
+            largest: None,
+            watch: Watch::default(),
+        };
         let Some(steps) = optimal(question, work).and_then(|answer| answer.joins) else { return false };
         let (per_step, mut legs) = piece.trace(&steps);
         let scores: Vec<Cost> =
@@ -101,6 +136,7 @@ impl Tree {
             let value = self.operands + slot;
             self.joins[slot] = [values[a], values[b]];
             self.scores[slot] = score;
+            self.made[value] = self.now;
             if slot != root {
                 self.elements[value] = step.elements;
                 self.legs[value] = local.iter().map(|leg| Leg { label: names[leg.label as usize], ..*leg }).collect();
@@ -146,7 +182,14 @@ mod tests {
             let steps = reconfigure(&terms, objective, &written, SMALL_PIECE, &mut work);
             let score = objective.score(&terms.cost(&steps));
             let before = objective.score(&terms.cost(&written));
-            let question = Question { terms: &terms, objective, trees: Trees::All, upper: &before, largest: None };
+            let question = Question {
+                terms: &terms,
+                objective,
+                trees: Trees::All,
+                upper: &before,
+                largest: None,
+                watch: Watch::default(),
+            };
             let best = optimal(question, &mut work).and_then(|answer| answer.joins).unwrap();
             assert_eq!(score, objective.score(&terms.cost(&best)), "{objective}");
             assert!(score < before, "{objective}");

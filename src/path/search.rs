@@ -1,147 +1,23 @@
 //! The search for a path: which optimizer runs, for how long, and what is known of its result.
 //!
 //! In come the graph and [`SearchOptions`]; out goes [`Found`]: a path, its exact cost and its certificate. The
-//! limit of a search is counted in work, never in seconds, so that it finds the same path on every machine.
+//! limit of a search is counted in work, never in seconds, so that it finds the same path on every machine; unless
+//! it is told to search for a time.
 
-use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
-use super::greedy::greedy;
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
-use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
+use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
+use super::reconfigure::{LARGE_PIECE, SMALL_PIECE};
 use super::reference::reference;
+use super::scored::{ScoredTree, Scoring};
 use super::terms::Terms;
-use super::tree::{canonical, unfit};
+use super::tree::unfit;
+use super::watch::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Objective, Path, PathCost, evaluate};
-use crate::span::printable_text;
-
-/// How a path is looked for.
-///
-/// ```
-/// use qeinsum::path::Optimizer;
-/// let optimizer: Optimizer = "greedy".parse()?;
-/// assert_eq!(optimizer, Optimizer::Greedy);
-/// assert_eq!(optimizer.to_string(), "greedy");
-/// # Ok::<(), qeinsum::Error>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Optimizer {
-    /// The exact search with a moderate limit of work; where that ends it, the best path found so far.
-    #[default]
-    Auto,
-    /// The exact search with a limit of work far above that of `Auto`.
-    Optimal,
-    /// The reference's own search, `opt_einsum`'s `optimal` as JAX calls it, whose default paths it repeats.
-    ///
-    /// It counts a step that sums a label twice, whatever the objective asked for, and takes the first of the paths that
-    /// it thinks equal. It looks at all orders and ends with an error at its limit of work, which 9 operands never reach;
-    /// [`SearchOptions::effort`] raises it.
-    Reference,
-    /// Pairs that shrink most first.
-    Greedy,
-    /// No search: operand 0 with operand 1, the result with operand 2, and so on.
-    None,
-}
-
-impl Optimizer {
-    /// Every optimizer, in the order of the help text.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Optimal, Self::Greedy, Self::Reference, Self::None];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Optimal => "optimal",
-            Self::Greedy => "greedy",
-            Self::Reference => "reference",
-            Self::None => "none",
-        }
-    }
-}
-
-impl fmt::Display for Optimizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl std::str::FromStr for Optimizer {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|optimizer| optimizer.name() == text).ok_or_else(|| {
-            let shown = printable_text(text, 40);
-            Error::new(
-                ErrorKind::Path,
-                format!("`{shown}` is no optimizer: one of auto, optimal, greedy, reference, none"),
-            )
-        })
-    }
-}
-
-/// Work that `auto` may do per unit of effort: a tenth of a second or two. Any 12 operands are proved within it.
-const AUTO_WORK: u64 = 1 << 24;
-/// Work that `optimal` may do per unit of effort, which takes up to about a minute and 2 GB.
-const OPTIMAL_WORK: u64 = 1 << 32;
-
-/// Pairs that `reference` may look at per unit of effort: some forty seconds of a slow machine.
-const REFERENCE_WORK: u64 = 1 << 29;
-
-/// Up to this many operands all trees are looked at without looking at the connected ones first.
-const SMALL: usize = 12;
-
-/// How a greedy score weighs the operands against the result; the best of these is taken.
-const GREEDY_WEIGHTS: [f64; 3] = [1.0, 0.0, 4.0];
-
-/// What to search for, and how.
-///
-/// ```
-/// use qeinsum::path::{Objective, Optimizer, SearchOptions};
-/// let options = SearchOptions::new().optimizer(Optimizer::Optimal).objective(Objective::Size).effort(4);
-/// assert_ne!(options, SearchOptions::default());
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[must_use]
-pub struct SearchOptions {
-    optimizer: Optimizer,
-    objective: Objective,
-    effort: u32,
-}
-
-impl Default for SearchOptions {
-    fn default() -> Self {
-        Self { optimizer: Optimizer::default(), objective: Objective::default(), effort: 1 }
-    }
-}
-
-impl SearchOptions {
-    /// `auto`, for multiplications, with effort 1.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The same options with this optimizer.
-    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
-        self.optimizer = optimizer;
-        self
-    }
-
-    /// The same options with this objective.
-    pub fn objective(mut self, objective: Objective) -> Self {
-        self.objective = objective;
-        self
-    }
-
-    /// The same options with `effort` times the usual work allowed.
-    pub fn effort(mut self, effort: u32) -> Self {
-        self.effort = effort;
-        self
-    }
-}
+use crate::path::{Certificate, Cost, Objective, Optimizer, Path, PathCost, SearchOptions, evaluate};
 
 /// A path, what it costs, and how good it is known to be.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -180,25 +56,55 @@ pub struct Found {
 ///
 /// An error where [`Optimizer::Reference`] reaches its limit of work; the others never fail.
 pub fn search(graph: &ContractionGraph, options: &SearchOptions) -> Result<Found> {
+    search_until(graph, options, &AtomicBool::new(false))
+}
+
+/// The best path that [`search()`] has found when `stop` is set, which another thread or a signal may do.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+/// use qeinsum::graph::ContractionGraph;
+/// use qeinsum::path::{SearchOptions, search_until};
+/// use qeinsum::{Equation, Sizes, Syntax};
+/// let equation = Equation::new(Syntax::Compact, &[vec!["i", "j"], vec!["j", "k"]], &["i", "k"])?;
+/// let graph = ContractionGraph::new(&equation, &Sizes::new(&equation, &[[2, 3], [3, 4]])?);
+/// let found = search_until(&graph, &SearchOptions::new(), &AtomicBool::new(true))?;
+/// assert_eq!(found.path.to_string(), "(0,1)");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+///
+/// Errors are those of [`search()`].
+pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &AtomicBool) -> Result<Found> {
     let terms = Terms::new(graph);
-    let effort = u64::from(options.effort);
-    let search = Search { terms: &terms, objective: options.objective };
-    Ok(match options.optimizer {
-        Optimizer::Auto => search.exact(AUTO_WORK.saturating_mul(effort)),
-        Optimizer::Optimal => search.exact(OPTIMAL_WORK.saturating_mul(effort)),
-        Optimizer::Greedy => search.unproved(search.greedy()),
+    let effort = options.get_effort();
+    let deadline = options.get_time_budget().and_then(|budget| Instant::now().checked_add(budget));
+    let search = Search {
+        scoring: Scoring { terms: &terms, objective: options.get_objective() },
+        seed: options.get_seed(),
+        watch: Watch { deadline, stop: Some(stop) },
+    };
+    let operands = terms.operands.len();
+    let limits = Limits::of(operands).times(effort);
+    Ok(match options.get_optimizer() {
+        Optimizer::Auto => search.run(limits),
+        Optimizer::Optimal => search.run(Limits { exact: OPTIMAL_WORK.saturating_mul(effort), ..limits }),
+        Optimizer::Anneal => search.run(Limits { exact: 0, ..limits }),
+        Optimizer::Greedy => search.unproved(best_greedy(search.scoring)),
+        Optimizer::RandomGreedy => {
+            let trials = RANDOM_TRIALS.saturating_mul(effort);
+            search.unproved(best_random_greedy(search.scoring, trials, search.seed, search.watch))
+        }
         Optimizer::Reference => {
             let steps = reference(graph, REFERENCE_WORK.saturating_mul(effort)).ok_or_else(|| {
                 let message = format!(
-                    "the reference's search through all orders of {} operands ended at its limit of work; \
+                    "the reference's search through all orders of {operands} operands ended at its limit of work; \
                      `auto` and `optimal` do not",
-                    graph.operands()
                 );
                 Error::new(ErrorKind::Limit, message)
             })?;
-            search.unproved(search.as_made(steps))
+            search.unproved(search.scoring.as_made(steps))
         }
-        Optimizer::None => search.unproved(search.tree(&written(terms.operands.len()))),
+        Optimizer::None => search.unproved(search.scoring.tree(&written(operands))),
     })
 }
 
@@ -211,115 +117,150 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
     Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given })
 }
 
+/// Up to this many operands all trees are looked at, without annealing and without looking at the connected ones first.
+const SMALL: usize = 12;
+
+/// Up to this many operands a proof has better chances than annealing has of finding more.
+const PROVABLE: usize = 20;
+
+/// Up to this many operands a search takes the same time.
+const MEDIUM: usize = 60;
+
+/// A unit of work is about 5 ns. Work for [`SMALL`] problems, and for a proof of up to [`PROVABLE`] operands: what
+/// it takes to prove any 12 operands.
+const PROOF_WORK: u64 = 1 << 24;
+/// Work for up to [`MEDIUM`] operands.
+const MEDIUM_WORK: u64 = 4_000_000;
+/// Work for an operand, above.
+const OPERAND_WORK: u64 = 200_000;
+/// Work that is never exceeded without more effort.
+const MOST_WORK: u64 = 1_600_000_000;
+/// Work that `optimal` may do for its proof per unit of effort, which takes up to about a minute and 2 GB.
+const OPTIMAL_WORK: u64 = 1 << 32;
+
+/// Pairs that `reference` may look at per unit of effort: some forty seconds of a slow machine.
+const REFERENCE_WORK: u64 = 1 << 29;
+
+/// Trees that `random-greedy` makes per unit of effort.
+const RANDOM_TRIALS: u64 = 128;
+
+/// How much work the parts of a search may do.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    portfolio: u64,
+    exact: u64,
+}
+
+impl Limits {
+    /// The limits by the number of operands.
+    fn of(operands: usize) -> Self {
+        if operands <= SMALL {
+            return Self { portfolio: PROOF_WORK, exact: PROOF_WORK };
+        }
+        let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
+        match operands {
+            ..=PROVABLE => Self { portfolio: all / 4, exact: PROOF_WORK },
+            ..=MOST_PROVED => Self { portfolio: all / 2, exact: all / 2 },
+            _ => Self { portfolio: all, exact: 0 },
+        }
+    }
+
+    fn times(self, effort: u64) -> Self {
+        Self { portfolio: self.portfolio.saturating_mul(effort), exact: self.exact.saturating_mul(effort) }
+    }
+}
+
+/// The most operands that a connected part may have for a proof to be tried.
+const MOST_PROVED: usize = 128;
+
 /// The joins of the operands in written order.
 fn written(operands: usize) -> Vec<[usize; 2]> {
     (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect()
 }
 
-/// A tree in canonical order, with its cost and score.
-#[derive(Clone, Debug)]
-struct Tree {
-    steps: Vec<[usize; 2]>,
-    cost: PathCost,
-    score: Cost,
-}
-
-impl Tree {
-    fn found(self, objective: Objective, certificate: Certificate) -> Found {
-        let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, objective, cost: self.cost, certificate }
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Search<'a> {
-    terms: &'a Terms,
-    objective: Objective,
+    scoring: Scoring<'a>,
+    seed: u64,
+    watch: Watch<'a>,
 }
 
 impl Search<'_> {
-    fn tree(&self, joins: &[[usize; 2]]) -> Tree {
-        self.as_made(canonical(joins))
-    }
-
-    /// A tree whose steps stay in the order in which they are given.
-    fn as_made(&self, steps: Vec<[usize; 2]>) -> Tree {
-        let cost = self.terms.cost(&steps);
-        let score = self.objective.score(&cost);
-        Tree { steps, cost, score }
-    }
-
-    /// The best greedy tree; among equals, the first.
-    fn greedy(&self) -> Tree {
-        let first = self.tree(&greedy(self.terms, GREEDY_WEIGHTS[0]));
-        GREEDY_WEIGHTS[1..].iter().fold(first, |best, &alpha| {
-            let other = self.tree(&greedy(self.terms, alpha));
-            if other.score < best.score { other } else { best }
-        })
-    }
-
-    /// The greedy tree, where it is large with its pieces arranged better: the
-    /// bound that the exact search starts with.
-    fn seed(&self, work: &mut u64) -> Tree {
-        let greedy = self.greedy();
-        if greedy.steps.len() < SMALL_PIECE {
-            return greedy;
-        }
-        self.arranged(greedy, SMALL_PIECE, work)
-    }
-
-    /// The tree with its pieces of up to `size` operands arranged better.
-    fn arranged(&self, tree: Tree, size: usize, work: &mut u64) -> Tree {
-        let other = self.tree(&reconfigure(self.terms, self.objective, &tree.steps, size, work));
-        if other.score < tree.score { other } else { tree }
-    }
-
-    fn unproved(&self, tree: Tree) -> Found {
-        let lower_bound = self.terms.least(self.objective);
+    fn unproved(&self, tree: ScoredTree) -> Found {
+        let lower_bound = self.scoring.terms.least(self.scoring.objective);
         // Of two operands there is one tree only.
         let certificate = if tree.steps.len() < 2 || tree.score <= lower_bound {
             Certificate::Optimal
         } else {
             Certificate::Unproved { lower_bound }
         };
-        tree.found(self.objective, certificate)
+        tree.found(self.scoring.objective, certificate)
     }
 
-    /// The exact search: trees without outer products first, which bound the search over all trees.
-    fn exact(&self, mut work: u64) -> Found {
-        let mut best = self.seed(&mut work);
+    /// Rounds of a search, until its path is proved or its time is over; one round where no time is given.
+    fn run(&self, limits: Limits) -> Found {
+        let mut found = self.round(None, limits, 0);
+        if self.watch.deadline.is_none() {
+            return found;
+        }
+        let mut limits = limits;
+        for round in 1.. {
+            if self.watch.is_over() || found.certificate.is_optimal() {
+                break;
+            }
+            limits = limits.times(2);
+            let known = self.scoring.as_made(found.path.ssa());
+            found = self.round(Some(known), limits, round);
+        }
+        found
+    }
+
+    /// The best tree that a round finds, at least as good as the one known.
+    fn round(&self, known: Option<ScoredTree>, mut limits: Limits, round: u64) -> Found {
+        let mut best = match known {
+            Some(known) => known,
+            None => self.seed_tree(&mut limits),
+        };
         if best.steps.len() < 2 {
             return self.unproved(best);
         }
         let mut connected_proved = false;
         if best.steps.len() >= SMALL {
-            // A quarter of the work is kept for what comes after.
-            let mut kept = work / 4;
-            work -= kept;
-            if let Some((joins, proved)) = self.connected(&best, &mut work) {
-                let tree = self.tree(&joins);
-                if tree.score <= best.score {
-                    best = tree;
-                }
-                connected_proved = proved;
-            }
+            let (tree, proved) = self.by_parts(best, &mut limits, round);
+            best = tree;
+            connected_proved = proved;
             if !connected_proved {
                 // All trees are many more: there is no hope to prove anything about them.
-                return self.unproved(self.arranged(best, LARGE_PIECE, &mut kept));
+                return self.unproved(arranged(self.scoring, best, LARGE_PIECE, &mut limits.exact));
             }
-            work += kept;
         }
-        let Some(answer) = self.ask(Trees::All, &best, None, &mut work) else { return self.unproved(best) };
+        self.proved(best, connected_proved, &mut limits.exact)
+    }
+
+    /// The greedy tree or elimination order to begin with; where the exact search comes next, with its pieces arranged,
+    /// since a good bound makes that search many times faster.
+    fn seed_tree(&self, limits: &mut Limits) -> ScoredTree {
+        let seed = seed_tree(self.scoring);
+        if (SMALL_PIECE..SMALL).contains(&seed.steps.len()) {
+            return arranged(self.scoring, seed, SMALL_PIECE, &mut limits.portfolio);
+        }
+        seed
+    }
+
+    /// The search over all trees, which may prove the tree.
+    fn proved(&self, mut best: ScoredTree, connected_proved: bool, work: &mut u64) -> Found {
+        let Some(answer) = self.ask(Trees::All, &best, None, work) else { return self.unproved(best) };
         if let Some(joins) = &answer.joins {
-            best = self.tree(joins);
+            best = self.scoring.tree(joins);
         }
+        let objective = self.scoring.objective;
         match answer.proof {
             Proof::Complete => {
-                let best = if self.objective == Objective::Size { self.fewest(best, &mut work) } else { best };
-                best.found(self.objective, Certificate::Optimal)
+                let best = if objective == Objective::Size { self.fewest(best, work) } else { best };
+                best.found(objective, Certificate::Optimal)
             }
             Proof::Cut(least) => {
-                let lower_bound = least.max(self.terms.least(self.objective));
+                let lower_bound = least.max(self.scoring.terms.least(objective));
                 let certificate = if best.score <= lower_bound {
                     Certificate::Optimal
                 } else if connected_proved {
@@ -327,56 +268,110 @@ impl Search<'_> {
                 } else {
                     Certificate::Unproved { lower_bound }
                 };
-                best.found(self.objective, certificate)
+                best.found(objective, certificate)
             }
         }
     }
 
-    fn ask(&self, trees: Trees, best: &Tree, largest: Option<&Cost>, work: &mut u64) -> Option<Answer> {
-        let question = Question { terms: self.terms, objective: self.objective, trees, upper: &best.score, largest };
+    fn ask(&self, trees: Trees, best: &ScoredTree, largest: Option<&Cost>, work: &mut u64) -> Option<Answer> {
+        let Scoring { terms, objective } = self.scoring;
+        let question = Question { terms, objective, trees, upper: &best.score, largest, watch: self.watch };
         optimal(question, work)
     }
 
     /// Of the trees with results as small as `best` has, the one of the fewest multiplications.
-    fn fewest(&self, best: Tree, work: &mut u64) -> Tree {
-        let multiplying = Self { objective: Objective::Mul, ..*self };
-        let known = Tree { score: best.cost.multiplications.clone(), ..best.clone() };
+    fn fewest(&self, best: ScoredTree, work: &mut u64) -> ScoredTree {
+        let multiplying = Self { scoring: Scoring { objective: Objective::Mul, ..self.scoring }, ..*self };
+        let known = ScoredTree { score: best.cost.multiplications.clone(), ..best.clone() };
         let answer = multiplying.ask(Trees::All, &known, Some(&best.score), work);
         match answer.and_then(|answer| answer.joins) {
-            Some(joins) => self.tree(&joins),
+            Some(joins) => self.scoring.tree(&joins),
             None => best,
         }
     }
 
-    /// The best tree that contracts each connected part by itself without outer products, as joins, and whether
-    /// it is proved to be. `None` where a part has too many operands.
-    fn connected(&self, known: &Tree, work: &mut u64) -> Option<(Vec<[usize; 2]>, bool)> {
-        let parts = self.terms.parts();
-        let operands = self.terms.operands.len();
+    /// The best tree that contracts each connected part by itself, or the one known where that is better; and whether
+    /// none without outer products is better.
+    fn by_parts(&self, known: ScoredTree, limits: &mut Limits, round: u64) -> (ScoredTree, bool) {
+        let terms = self.scoring.terms;
+        let operands = terms.operands.len();
+        let parts = terms.parts();
+        if let [_] = parts.as_slice() {
+            return self.part(known, limits, round);
+        }
         let mut joins: Vec<[usize; 2]> = Vec::with_capacity(operands - 1);
         let mut proved = true;
         // `ids` turns the numbers of a sub-problem into those of this one.
-        let mut solve = |terms: &Terms, trees, mut ids: Vec<usize>| -> Option<usize> {
-            let search = Search { terms, objective: self.objective };
-            let known = if ids.len() == operands { known.clone() } else { search.seed(work) };
-            let mut steps = known.steps.clone();
-            if steps.len() > 1 {
-                let answer = search.ask(trees, &known, None, work)?;
-                steps = answer.joins.unwrap_or(steps);
-                proved &= answer.proof == Proof::Complete;
-            }
-            for [a, b] in steps {
+        let mut take = |steps: &[[usize; 2]], mut ids: Vec<usize>| {
+            for &[a, b] in steps {
                 joins.push([ids[a], ids[b]]);
                 ids.push(operands + joins.len() - 1);
             }
-            ids.last().copied()
+            ids[ids.len() - 1]
         };
         let mut roots = Vec::with_capacity(parts.len());
         for part in &parts {
-            roots.push(solve(&self.terms.part(part), Trees::Connected, part.clone())?);
+            let terms = terms.part(part);
+            let search = Search { scoring: Scoring { terms: &terms, ..self.scoring }, ..*self };
+            let mut own = limits.share(part.len(), operands);
+            let (tree, is_proved) = search.part(search.seed_tree(&mut own), &mut own, round);
+            proved &= is_proved;
+            roots.push(take(&tree.steps, part.clone()));
         }
-        solve(&self.terms.results(&parts), Trees::All, roots)?;
-        Some((joins, proved))
+        let results = terms.results(&parts);
+        let search = Search { scoring: Scoring { terms: &results, ..self.scoring }, ..*self };
+        let mut best = seed_tree(search.scoring);
+        match search.ask(Trees::All, &best, None, &mut limits.exact) {
+            Some(answer) => {
+                proved &= answer.proof == Proof::Complete;
+                if let Some(joins) = answer.joins {
+                    best = search.scoring.tree(&joins);
+                }
+            }
+            None => proved = false,
+        }
+        take(&best.steps, roots);
+        let tree = self.scoring.tree(&joins);
+        // What is known may have outer products, which the parts alone have not: then it stays, and they are proved.
+        (if tree.score <= known.score { tree } else { known }, proved)
+    }
+
+    /// The best tree of operands that labels connect, and whether none without outer products is better.
+    fn part(&self, known: ScoredTree, limits: &mut Limits, round: u64) -> (ScoredTree, bool) {
+        if known.steps.len() < 2 {
+            return (known, true);
+        }
+        let work = limits.portfolio;
+        let known = if known.steps.len() < SMALL {
+            known
+        } else {
+            portfolio(self.scoring, known, work, self.seed, round, self.watch)
+        };
+        if limits.exact == 0 {
+            return (known, false);
+        }
+        // A quarter of the work is kept for what comes after.
+        let kept = limits.exact / 4;
+        limits.exact -= kept;
+        let answer = self.ask(Trees::Connected, &known, None, &mut limits.exact);
+        limits.exact += kept;
+        match answer {
+            Some(Answer { joins, proof }) => {
+                let tree = joins.map_or(known, |joins| self.scoring.tree(&joins));
+                (tree, proof == Proof::Complete)
+            }
+            None => (known, false),
+        }
+    }
+}
+
+impl Limits {
+    /// Takes the share of some of the operands.
+    fn share(&mut self, part: usize, operands: usize) -> Self {
+        let share = |work: u64| (u128::from(work) * part as u128 / operands as u128) as u64;
+        let own = Self { portfolio: share(self.portfolio), exact: share(self.exact) };
+        self.exact -= own.exact;
+        own
     }
 }
 
@@ -384,15 +379,6 @@ impl Search<'_> {
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
-
-    #[test]
-    fn every_optimizer_is_read_back() {
-        for optimizer in Optimizer::ALL {
-            assert_eq!(optimizer.to_string().parse::<Optimizer>().unwrap(), optimizer);
-            assert_eq!(serde_json::to_string(&optimizer).unwrap(), format!("\"{optimizer}\""));
-        }
-        assert!("best".parse::<Optimizer>().is_err());
-    }
 
     #[test]
     fn written_order_is_left_to_right() {

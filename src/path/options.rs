@@ -1,0 +1,182 @@
+//! What a search is asked: which optimizer, for what objective, how long.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::path::Objective;
+use crate::span::printable_text;
+
+/// How a path is looked for.
+///
+/// ```
+/// use qeinsum::path::Optimizer;
+/// let optimizer: Optimizer = "greedy".parse()?;
+/// assert_eq!(optimizer, Optimizer::Greedy);
+/// assert_eq!(optimizer.to_string(), "greedy");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Optimizer {
+    /// Annealed trees, and the exact search with a moderate limit of work; where that ends it, the best path found so
+    /// far. It takes about 20 ms up to 60 operands, and a millisecond an operand above, up to some seconds.
+    #[default]
+    Auto,
+    /// The same with a limit of work for the exact search that is far above that of `Auto`.
+    Optimal,
+    /// The reference's own search, `opt_einsum`'s `optimal` as JAX calls it, whose default paths it repeats.
+    ///
+    /// It counts a step that sums a label twice, whatever the objective asked for, and takes the first of the paths that
+    /// it thinks equal. It looks at all orders and ends with an error at its limit of work, which 9 operands never reach;
+    /// [`SearchOptions::effort`] raises it.
+    Reference,
+    /// Pairs that shrink most first.
+    Greedy,
+    /// The best of many greedy trees whose choices are random.
+    #[serde(rename = "random-greedy")]
+    RandomGreedy,
+    /// Tree annealing alone, without a proof: what `auto` does with networks that are too large for the exact search.
+    Anneal,
+    /// No search: operand 0 with operand 1, the result with operand 2, and so on.
+    None,
+}
+
+impl Optimizer {
+    /// Every optimizer, in the order of the help text.
+    pub const ALL: [Self; 7] =
+        [Self::Auto, Self::Optimal, Self::Greedy, Self::RandomGreedy, Self::Anneal, Self::Reference, Self::None];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Optimal => "optimal",
+            Self::Greedy => "greedy",
+            Self::RandomGreedy => "random-greedy",
+            Self::Anneal => "anneal",
+            Self::Reference => "reference",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Optimizer {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|optimizer| optimizer.name() == text).ok_or_else(|| {
+            let shown = printable_text(text, 40);
+            Error::new(
+                ErrorKind::Path,
+                format!(
+                    "`{shown}` is no optimizer: one of auto, optimal, greedy, random-greedy, anneal, reference, none"
+                ),
+            )
+        })
+    }
+}
+
+/// What to search for, and how.
+///
+/// ```
+/// use qeinsum::path::{Objective, Optimizer, SearchOptions};
+/// let options = SearchOptions::new().optimizer(Optimizer::Optimal).objective(Objective::Size).effort(4);
+/// assert_ne!(options, SearchOptions::default());
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[must_use]
+pub struct SearchOptions {
+    optimizer: Optimizer,
+    objective: Objective,
+    effort: u32,
+    seed: u64,
+    time_budget: Option<Duration>,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { optimizer: Optimizer::default(), objective: Objective::default(), effort: 1, seed: 0, time_budget: None }
+    }
+}
+
+impl SearchOptions {
+    /// `auto`, for multiplications, with effort 1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same options with this optimizer.
+    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
+        self.optimizer = optimizer;
+        self
+    }
+
+    /// The same options with this objective.
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.objective = objective;
+        self
+    }
+
+    /// The same options with `effort` times the usual work allowed.
+    pub fn effort(mut self, effort: u32) -> Self {
+        self.effort = effort;
+        self
+    }
+
+    /// The same options with another seed of the random numbers; 0 unless told.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The same options with a search that goes on until `budget` has passed, or its path is proved.
+    ///
+    /// It finds paths at least as good as without, and depends on the machine: the plan says so.
+    pub fn time_budget(mut self, budget: Duration) -> Self {
+        self.time_budget = Some(budget);
+        self
+    }
+
+    pub(super) fn get_optimizer(&self) -> Optimizer {
+        self.optimizer
+    }
+
+    pub(super) fn get_objective(&self) -> Objective {
+        self.objective
+    }
+
+    pub(super) fn get_effort(&self) -> u64 {
+        u64::from(self.effort)
+    }
+
+    pub(super) fn get_seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn get_time_budget(&self) -> Option<Duration> {
+        self.time_budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optimizer_is_read_back() {
+        for optimizer in Optimizer::ALL {
+            assert_eq!(optimizer.to_string().parse::<Optimizer>().unwrap(), optimizer);
+            assert_eq!(serde_json::to_string(&optimizer).unwrap(), format!("\"{optimizer}\""));
+        }
+        assert!("best".parse::<Optimizer>().is_err());
+    }
+}

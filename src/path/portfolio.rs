@@ -1,0 +1,136 @@
+//! The search for trees of networks that no exact search can finish: several ways, and the best of what they find.
+//!
+//! In come [`Terms`](super::terms::Terms), an objective and a limit of work; out goes a tree. Greedy trees and
+//! elimination orders are seeds. From them start lineages, each of which anneals a tree from scratch, or from the best
+//! seed, and then improves it again and again. Every lineage has random numbers of its own, so that lineages may run
+//! on any number of threads. Last, pieces of the best tree are arranged exactly.
+
+use rayon::prelude::*;
+
+use super::anneal::{Schedule, anneal, visit_work};
+use super::eliminate::{Rule, eliminate};
+use super::greedy::{greedy, random_greedy};
+use super::random::Random;
+use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
+use super::scored::{ScoredTree, Scoring};
+use super::watch::Watch;
+
+/// How a greedy score weighs the operands against the result; the best of these is taken.
+const GREEDY_WEIGHTS: [f64; 3] = [1.0, 0.0, 4.0];
+
+/// From how many operands on an order by fill is worth its time.
+const FILL_OPERANDS: usize = 60;
+
+/// Trees that a lineage improves, one after the other.
+const IMPROVEMENTS: u64 = 5;
+
+/// How a lineage begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Start {
+    /// The tree is forgotten.
+    Scratch,
+    /// The tree is improved.
+    Tree,
+}
+
+/// The lineages of a round and their shares of its work, in sixteenths.
+const LINEAGES: [(Start, u64); 3] = [(Start::Scratch, 6), (Start::Scratch, 6), (Start::Tree, 2)];
+/// The share that is left for the arrangement of pieces.
+const ARRANGEMENT: u64 = 2;
+const SHARES: u64 = 16;
+
+/// The best greedy tree; among equals, the first.
+pub(super) fn best_greedy(scoring: Scoring<'_>) -> ScoredTree {
+    let first = scoring.tree(&greedy(scoring.terms, GREEDY_WEIGHTS[0]));
+    GREEDY_WEIGHTS[1..].iter().fold(first, |best, &alpha| best.or_better(scoring.tree(&greedy(scoring.terms, alpha))))
+}
+
+/// The best of `trials` greedy trees with random choices, and of those without.
+pub(super) fn best_random_greedy(scoring: Scoring<'_>, trials: u64, seed: u64, watch: Watch<'_>) -> ScoredTree {
+    let trees = (0..trials).into_par_iter().map(|trial| {
+        let mut random = Random::new(seed, trial);
+        (!watch.is_over()).then(|| scoring.tree(&random_greedy(scoring.terms, &mut random)))
+    });
+    // The order of trials decides between equals, so the threads do not.
+    let best = trees.flatten().collect::<Vec<_>>().into_iter();
+    best.fold(best_greedy(scoring), ScoredTree::or_better)
+}
+
+/// The tree with its pieces of up to `size` operands arranged better.
+pub(super) fn arranged(scoring: Scoring<'_>, tree: ScoredTree, size: usize, work: &mut u64) -> ScoredTree {
+    let other = scoring.tree(&reconfigure(scoring.terms, scoring.objective, &tree.steps, size, work));
+    tree.or_better(other)
+}
+
+/// The best greedy tree or elimination order: what everything else starts from.
+pub(super) fn seed_tree(scoring: Scoring<'_>) -> ScoredTree {
+    let best = best_greedy(scoring);
+    if best.steps.len() < SMALL_PIECE {
+        return best;
+    }
+    let best = best.or_better(scoring.tree(&eliminate(scoring.terms, Rule::Degree)));
+    if best.steps.len() < FILL_OPERANDS {
+        return best;
+    }
+    best.or_better(scoring.tree(&eliminate(scoring.terms, Rule::Fill)))
+}
+
+/// A tree that is at least as good as `known`, found with so much work.
+///
+/// Each `round` has random numbers of its own.
+pub(super) fn portfolio(
+    scoring: Scoring<'_>,
+    known: ScoredTree,
+    work: u64,
+    seed: u64,
+    round: u64,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let Some(visit) = visit_work(scoring.terms).filter(|_| known.steps.len() > 1) else {
+        let mut left = work;
+        return arranged(scoring, known, SMALL_PIECE, &mut left);
+    };
+    let trees: Vec<ScoredTree> = LINEAGES
+        .par_iter()
+        .enumerate()
+        .map(|(place, &(start, share))| {
+            let mut random = Random::new(seed, round * LINEAGES.len() as u64 + place as u64);
+            let visits = work / SHARES * share / visit;
+            lineage(scoring, &known, start, visits, &mut random, watch)
+        })
+        .collect();
+    let best = trees.into_iter().fold(known, ScoredTree::or_better);
+    let mut left = work / SHARES * ARRANGEMENT;
+    let best = arranged(scoring, best, SMALL_PIECE, &mut left);
+    arranged(scoring, best, LARGE_PIECE, &mut left)
+}
+
+/// The best tree of a lineage that visits every step of a tree so many times.
+fn lineage(
+    scoring: Scoring<'_>,
+    from: &ScoredTree,
+    start: Start,
+    visits: u64,
+    random: &mut Random,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let mut best = from.clone();
+    let mut step = |best: &mut ScoredTree, from: &ScoredTree, schedule: Schedule| {
+        let joins = anneal(scoring.terms, scoring.objective, &from.steps, schedule, random, watch);
+        if let Some(tree) = joins.map(|joins| scoring.tree(&joins)).filter(|tree| tree.score < best.score) {
+            *best = tree;
+        }
+    };
+    let each = match start {
+        Start::Scratch => {
+            step(&mut best, from, Schedule::forgetting(visits / 2));
+            visits / 2 / IMPROVEMENTS
+        }
+        Start::Tree => visits / IMPROVEMENTS,
+    };
+    for _ in 0..IMPROVEMENTS {
+        let from = best.clone();
+        step(&mut best, &from, Schedule::improving(each));
+    }
+    best
+}

@@ -5,7 +5,7 @@ use crate::equation::Equation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, lower};
-use crate::path::{Found, Path, SearchOptions, given, search};
+use crate::path::{Found, Path, SearchOptions, evaluate, given, search};
 use crate::sizes::Sizes;
 
 /// How a path comes about, and what memory is counted in.
@@ -58,5 +58,25 @@ impl Plan {
             return Err(Error::new(ErrorKind::Shape, "the sizes are those of another equation"));
         }
         Planning { options: options.clone(), path, dtype: None }.plan(equation, sizes, dtype)
+    }
+
+    /// Lowers a path that [`search_until`](crate::path::search_until) found for an equation bound to sizes.
+    ///
+    /// An error where the path, or what is stated of it, is that of another equation.
+    ///
+    /// ```
+    /// use qeinsum::path::{SearchOptions, search};
+    /// use qeinsum::{ContractionGraph, Dtype, Plan, QEinsum};
+    /// let (equation, sizes) = QEinsum::new("ij,jk->ik")?.bind(&[&[2, 3], &[3, 4]])?;
+    /// let found = search(&ContractionGraph::new(&equation, &sizes), &SearchOptions::new())?;
+    /// assert_eq!(Plan::for_found(&equation, &sizes, found, Dtype::F32)?.order(), "(0,1)");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn for_found(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dtype) -> Result<Self> {
+        let graph = ContractionGraph::new(equation, sizes);
+        if evaluate(&graph, &found.path)? != found.cost {
+            return Err(Error::new(ErrorKind::Path, "the path has another cost: it was found for another equation"));
+        }
+        Ok(lower(equation, sizes, found, dtype))
     }
 }

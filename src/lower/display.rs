@@ -45,6 +45,9 @@ pub(crate) fn write_plan<W: Write>(
 
 /// A line that says so where the path is not proved optimal; of one or two operands there is only one.
 pub(super) fn write_certificate<W: Write>(f: &mut W, plan: &Plan) -> fmt::Result {
+    if !plan.found.ended.is_repeatable() {
+        writeln!(f, "; {}", plan.found.ended)?;
+    }
     match plan.certificate() {
         Certificate::Optimal => Ok(()),
         Certificate::Given if plan.equation.operands().len() < 3 => Ok(()),

@@ -11,7 +11,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label, Subscript, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Found, Objective, Path, evaluate};
+use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, evaluate};
 use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
@@ -45,6 +45,8 @@ struct Document {
     objective: Objective,
     optimal: bool,
     certificate: Certificate,
+    #[serde(default, skip_serializing_if = "Ended::is_repeatable")]
+    ended: Ended,
     slices: Vec<DocumentSlice>,
 }
 
@@ -240,6 +242,7 @@ fn document(plan: &Plan) -> Document {
         objective: plan.found.objective,
         optimal: plan.found.certificate == Certificate::Optimal,
         certificate: plan.found.certificate.clone(),
+        ended: plan.found.ended,
         slices: plan
             .slices
             .iter()
@@ -315,7 +318,8 @@ fn rebuild(document: Document) -> Result<Plan> {
         }
         steps.push(Step { op: operation(step.op)?, result: step.result, group: step.group });
     }
-    let found = Found { path, cost, objective: document.objective, certificate: document.certificate };
+    let found =
+        Found { path, cost, objective: document.objective, certificate: document.certificate, ended: document.ended };
     let output = document.result;
     if output.index() >= values.len() {
         return Err(wrong("returns a value that it does not have"));

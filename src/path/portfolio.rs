@@ -57,8 +57,14 @@ pub(super) fn best_random_greedy(scoring: Scoring<'_>, trials: u64, seed: u64, w
 }
 
 /// The tree with its pieces of up to `size` operands arranged better.
-pub(super) fn arranged(scoring: Scoring<'_>, tree: ScoredTree, size: usize, work: &mut u64) -> ScoredTree {
-    let other = scoring.tree(&reconfigure(scoring.terms, scoring.objective, &tree.steps, size, work));
+pub(super) fn arranged(
+    scoring: Scoring<'_>,
+    tree: ScoredTree,
+    size: usize,
+    work: &mut u64,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let other = scoring.tree(&reconfigure(scoring.terms, scoring.objective, &tree.steps, size, work, watch));
     tree.or_better(other)
 }
 
@@ -88,7 +94,7 @@ pub(super) fn portfolio(
 ) -> ScoredTree {
     let Some(visit) = visit_work(scoring.terms).filter(|_| known.steps.len() > 1) else {
         let mut left = work;
-        return arranged(scoring, known, SMALL_PIECE, &mut left);
+        return arranged(scoring, known, SMALL_PIECE, &mut left, watch);
     };
     let trees: Vec<ScoredTree> = LINEAGES
         .par_iter()
@@ -101,8 +107,8 @@ pub(super) fn portfolio(
         .collect();
     let best = trees.into_iter().fold(known, ScoredTree::or_better);
     let mut left = work / SHARES * ARRANGEMENT;
-    let best = arranged(scoring, best, SMALL_PIECE, &mut left);
-    arranged(scoring, best, LARGE_PIECE, &mut left)
+    let best = arranged(scoring, best, SMALL_PIECE, &mut left, watch);
+    arranged(scoring, best, LARGE_PIECE, &mut left, watch)
 }
 
 /// The best tree of a lineage that visits every step of a tree so many times.

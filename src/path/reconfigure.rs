@@ -26,6 +26,7 @@ pub(super) fn reconfigure(
     steps: &[[usize; 2]],
     size: usize,
     work: &mut u64,
+    watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
     let mut tree = Tree::new(terms, objective, steps);
     for _ in 0..PASSES {
@@ -35,7 +36,7 @@ pub(super) fn reconfigure(
         order.sort_by(|&a, &b| tree.scores[b].cmp(&tree.scores[a]).then(a.cmp(&b)));
         let least = tree.negligible();
         for join in order {
-            if *work == 0 {
+            if *work == 0 || watch.is_over() {
                 return tree.steps();
             }
             changed |= tree.arrange(join, size, &least, work);
@@ -179,7 +180,7 @@ mod tests {
         let written = [[0, 1], [2, 7], [3, 8], [4, 9], [5, 10], [6, 11]];
         for objective in [Objective::Mul, Objective::Write, Objective::Combo] {
             let mut work = u64::MAX;
-            let steps = reconfigure(&terms, objective, &written, SMALL_PIECE, &mut work);
+            let steps = reconfigure(&terms, objective, &written, SMALL_PIECE, &mut work, Watch::default());
             let score = objective.score(&terms.cost(&steps));
             let before = objective.score(&terms.cost(&written));
             let question = Question {
@@ -212,7 +213,7 @@ mod tests {
         let written: Vec<[usize; 2]> =
             (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();
         let mut work = u64::MAX;
-        let steps = reconfigure(&terms, Objective::Mul, &written, SMALL_PIECE, &mut work);
+        let steps = reconfigure(&terms, Objective::Mul, &written, SMALL_PIECE, &mut work, Watch::default());
         let mul = |steps: &[[usize; 2]]| terms.cost(steps).multiplications.to_f64();
         assert!(mul(&steps) < mul(&written) / 2.0, "{} {}", mul(&steps), mul(&written));
     }

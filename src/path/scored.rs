@@ -4,7 +4,7 @@
 
 use super::terms::Terms;
 use super::tree::canonical;
-use crate::path::{Certificate, Cost, Found, Objective, Path, PathCost};
+use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, PathCost};
 
 /// A tree as steps, with its cost and score.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(super) struct ScoredTree {
 impl ScoredTree {
     pub(super) fn found(self, objective: Objective, certificate: Certificate) -> Found {
         let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, objective, cost: self.cost, certificate }
+        Found { path, objective, cost: self.cost, certificate, ended: Ended::Work }
     }
 
     /// The tree that scores less; this one, where both score the same.

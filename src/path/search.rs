@@ -4,7 +4,7 @@
 //! limit of a search is counted in work, never in seconds, so that it finds the same path on every machine; unless
 //! it is told to search for a time.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
@@ -17,7 +17,7 @@ use super::tree::unfit;
 use super::watch::Watch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Objective, Optimizer, Path, PathCost, SearchOptions, evaluate};
+use crate::path::{Certificate, Cost, Ended, Objective, Optimizer, Path, PathCost, SearchOptions, evaluate};
 
 /// A path, what it costs, and how good it is known to be.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -30,6 +30,8 @@ pub struct Found {
     pub cost: PathCost,
     /// What is proved about it.
     pub certificate: Certificate,
+    /// How the search ended.
+    pub ended: Ended,
 }
 
 /// The best path that the optimizer finds. The same options find the same path on every machine.
@@ -85,7 +87,7 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     };
     let operands = terms.operands.len();
     let limits = Limits::of(operands).times(effort);
-    Ok(match options.get_optimizer() {
+    let mut found = match options.get_optimizer() {
         Optimizer::Auto => search.run(limits),
         Optimizer::Optimal => search.run(Limits { exact: OPTIMAL_WORK.saturating_mul(effort), ..limits }),
         Optimizer::Anneal => search.run(Limits { exact: 0, ..limits }),
@@ -105,7 +107,13 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
             search.unproved(search.scoring.as_made(steps))
         }
         Optimizer::None => search.unproved(search.scoring.tree(&written(operands))),
-    })
+    };
+    if stop.load(Ordering::Relaxed) {
+        found.ended = Ended::Stopped;
+    } else if let (Some(budget), false) = (options.get_time_budget(), found.certificate.is_optimal()) {
+        found.ended = Ended::Time(budget);
+    }
+    Ok(found)
 }
 
 /// A path that was not searched for; an error where it does not have the graph's number of operands.
@@ -114,7 +122,7 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         return Err(unfit(&path, graph.operands()));
     }
     let cost = evaluate(graph, &path)?;
-    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given })
+    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given, ended: Ended::Work })
 }
 
 /// Up to this many operands all trees are looked at, without annealing and without looking at the connected ones first.
@@ -231,7 +239,7 @@ impl Search<'_> {
             connected_proved = proved;
             if !connected_proved {
                 // All trees are many more: there is no hope to prove anything about them.
-                return self.unproved(arranged(self.scoring, best, LARGE_PIECE, &mut limits.exact));
+                return self.unproved(arranged(self.scoring, best, LARGE_PIECE, &mut limits.exact, self.watch));
             }
         }
         self.proved(best, connected_proved, &mut limits.exact)
@@ -242,7 +250,7 @@ impl Search<'_> {
     fn seed_tree(&self, limits: &mut Limits) -> ScoredTree {
         let seed = seed_tree(self.scoring);
         if (SMALL_PIECE..SMALL).contains(&seed.steps.len()) {
-            return arranged(self.scoring, seed, SMALL_PIECE, &mut limits.portfolio);
+            return arranged(self.scoring, seed, SMALL_PIECE, &mut limits.portfolio, self.watch);
         }
         seed
     }

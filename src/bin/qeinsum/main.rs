@@ -10,6 +10,7 @@ mod dtype;
 mod equation;
 mod failure;
 mod inputs;
+mod interrupt;
 mod memory;
 mod network;
 mod problem;
@@ -28,8 +29,6 @@ use std::sync::atomic::AtomicBool;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use signal_hook::consts::SIGINT;
-use signal_hook::flag::register_conditional_shutdown;
 
 use failure::Failure;
 
@@ -62,12 +61,8 @@ enum Command {
     Bench(Box<cmd::bench::Bench>),
 }
 
-/// The exit code of an interrupted command: 128 and the signal's number, as a shell has it.
-const INTERRUPTED: i32 = 130;
-
 fn main() -> ExitCode {
-    // Where this cannot be set, an interrupt ends the process by its signal, as it does every other.
-    let _ = register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::new(AtomicBool::new(true)));
+    interrupt::listen();
     // A file that may not grow further is then an error of writing, with a message, and not the end of the process.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
@@ -87,6 +82,7 @@ fn main() -> ExitCode {
         Err(help) => destination::print(&help.render().to_string()),
     };
     match done {
+        Ok(()) if interrupt::happened() => ExitCode::from(interrupt::INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

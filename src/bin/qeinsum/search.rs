@@ -1,5 +1,7 @@
 //! The flags that say how a path is looked for.
 
+use std::time::Duration;
+
 use clap::Args;
 use qeinsum::QEinsum;
 use qeinsum::path::{Objective, Optimizer, Path, SearchOptions};
@@ -9,7 +11,7 @@ use crate::failure::Failure;
 /// How to find a path, or the path.
 #[derive(Args)]
 pub(crate) struct SearchArgs {
-    /// How to look for a path: auto, optimal, greedy, reference, or none
+    /// How to look for a path: auto, optimal, greedy, random-greedy, anneal, reference, or none
     #[arg(long, value_name = "HOW", default_value_t)]
     optimize: Optimizer,
 
@@ -21,15 +23,23 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     effort: u32,
 
+    /// Search until so much time is over, such as 10s or 500ms, or the path is proved; other runs may find other paths
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    time_budget: Option<Duration>,
+
     /// Take this path and search none, such as `(1,2) (0,1)`
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["optimize", "minimize", "effort"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["optimize", "minimize", "effort", "time_budget"])]
     path: Option<Path>,
 }
 
 impl SearchArgs {
     /// The options of a search.
     pub(crate) fn options(&self) -> SearchOptions {
-        SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort)
+        let options = SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort);
+        match self.time_budget {
+            Some(budget) => options.time_budget(budget),
+            None => options,
+        }
     }
 
     /// The same equation, planned like this.
@@ -51,5 +61,37 @@ impl SearchArgs {
     /// The path that was given.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_ref()
+    }
+}
+
+/// The longest that a search may be asked to take.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A time such as `10s`, `500ms` or `2m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = units.iter().find(|(name, _)| *name == &text[number.len()..]).map(|(_, seconds)| *seconds);
+    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = number.parse::<f64>().ok().filter(|_| plain).zip(unit).map(|(number, unit)| number * unit);
+    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        Some(time) if time <= LONGEST && !time.is_zero() => Ok(time),
+        Some(_) => Err("a search may take up to 30 days, and more than no time".to_owned()),
+        None => Err("a time is a number and a unit, such as 10s, 500ms, 2m or 1h".to_owned()),
+    }
+}
+
+/// The seed of a search, where a command has no other use for one.
+#[derive(Args)]
+pub(crate) struct SeedArg {
+    /// The seed of the search's random numbers
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "path")]
+    seed: u64,
+}
+
+impl SeedArg {
+    /// The same options with this seed.
+    pub(crate) fn apply(&self, options: SearchOptions) -> SearchOptions {
+        options.seed(self.seed)
     }
 }

@@ -2,15 +2,17 @@
 
 use clap::Args;
 use qeinsum::ContractionGraph;
-use qeinsum::path::{Certificate, Found, Objective, PathCost, given, search};
+use qeinsum::path::{Certificate, Ended, Found, Objective, PathCost, given, search_until};
 use serde::Serialize;
 
 use super::Format;
 use crate::destination::Destination;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::problem::{Problem, ProblemArgs};
 use crate::progress::Progress;
-use crate::search::SearchArgs;
+use crate::search::{SearchArgs, SeedArg};
+use crate::threads::ThreadsArg;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +29,12 @@ pub(crate) struct Path {
 
     #[command(flatten)]
     search: SearchArgs,
+
+    #[command(flatten)]
+    seed: SeedArg,
+
+    #[command(flatten)]
+    threads: ThreadsArg,
 
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
@@ -48,17 +56,23 @@ struct Document<'a> {
     objective: Objective,
     optimal: bool,
     certificate: &'a Certificate,
+    #[serde(skip_serializing_if = "Ended::is_repeatable")]
+    ended: Ended,
 }
 
 impl Path {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        self.threads.start()?;
         let progress = Progress::start("searching a path");
         let text = match self.problem.read()? {
             Problem::Bound(bound) => {
                 let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
                 let found = match self.search.path() {
                     Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
-                    None => search(&graph, &self.search.options())?,
+                    None => {
+                        let options = self.seed.apply(self.search.options());
+                        interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
+                    }
                 };
                 match self.format {
                     Format::Text => text(&found),
@@ -84,8 +98,9 @@ impl Path {
 
 fn text(found: &Found) -> String {
     let PathCost { multiplications, write, largest, .. } = &found.cost;
+    let ended = if found.ended.is_repeatable() { String::new() } else { format!("{}\n", found.ended) };
     format!(
-        "path {}\n{multiplications} mul, largest result {largest}, all results {write}\n{} {}\n",
+        "path {}\n{multiplications} mul, largest result {largest}, all results {write}\n{} {}\n{ended}",
         found.path, found.objective, found.certificate
     )
 }
@@ -100,5 +115,6 @@ fn document<'a>(found: &'a Found, graph: &ContractionGraph, name: Option<&'a str
         objective: found.objective,
         optimal: found.certificate.is_optimal(),
         certificate: &found.certificate,
+        ended: found.ended,
     }
 }

@@ -4,17 +4,20 @@ use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
+use qeinsum::path::{given, search_until};
+use qeinsum::{ContractionGraph, Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
 use crate::destination::Destination;
 use crate::dtype::DtypeArg;
 use crate::failure::{Failure, complain};
+use crate::interrupt;
 use crate::problem::{Bound, Problem, ProblemArgs};
 use crate::progress::Progress;
 use crate::quantization::QuantArgs;
 use crate::saved;
-use crate::search::SearchArgs;
+use crate::search::{SearchArgs, SeedArg};
+use crate::threads::ThreadsArg;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +36,12 @@ pub(crate) struct Plan {
 
     #[command(flatten)]
     search: SearchArgs,
+
+    #[command(flatten)]
+    seed: SeedArg,
+
+    #[command(flatten)]
+    threads: ThreadsArg,
 
     /// The element type that memory is counted in
     #[arg(long, value_enum, default_value_t)]
@@ -95,13 +104,19 @@ impl Plan {
     }
 
     fn bound(&self, bound: &Bound) -> Result<String, Failure> {
+        self.threads.start()?;
         let config = self.quantization.read(bound.equation.operands().len())?;
         let progress = Progress::start("searching a path");
         let start = Instant::now();
-        let path = self.search.path().cloned();
-        let options = self.search.options();
-        let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())
-            .map_err(|error| self.search.at_fault(error))?;
+        let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
+        let found = match self.search.path() {
+            Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
+            None => {
+                let options = self.seed.apply(self.search.options());
+                interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
+            }
+        };
+        let plan = BoundPlan::for_found(&bound.equation, &bound.sizes, found, self.dtype.into())?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);
         if let Some(config) = &config {

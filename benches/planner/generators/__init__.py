@@ -53,7 +53,7 @@ HUGE = [("regular", 10_000, 3), ("grid", 100, 100), ("chain", 10_000), ("tree", 
 SLICED = {"circuit_7_7_16": 30, "regular_200_3": 18, "cubic_6_6_6": 28, "peps_7_7": 18}
 
 # One of each kind, of those that are done in no time.
-QUICK = ["attention_scores", "ccsd_quartic", "chain_20", "regular_20_4", "hyper_12", "peps_3_3", "grid_6_6", "mera_8",
+QUICK = ["attention_scores", "ccsd_quartic", "chain_20", "regular_20_4", "hyper_12_3", "peps_3_3", "grid_6_6", "mera_8",
          "clauses_20_40", "regular_100_3", "grid_12_12", "qft_24", "potts_8_8", "tree_200"]  # fmt: skip
 
 

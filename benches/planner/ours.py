@@ -1,0 +1,127 @@
+"""qeinsum, through its command line: a process for each search.
+
+What goes in is a problem and limits; what comes out is the answer of the program, the processor's time of the whole
+process, and the most memory that it had. All that is known of the program's flags and of its JSON is here.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+
+PEER = "qeinsum"
+DEFAULT, GREEDY, BUDGET, SLICED = "qeinsum", "qeinsum greedy", "qeinsum 10 s", "qeinsum sliced"
+
+# The program is asked again for so long, in seconds of the clock, and the fastest run counts.
+SHORT = 0.1
+REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to call it. One that needs a flag which the program does not have is left out."""
+
+    name: str
+    flags: tuple
+    groups: tuple
+    needs: str | None = None
+    long: bool = False
+
+
+WAYS = [
+    Way(DEFAULT, (), ("small", "medium", "large", "huge")),
+    Way(GREEDY, ("--optimize", "greedy"), ("small", "medium", "large", "huge")),
+    Way(BUDGET, ("--time-budget", "10s"), ("medium", "large"), "--time-budget", long=True),
+    Way(SLICED, (), ("sliced",), "--memory-limit"),
+]
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+        self.help = {command: self.ask(command, "--help") for command in ("path", "plan")}
+        version = self.ask("--version").split()
+        self.version = version[-1] if version else None
+
+    def ask(self, *arguments):
+        return subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False).stdout
+
+    def ways(self):
+        return [way for way in WAYS if way.needs is None or way.needs in self.help["path"]]
+
+    def search(self, way, problem, seconds, size):
+        # `path` says what was found; `plan` says what it took where `path` does not, and what is sliced.
+        timing = "--timing" in self.help["path"]
+        command = "plan" if way.name == SLICED or (problem.operands <= 100 and not timing) else "path"
+        flags = [*way.flags, "--format", "json"]
+        if "--threads" in self.help[command]:
+            flags += ["--threads", "1"]
+        if "--timing" in self.help[command]:
+            flags += ["--timing"]
+        if problem.limit is not None:
+            # In bytes, of elements of four bytes.
+            flags += ["--memory-limit", str(4 * 2**problem.limit)]
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(problem.network, file)
+            file.flush()
+            arguments = [self.path, command, "--network", file.name, *flags]
+            first = answer(arguments, seconds, size)
+            for _ in range(min(REPEATS, int(SHORT / first["wall"])) if "path" in first else 0):
+                again = answer(arguments, seconds, size)
+                for key in ("cpu", "wall", "search"):
+                    if first.get(key) is not None and again.get(key) is not None:
+                        first[key] = min(first[key], again[key])
+        return first
+
+
+def answer(arguments, seconds, size):
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=complaints,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+        )  # fmt: skip
+        status, used, late = wait(process, start + seconds)
+        wall = time.perf_counter() - start
+        measured = {"cpu": used.ru_utime + used.ru_stime, "wall": wall, "rss": used.ru_maxrss * 1024}
+        if late:
+            return measured | {"reason": f"no answer in {seconds:g} s"}
+        out.seek(0)
+        complaints.seek(0)
+        if status != 0:
+            return measured | {"reason": complaints.read().decode().strip()[:160] or f"ended with {status}"}
+        document = json.load(out)
+    path = [] if document["path"] == [[0]] else document["ssa_path"]
+    return measured | {
+        "path": path,
+        "sliced": [it["label"] if isinstance(it, dict) else it for it in document.get("slices", ())],
+        "search": document.get("search_seconds"),
+        "certificate": document["certificate"]["kind"],
+        "claimed": claimed(document),
+    }
+
+
+def claimed(document):
+    """What the program itself says that the path costs."""
+    cost = document.get("cost", {}).get("multiplications")
+    return None if cost is None else int(cost)
+
+
+def wait(process, deadline):
+    """The process's status and what it used; it is killed when it is late."""
+    late = False
+    pause = 0.0002
+    while True:
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, used, late
+        if not late and time.perf_counter() > deadline:
+            os.kill(process.pid, signal.SIGKILL)
+            late = True
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.02)

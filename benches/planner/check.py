@@ -1,7 +1,7 @@
 """Checks what the measurements stand on: costs that were computed by hand, and the problems by their hashes.
 
-`pinned.txt` has the hash of every problem of seed 0. What changes a generator changes problems: it has to give them other
-names, or the best paths known are of other problems.
+`pinned.txt` has the hash of every problem of seed 0. What changes a generator changes problems: it has to give them
+other names, or the best paths known are of other problems.
 """
 
 import itertools
@@ -57,7 +57,8 @@ def main():
 def problem(equation, sizes):
     operands, output = equation.split("->")
     pairs = (pair.split("=") for pair in sizes.split())
-    return Problem(equation, "check", [list(it) for it in operands.split(",")], list(output), {k: int(v) for k, v in pairs})
+    sizes = {label: int(size) for label, size in pairs}
+    return Problem(equation, "check", [list(operand) for operand in operands.split(",")], list(output), sizes)
 
 
 def by_hand():

@@ -1,7 +1,8 @@
 """qeinsum, through its command line: a process for each search.
 
 What goes in is a problem and limits; what comes out is the answer of the program, the processor's time of the whole
-process, and the most memory that it had. All that is known of the program's flags and of its JSON is here.
+process, and the most memory that it had. How long a short search takes when the process is warm is asked of
+`search_time`, which lies beside the program. All that is known of the program's flags and of its JSON is here.
 """
 
 import json
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 PEER = "qeinsum"
 DEFAULT, GREEDY, BUDGET, SLICED = "qeinsum", "qeinsum greedy", "qeinsum 10 s", "qeinsum sliced"
@@ -19,6 +21,8 @@ DEFAULT, GREEDY, BUDGET, SLICED = "qeinsum", "qeinsum greedy", "qeinsum 10 s", "
 # The program is asked again for so long, in seconds of the clock, and the fastest run counts.
 SHORT = 0.1
 REPEATS = 7
+# Searches up to this long are short.
+WARM = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ WAYS = [
 class Program:
     def __init__(self, path):
         self.path = path
+        timer = Path(path).parent / "examples" / "search_time"
+        self.timer = timer if timer.exists() else None
         self.help = {command: self.ask(command, "--help") for command in ("path", "plan")}
         version = self.ask("--version").split()
         self.version = version[-1] if version else None
@@ -70,11 +76,17 @@ class Program:
             file.flush()
             arguments = [self.path, command, "--network", file.name, *flags]
             first = answer(arguments, seconds, size)
-            for _ in range(min(REPEATS, int(SHORT / first["wall"])) if "path" in first else 0):
+            if "reason" in first:
+                return first
+            for _ in range(min(REPEATS, int(SHORT / first["wall"]))):
                 again = answer(arguments, seconds, size)
                 for key in ("cpu", "wall", "search"):
                     if first.get(key) is not None and again.get(key) is not None:
                         first[key] = min(first[key], again[key])
+            if way.name == DEFAULT and self.timer and first["wall"] < 2 * WARM:
+                told = subprocess.run([self.timer, file.name], capture_output=True, text=True, check=False).stdout
+                if told:
+                    first["search"] = json.loads(told)["seconds"]
         return first
 
 

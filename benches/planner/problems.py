@@ -55,7 +55,7 @@ class Problem:
 
 
 def read(folder):
-    """The networks in the files under a folder. The family is the first word of a name, after a class that it may have."""
+    """The networks in the files under a folder. The family is the first word of a name, after the class it may have."""
     problems = []
     for file in sorted(Path(folder).rglob("*.json"), key=lambda file: file.name):
         network = json.loads(file.read_text())

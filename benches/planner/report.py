@@ -16,14 +16,12 @@ def text(outcome):
     lines = [f"{problem.name}: {problem.group}, {problem.operands} operands, {len(problem.sizes)} labels"]
     if outcome.best is not None:
         lines[0] += f"; best known 10^{log10(outcome.best)} ({outcome.best_by})"
-    lines.append(f"  {'':<26} {'log10 cost':>10} {'× best':>10} {'cpu ms':>10} {'wall ms':>10}")
+    lines.append(f"  {'':<26} {'log10 cost':>10} {'× best':>10} {'search ms':>10} {'cpu ms':>10} {'wall ms':>10}")
     for entry in sorted(outcome.answered, key=lambda entry: (entry.cost, entry.seconds)):
         note = "".join(f"  {word}" for word in (entry.certificate, "reused" if entry.reused else None) if word)
-        if entry.search is not None:
-            note = f"  search {milliseconds(entry.search)} ms" + note
         lines.append(
             f"  {entry.contestant:<26} {log10(entry.cost):>10} {factor(outcome.ratio(entry.contestant)):>10} "
-            f"{milliseconds(entry.cpu):>10} {milliseconds(entry.wall):>10}{note}"
+            f"{milliseconds(entry.seconds):>10} {milliseconds(entry.cpu):>10} {milliseconds(entry.wall):>10}{note}"
         )
     silent = sorted((entry for entry in outcome.entries if entry.reason), key=lambda entry: entry.reason)
     for reason, entries in itertools.groupby(silent, key=lambda entry: entry.reason):
@@ -52,7 +50,7 @@ def classes(outcomes):
         inside = [outcome for outcome in outcomes if outcome.problem.group == group]
         for name in contestants(inside):
             ratios = [ratio for outcome in inside if (ratio := outcome.ratio(name)) not in (None, 0, math.inf)]
-            seconds = [max(entry.seconds, 1e-7) for outcome in inside if (entry := outcome.entry(name))]
+            seconds = [max(entry.seconds, 1e-9) for outcome in inside if (entry := outcome.entry(name))]
             asked = sum(entry.contestant == name for outcome in inside for entry in outcome.entries)
             if not ratios:
                 rows.append([group, name, f"0 of {asked}", "–", "–", "–"])
@@ -62,7 +60,7 @@ def classes(outcomes):
     return rows
 
 
-CLASSES_HEAD = ["group", "contestant", "answered", "mean × best", "worst × best", "mean cpu ms"]
+CLASSES_HEAD = ["group", "contestant", "answered", "mean × best", "worst × best", "mean search ms"]
 
 
 def contestants(outcomes):
@@ -72,7 +70,7 @@ def contestants(outcomes):
 def classes_text(outcomes):
     lines = ["Groups: costs by the best known, geometric means over what each answered"]
     for group, name, *numbers in [CLASSES_HEAD, *classes(outcomes)]:
-        lines.append(f"  {group:<8} {name:<26} " + " ".join(f"{number:>12}" for number in numbers))
+        lines.append(f"  {group:<8} {name:<26} " + " ".join(f"{number:>14}" for number in numbers))
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +81,8 @@ def markdown(outcomes):
     for outcome in outcomes:
         ratios = [factor(outcome.ratio(name)) for name in names]
         rows.append([outcome.problem.name, str(outcome.problem.operands), log10(outcome.best), *ratios])
-    return table(CLASSES_HEAD, 2, classes(outcomes)) + "\n" + table(["problem", "operands", "log10 best", *names], 1, rows)
+    head = ["problem", "operands", "log10 best", *names]
+    return table(CLASSES_HEAD, 2, classes(outcomes)) + "\n" + table(head, 1, rows)
 
 
 def table(head, left, rows):

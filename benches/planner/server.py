@@ -1,8 +1,8 @@
 """The process of a library. It loads the library, and then answers one line with another.
 
-A line that comes in names a contestant, a file with a problem, and the limits of seconds and bytes. The search runs in a
-copy of the process, so that one that hangs or takes all memory ends alone. What goes out is the answer and how long the
-search took, or the reason why there is none.
+A line that comes in names a contestant, a file with a problem, and the limits of seconds and bytes. The search runs in
+a copy of the process, so that one that hangs or takes all memory ends alone. What goes out is the answer and how long
+the search took, or the reason why there is none.
 """
 
 import json

@@ -28,8 +28,8 @@ FAMILIES = {
 # The name of each is its family and what its generator is told, in this order.
 SMALL = [
     *(("term", name) for name in algebra.TERMS),
-    ("chain", 10), ("chain", 20), ("tree", 12), ("tree", 20),
-    ("regular", 10, 3), ("regular", 12, 4, 2, 5), ("regular", 18, 3, 2, 5), ("regular", 20, 4), ("regular", 20, 5, 2, 4),
+    ("chain", 10), ("chain", 20), ("tree", 12), ("tree", 20), ("regular", 10, 3), ("regular", 12, 4, 2, 5),
+    ("regular", 18, 3, 2, 5), ("regular", 20, 4), ("regular", 20, 5, 2, 4),
     ("hyper", 8, 3), ("hyper", 12, 3), ("hyper", 18, 3),
     ("grid", 3, 4), ("grid", 4, 5), ("cubic", 2, 2, 3), ("peps", 3, 3), ("mera", 4), ("qft", 4), ("evidence", 2, 4, 30),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ process, and the most memory that it had. How long a short search takes when the
 """
 
 import json
+import math
 import os
 import resource
 import signal
@@ -95,17 +96,19 @@ def answer(arguments, seconds, size):
         start = time.perf_counter()
         process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=complaints,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+            preexec_fn=lambda: limit(math.ceil(seconds), size),
         )  # fmt: skip
-        status, used, late = wait(process, start + seconds)
+        _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
         measured = {"cpu": used.ru_utime + used.ru_stime, "wall": wall, "rss": used.ru_maxrss * 1024}
-        if late:
+        if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
             return measured | {"reason": f"no answer in {seconds:g} s"}
         out.seek(0)
         complaints.seek(0)
-        if status != 0:
-            return measured | {"reason": complaints.read().decode().strip()[:160] or f"ended with {status}"}
+        if process.returncode != 0:
+            told = complaints.read().decode().strip()
+            return measured | {"reason": told[:160] or f"ended with {process.returncode}"}
         document = json.load(out)
     path = [] if document["path"] == [[0]] else document["ssa_path"]
     return measured | {
@@ -123,17 +126,6 @@ def claimed(document):
     return None if cost is None else int(cost)
 
 
-def wait(process, deadline):
-    """The process's status and what it used; it is killed when it is late."""
-    late = False
-    pause = 0.0002
-    while True:
-        pid, status, used = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, used, late
-        if not late and time.perf_counter() > deadline:
-            os.kill(process.pid, signal.SIGKILL)
-            late = True
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.02)
+def limit(seconds, size):
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))

@@ -21,6 +21,9 @@ from problems import Problem
 SHORT = 0.02
 REPEATS = 50
 
+# How many times the processor seconds a search may take by the clock.
+PATIENCE = 20
+
 
 def main():
     # What a library prints is no answer.
@@ -59,8 +62,8 @@ def timed(run):
 
 
 def apart(work, seconds, size):
-    """What work gives, as a line, from a copy of this process with limits: of CPU seconds, and of four times as many by
-    the clock."""
+    """What work gives, as a line, from a copy of this process with limits: of processor seconds, and by the clock of so
+    many times as many that a machine which does other things may take them."""
     end, start = os.pipe()
     child = os.fork()
     if child == 0:
@@ -75,7 +78,7 @@ def apart(work, seconds, size):
             pipe.write(line)
         os._exit(0)
     os.close(start)
-    line, late = read(end, time.monotonic() + 4 * seconds)
+    line, late = read(end, time.monotonic() + PATIENCE * seconds)
     if late:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -98,7 +101,7 @@ def read(end, deadline):
 
 def ending(status, late, seconds):
     if late:
-        return f"no answer in {4 * seconds:g} s by the clock"
+        return f"no answer in {PATIENCE * seconds:g} s by the clock"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number in (signal.SIGXCPU, signal.SIGKILL):

@@ -139,11 +139,12 @@ def huge(outcomes):
         if entry.contestant == DEFAULT
     ]
     if entries:
-        fine = [entry.reason is None and entry.wall <= 10 and entry.rss <= 1 << 30 for _, entry in entries]
+        fine = [entry.reason is None and entry.cpu <= 10 and entry.rss <= 1 << 30 for _, entry in entries]
         line.met = all(fine)
         line.value = f"{sum(fine)} of {len(fine)}"
         for name, entry in entries:
-            line.notes.append(entry.reason or f"{name} {entry.wall:.3g} s, {entry.rss / 2**20:.0f} MiB")
+            used = f"{entry.cpu:.3g} s, {entry.rss / 2**20:.0f} MiB"
+            line.notes.append(f"{name} {entry.reason or used}")
     return line
 
 

@@ -87,7 +87,8 @@ class Program:
             if way.name == DEFAULT and self.timer and first["wall"] < 2 * WARM:
                 told = subprocess.run([self.timer, file.name], capture_output=True, text=True, check=False).stdout
                 if told:
-                    first["search"] = json.loads(told)["seconds"]
+                    warm = json.loads(told)["seconds"]
+                    first["search"] = warm if first["search"] is None else min(warm, first["search"])
         return first
 
 

@@ -112,6 +112,9 @@ def measure(args, chosen):
         outcomes.append(outcome)
         if not args.markdown:
             print(report.text(outcome), flush=True)
+        if args.json:
+            # After every problem, so that a run that is stopped can be gone on with: `--reuse` takes what is there.
+            report.save(args.json, outcomes, targets.summarize(outcomes), about(program, args))
     libraries.close()
     lines = targets.summarize(outcomes)
     if args.markdown:
@@ -121,8 +124,6 @@ def measure(args, chosen):
         print(report.classes_text(outcomes), targets.text(lines, missing), sep="\n", end="")
     if args.reuse:
         print(f"The peers' figures are those of {args.reuse}.", file=sys.stderr)
-    if args.json:
-        report.save(args.json, outcomes, lines, about(program, args))
     if args.save_best:
         best.save(args.save_best, known, outcomes)
 

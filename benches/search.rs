@@ -83,7 +83,9 @@ fn bound(case: &Case) -> (Equation, Sizes) {
     let mut sizes = BTreeMap::new();
     for (number, pair) in case.pairs.iter().enumerate() {
         let label = format!("i{number}");
-        pair.iter().for_each(|&operand| operands[operand].push(label.clone()));
+        for &operand in pair {
+            operands[operand].push(label.clone());
+        }
         sizes.insert(label, size());
     }
     let mut output = Vec::new();

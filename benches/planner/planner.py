@@ -22,6 +22,9 @@ from reuse import Earlier
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
+# Processor seconds of a search of ours: three times what the slowest may take.
+OWN_LIMIT = 30
+
 
 def arguments():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
@@ -132,7 +135,7 @@ def own(program, problem, args):
     entries = []
     for way in program.ways():
         if problem.group in way.groups and (args.long or not way.long):
-            answer = program.search(way, problem, 60, int(args.memory * 2**30))
+            answer = program.search(way, problem, OWN_LIMIT, int(args.memory * 2**30))
             entries.append(judge(problem, way.name, ours.PEER, answer))
     return entries
 

@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--slice", type=slices, default={}, metavar="NAME=LOG2,…", help="networks to slice, too")
     parser.add_argument("--peers", type=names, default=[], metavar="PEER,…", help="the peers beside qeinsum [all]")
     parser.add_argument("--long", action="store_true", help="also what takes ten seconds and more for each problem")
-    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each search of a peer [10, long 60]")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each search of a peer [10, slicers 60]")
     parser.add_argument("--memory", type=float, default=4, metavar="GIB", help="for each search [4]")
     parser.add_argument("--best", type=Path, metavar="FILE", help="the best paths known")
     parser.add_argument("--save-best", type=Path, metavar="FILE", help="write them with what is better now")
@@ -147,15 +147,15 @@ def rivals(libraries, earlier, problem, args):
     entries = []
     for library, contestant in libraries.contestants():
         if problem.group in contestant["groups"] and (args.long or not contestant["long"]):
-            answer = library.search(contestant["name"], problem, limit(contestant, args), int(args.memory * 2**30))
+            answer = library.search(contestant["name"], problem, limit(contestant, problem, args), int(args.memory * 2**30))
             entries.append(judge(problem, contestant["name"], library.peer, answer))
     return entries
 
 
-def limit(contestant, args):
-    """Seconds. One that is stopped by its own clock is not stopped before."""
+def limit(contestant, problem, args):
+    """Seconds. What is long, and what slices, has more of them."""
     seconds = args.limit or (2 if args.quick else 10)
-    return max(seconds, 60) if contestant["long"] or "10 s" in contestant["name"] else seconds
+    return max(seconds, 60) if contestant["long"] or problem.limit is not None else seconds
 
 
 class Libraries:

@@ -36,6 +36,9 @@ def log10(cost):
 def factor(ratio):
     if ratio is None:
         return "–"
+    if ratio != 1 and abs(ratio - 1) < 5e-4:
+        # Not the same, and not to be read as if it were.
+        return f"1{ratio - 1:+.0e}"
     return f"{ratio:.4g}" if ratio < 1e4 else f"{ratio:.1e}" if ratio < math.inf else "> 1e300"
 
 

@@ -126,7 +126,7 @@ def measure(args, chosen):
         missing = [way.needs for way in ours.WAYS if way.needs and way not in program.ways()]
         print(report.classes_text(outcomes), targets.text(lines, missing), sep="\n", end="")
     if args.reuse:
-        print(f"The peers' figures are those of {args.reuse}.", file=sys.stderr)
+        print(f"Peers' figures that are marked as reused are those of {args.reuse}.")
     if args.save_best:
         best.save(args.save_best, known, outcomes)
 
@@ -141,14 +141,15 @@ def own(program, problem, args):
 
 
 def rivals(libraries, earlier, problem, args):
-    reused = earlier.of(problem, args.peers)
-    if reused:
-        return reused
-    entries = []
+    """What was measured before is taken over, the rest is measured."""
+    entries = earlier.of(problem, args.peers)
+    there = {entry.contestant for entry in entries}
+    size = int(args.memory * 2**30)
     for library, contestant in libraries.contestants():
-        if problem.group in contestant["groups"] and (args.long or not contestant["long"]):
-            answer = library.search(contestant["name"], problem, limit(contestant, problem, args), int(args.memory * 2**30))
-            entries.append(judge(problem, contestant["name"], library.peer, answer))
+        name = contestant["name"]
+        if name not in there and problem.group in contestant["groups"] and (args.long or not contestant["long"]):
+            answer = library.search(name, problem, limit(contestant, problem, args), size)
+            entries.append(judge(problem, name, library.peer, answer))
     return entries
 
 

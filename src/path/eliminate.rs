@@ -23,7 +23,9 @@ pub(super) enum Rule {
 const MANY: usize = 256;
 
 /// The joins of a tree by a rule; among equals, the label named first in the equation goes first.
-pub(super) fn eliminate(terms: &Terms, rule: Rule) -> Vec<[usize; 2]> {
+///
+/// None where more than `work` labels would have to be looked at.
+pub(super) fn eliminate(terms: &Terms, rule: Rule, work: u64) -> Option<Vec<[usize; 2]>> {
     let mut elimination = Elimination::new(terms, rule);
     for label in 0..terms.extents.len() as u32 {
         if !terms.kept[label as usize] && !elimination.holders[label as usize].is_empty() {
@@ -33,6 +35,9 @@ pub(super) fn eliminate(terms: &Terms, rule: Rule) -> Vec<[usize; 2]> {
     while let Some(Reverse((_, label, version))) = elimination.heap.pop() {
         if elimination.versions[label as usize] != version || elimination.holders[label as usize].is_empty() {
             continue;
+        }
+        if elimination.looked > work {
+            return None;
         }
         let result = elimination.eliminate(label);
         let legs = elimination.values[result].clone();
@@ -44,7 +49,7 @@ pub(super) fn eliminate(terms: &Terms, rule: Rule) -> Vec<[usize; 2]> {
     }
     let left = (0..elimination.values.len()).filter(|&id| elimination.alive[id]).collect();
     elimination.join_all(left);
-    elimination.joins
+    Some(elimination.joins)
 }
 
 struct Elimination<'a> {
@@ -63,6 +68,8 @@ struct Elimination<'a> {
     /// Per label: when it was last seen.
     seen: Vec<u64>,
     now: u64,
+    /// Labels looked at.
+    looked: u64,
 }
 
 impl<'a> Elimination<'a> {
@@ -88,6 +95,7 @@ impl<'a> Elimination<'a> {
             joins: Vec::new(),
             seen: vec![0; labels],
             now: 0,
+            looked: 0,
         }
     }
 
@@ -97,6 +105,7 @@ impl<'a> Elimination<'a> {
         self.seen[label as usize] = self.now;
         let mut around = Vec::new();
         for &id in &self.holders[label as usize] {
+            self.looked += self.values[id].len() as u64;
             for &other in &self.values[id] {
                 if self.seen[other as usize] != self.now {
                     self.seen[other as usize] = self.now;
@@ -125,6 +134,7 @@ impl<'a> Elimination<'a> {
         let mut fill = 0;
         for (at, &label) in around.iter().enumerate() {
             self.neighbours(label);
+            self.looked += (around.len() - at) as u64;
             let apart = around[at + 1..].iter().filter(|&&other| self.seen[other as usize] != self.now);
             // Ten bits after the point are plenty, and products of them do not overflow.
             let weight: Log = apart.map(|&other| self.logs[other as usize] >> 6).sum();
@@ -215,7 +225,7 @@ mod tests {
         for (text, sizes, expected) in cases {
             let terms = Terms::new(&graph(text, sizes));
             for rule in [Rule::Degree, Rule::Fill] {
-                let joins = eliminate(&terms, rule);
+                let joins = eliminate(&terms, rule, u64::MAX).unwrap();
                 assert_eq!(joins.len(), terms.operands.len() - 1, "{text}");
                 let cost = terms.cost(&canonical(&joins)).multiplications.to_u128();
                 assert!(expected.is_none_or(|expected| cost == Some(expected)), "{text} {rule:?}: {cost:?}");
@@ -227,6 +237,6 @@ mod tests {
     fn a_label_on_thousands_of_operands_is_no_trouble() {
         let text = vec!["ab"; 3000].join(",") + "->a";
         let terms = Terms::new(&graph(&text, "a=2 b=3"));
-        assert_eq!(eliminate(&terms, Rule::Fill).len(), 2999);
+        assert_eq!(eliminate(&terms, Rule::Fill, u64::MAX).unwrap().len(), 2999);
     }
 }

@@ -8,14 +8,15 @@ use std::collections::BinaryHeap;
 
 use super::logs;
 use super::random::Random;
+use super::scaled::Scaled;
 use super::terms::{Leg, Terms, for_each_in_union};
 
 /// How many holders of a label are offered to an operand as partners. A label held by thousands would else make
 /// millions of candidates; the next ones in written order are as good as any.
 const PARTNERS: usize = 16;
 
-/// Sizes stop growing here, so that differences of them stay finite.
-const LARGEST: f64 = 1e300;
+/// The best pairs of an operand that count. One that has thousands will have others before the last of them comes.
+const MANY_CANDIDATES: usize = 64;
 
 /// The joins of a greedy tree over all operands, in ids that are never reused.
 ///
@@ -44,48 +45,72 @@ struct Noise<'a> {
 
 impl Noise<'_> {
     /// The score with noise, on a scale of logarithms: sizes differ by orders of magnitude.
-    fn on(&mut self, score: f64) -> f64 {
-        let magnitude = logs::ln(score.abs() + 1.0);
+    fn on(&mut self, score: Scaled) -> i64 {
         // The negative logarithm of an exponential variate has the distribution that makes the least of several
         // noisy scores a draw with those probabilities.
         let gumbel = -logs::ln(-logs::ln(self.random.unit()));
-        (if score < 0.0 { -magnitude } else { magnitude }) - self.temperature * gumbel
+        ((score.signed_ln() - self.temperature * gumbel) * NOISE_UNIT) as i64
     }
 }
 
+/// Units of a noisy score.
+const NOISE_UNIT: f64 = (1_u64 << 32) as f64;
+
 /// A candidate pair; the order of the heap is that of its fields.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Candidate {
-    score: f64,
+    score: i64,
     pair: [usize; 2],
 }
 
-impl Eq for Candidate {}
-
-impl PartialOrd for Candidate {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
+/// How an operand has a label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Width {
+    /// With its extent.
+    Wide,
+    /// It measures 1 and broadcasts.
+    One,
 }
 
-impl Ord for Candidate {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.score.total_cmp(&other.score).then(self.pair.cmp(&other.pair))
+/// The legs of one operand by label, without clearing those of the one before.
+struct Marks {
+    marks: Vec<(u64, Width)>,
+    now: u64,
+}
+
+impl Marks {
+    fn new(labels: usize) -> Self {
+        Self { marks: vec![(0, Width::One); labels], now: 0 }
+    }
+
+    fn set(&mut self, legs: &[Leg]) {
+        self.now += 1;
+        for leg in legs {
+            self.marks[leg.label as usize] = (self.now, if leg.wide { Width::Wide } else { Width::One });
+        }
+    }
+
+    fn get(&self, label: usize) -> Option<Width> {
+        let (at, width) = self.marks[label];
+        (at == self.now).then_some(width)
     }
 }
 
 struct Greedy<'a> {
     terms: &'a Terms,
-    alpha: f64,
+    alpha: Scaled,
     noise: Option<Noise<'a>>,
     /// Operands and results by id; empty once joined.
     values: Vec<Vec<Leg>>,
-    sizes: Vec<f64>,
+    sizes: Vec<Scaled>,
+    /// The legs of the operand whose pairs are offered.
+    marked: Marks,
     alive: Vec<bool>,
     /// Per label, the ids that have it and are alive, rising.
     holders: Vec<Vec<usize>>,
     heap: BinaryHeap<Reverse<Candidate>>,
     joins: Vec<[usize; 2]>,
+    has_zero: bool,
 }
 
 impl<'a> Greedy<'a> {
@@ -98,14 +123,16 @@ impl<'a> Greedy<'a> {
         }
         let mut greedy = Self {
             terms,
-            alpha,
+            alpha: Scaled::of(alpha),
             noise,
             values: terms.operands.clone(),
             sizes: Vec::new(),
+            marked: Marks::new(terms.extents.len()),
             alive: vec![true; terms.operands.len()],
             holders,
             heap: BinaryHeap::new(),
             joins: Vec::new(),
+            has_zero: terms.has_zero(),
         };
         greedy.sizes = terms.operands.iter().map(|legs| greedy.size(legs)).collect();
         greedy
@@ -117,9 +144,32 @@ impl<'a> Greedy<'a> {
         self.joins
     }
 
-    fn size(&self, legs: &[Leg]) -> f64 {
+    fn size(&self, legs: &[Leg]) -> Scaled {
         let wide = legs.iter().filter(|leg| leg.wide);
-        wide.fold(1.0, |size: f64, leg| (size * self.terms.extents[leg.label as usize] as f64).min(LARGEST))
+        wide.fold(Scaled::ONE, |size, leg| size * self.extent(leg.label))
+    }
+
+    fn extent(&self, label: u32) -> Scaled {
+        Scaled::from(self.terms.extents[label as usize])
+    }
+
+    /// The size of the result of the operand marked and another.
+    fn joined_size(&self, id: usize, partner: usize) -> Scaled {
+        if self.has_zero {
+            return self.size(&self.result(id, partner));
+        }
+        let mut size = self.sizes[id];
+        for leg in &self.values[partner] {
+            let label = leg.label as usize;
+            let mark = self.marked.get(label);
+            let dies = mark.is_some() && !self.terms.kept[label] && self.holders[label].len() == 2;
+            match mark {
+                Some(Width::Wide) if dies => size = size / self.extent(leg.label),
+                Some(Width::One) | None if leg.wide && !dies => size = size * self.extent(leg.label),
+                _ => {}
+            }
+        }
+        size
     }
 
     /// Joins pairs that share a label until none is left.
@@ -156,13 +206,19 @@ impl<'a> Greedy<'a> {
         }
         partners.sort_unstable();
         partners.dedup();
+        self.marked.set(&self.values[id]);
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(partners.len());
         for partner in partners {
             let pair = [id.min(partner), id.max(partner)];
-            let size = self.size(&self.result(pair[0], pair[1]));
-            let score = size - self.alpha * (self.sizes[id] + self.sizes[partner]);
-            let score = self.noise.as_mut().map_or(score, |noise| noise.on(score));
-            self.heap.push(Reverse(Candidate { score, pair }));
+            let score = self.joined_size(id, partner) - self.alpha * (self.sizes[id] + self.sizes[partner]);
+            let score = self.noise.as_mut().map_or_else(|| score.key(), |noise| noise.on(score));
+            candidates.push(Candidate { score, pair });
         }
+        if candidates.len() > MANY_CANDIDATES {
+            candidates.select_nth_unstable(MANY_CANDIDATES);
+            candidates.truncate(MANY_CANDIDATES);
+        }
+        self.heap.extend(candidates.into_iter().map(Reverse));
     }
 
     fn result(&self, a: usize, b: usize) -> Vec<Leg> {
@@ -209,11 +265,11 @@ impl<'a> Greedy<'a> {
             self.absorb(scalar, &mut arrays);
         }
         let mut heap: BinaryHeap<Reverse<Candidate>> =
-            arrays.iter().map(|&id| Reverse(Candidate { score: self.sizes[id], pair: [id, id] })).collect();
+            arrays.iter().map(|&id| Reverse(Candidate { score: self.sizes[id].key(), pair: [id, id] })).collect();
         while let (Some(Reverse(a)), Some(Reverse(b))) = (heap.pop(), heap.pop()) {
             let (a, b) = (a.pair[0], b.pair[0]);
             let id = self.join(a.min(b), a.max(b));
-            heap.push(Reverse(Candidate { score: self.sizes[id], pair: [id, id] }));
+            heap.push(Reverse(Candidate { score: self.sizes[id].key(), pair: [id, id] }));
         }
     }
 
@@ -228,7 +284,7 @@ impl<'a> Greedy<'a> {
                 below.extend(self.joins[id - operands]);
             }
         }
-        let smallest = below.into_iter().min_by(|&a, &b| self.sizes[a].total_cmp(&self.sizes[b]).then(a.cmp(&b)));
+        let smallest = below.into_iter().min_by(|&a, &b| self.sizes[a].key().cmp(&self.sizes[b].key()).then(a.cmp(&b)));
         let Some(smallest) = smallest else { return };
         let absorbed = operands + self.joins.len();
         for join in self.joins.iter_mut().flatten().chain(arrays) {

@@ -7,9 +7,10 @@
 
 use rayon::prelude::*;
 
-use super::anneal::{Schedule, anneal, visit_work};
+use super::anneal::{Schedule, anneal, step_work, visit_work};
 use super::eliminate::{Rule, eliminate};
 use super::greedy::{greedy, random_greedy};
+use super::pieces::anneal_pieces;
 use super::random::Random;
 use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
 use super::scored::{ScoredTree, Scoring};
@@ -74,11 +75,22 @@ pub(super) fn seed_tree(scoring: Scoring<'_>) -> ScoredTree {
     if best.steps.len() < SMALL_PIECE {
         return best;
     }
-    let best = best.or_better(scoring.tree(&eliminate(scoring.terms, Rule::Degree)));
+    let best = by_elimination(scoring, best, Rule::Degree);
     if best.steps.len() < FILL_OPERANDS {
         return best;
     }
-    best.or_better(scoring.tree(&eliminate(scoring.terms, Rule::Fill)))
+    by_elimination(scoring, best, Rule::Fill)
+}
+
+/// The labels that an elimination order may look at: what takes half a second.
+const ELIMINATION_WORK: u64 = 200_000_000;
+
+/// The better one of a tree and an elimination order.
+fn by_elimination(scoring: Scoring<'_>, known: ScoredTree, rule: Rule) -> ScoredTree {
+    match eliminate(scoring.terms, rule, ELIMINATION_WORK) {
+        Some(joins) => known.or_better(scoring.tree(&joins)),
+        None => known,
+    }
 }
 
 /// A tree that is at least as good as `known`, found with so much work.
@@ -92,9 +104,8 @@ pub(super) fn portfolio(
     round: u64,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let Some(visit) = visit_work(scoring.terms).filter(|_| known.steps.len() > 1) else {
-        let mut left = work;
-        return arranged(scoring, known, SMALL_PIECE, &mut left, watch);
+    let Some(visit) = visit_work(scoring.terms) else {
+        return by_pieces(scoring, known, work, [seed, round], watch);
     };
     let trees: Vec<ScoredTree> = LINEAGES
         .par_iter()
@@ -109,6 +120,33 @@ pub(super) fn portfolio(
     let mut left = work / SHARES * ARRANGEMENT;
     let best = arranged(scoring, best, SMALL_PIECE, &mut left, watch);
     arranged(scoring, best, LARGE_PIECE, &mut left, watch)
+}
+
+/// Values of the pieces that a large tree is cut into, one time after the other.
+const PIECES: [usize; 4] = [600, 400, 800, 500];
+/// Words of the labels of such a piece, about.
+const PIECE_WORDS: u64 = 16;
+
+/// A tree that is at least as good as `known`, for more labels than trees are annealed with.
+fn by_pieces(
+    scoring: Scoring<'_>,
+    known: ScoredTree,
+    work: u64,
+    [seed, round]: [u64; 2],
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let Scoring { terms, objective } = scoring;
+    let visit = known.steps.len() as u64 * step_work(PIECE_WORDS);
+    let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64 / visit;
+    let mut best = known;
+    for (place, size) in PIECES.into_iter().enumerate() {
+        let schedule = if place < 2 { Schedule::forgetting(each) } else { Schedule::improving(each) };
+        let seed = [seed, round * PIECES.len() as u64 + place as u64];
+        let joins = anneal_pieces(terms, objective, &best.steps, size, schedule, seed, watch);
+        best = best.or_better(scoring.tree(&joins));
+    }
+    let mut left = work / SHARES * ARRANGEMENT;
+    arranged(scoring, best, SMALL_PIECE, &mut left, watch)
 }
 
 /// The best tree of a lineage that visits every step of a tree so many times.

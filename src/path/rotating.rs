@@ -70,6 +70,16 @@ pub(super) struct TreeShape {
 }
 
 impl TreeShape {
+    /// The tree of steps by their children; what is nobody's child is its root.
+    pub(super) fn new(children: Vec<[u32; 2]>, operands: usize) -> Self {
+        let mut is_child = vec![false; operands + children.len()];
+        for &child in children.iter().flatten() {
+            is_child[child as usize] = true;
+        }
+        let root = (operands..is_child.len()).find(|&node| !is_child[node]).unwrap_or(0) as u32;
+        Self { children, root }
+    }
+
     /// The steps, each after those that it uses.
     pub(super) fn joins(&self, operands: usize) -> Vec<[usize; 2]> {
         let mut order: Vec<usize> = vec![self.root as usize];

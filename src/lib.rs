@@ -113,8 +113,8 @@ pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::{Element, Real, keep_freed_memory, peak};
 pub use lower::{
-    Axes, AxisPair, DimensionNumbers, Entry, GradientCall, Group, Layout, Op, Orientation, PLAN_FORMAT,
-    PLANNER_VERSION, Plan, Side, Slice, Step, SymbolicPlan, Value, ValueId,
+    Axes, AxisPair, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
+    PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
 pub use operands::{Operand, OperandView, Operands};
 pub use qeinsum::QEinsum;

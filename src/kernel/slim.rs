@@ -14,6 +14,7 @@ use super::outputs::Outputs;
 use super::parts;
 use super::product::{Loop, Product};
 use super::stream::Stores;
+use super::tile::Start;
 
 /// Outputs that take a term together.
 const OUTPUTS: usize = 1024;
@@ -187,19 +188,9 @@ fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &m
                 product.rhs.contracting.offsets(&here, &mut right_terms);
                 sums.fill(T::Wide::ZERO);
                 let sides = [(lhs, left_terms.as_slice(), inner.lhs), (rhs, right_terms.as_slice(), inner.rhs)];
-                // SAFETY: the instruction set was detected; the pointers are to the elements of an output, whose neighbours
-                // are so many steps along the inner axis, and the offsets are of the contracting walks.
-                unsafe {
-                    match isa {
-                        Isa::Portable => lines_portable(sides, sums),
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
-                        #[cfg(target_arch = "aarch64")]
-                        Isa::Neon | Isa::DotProd => lines_neon(sides, sums),
-                    }
-                }
+                // SAFETY: the pointers are to the elements of an output, whose neighbours are so many steps along the inner axis,
+                // and the offsets are of the contracting walks.
+                unsafe { add_lines(isa, sides, sums) };
                 let last = here.end == terms;
                 let merged = if last { usize::BITS } else { block.trailing_ones() };
                 for (_, tree) in
@@ -217,6 +208,44 @@ fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &m
     }
 }
 
+/// Adds some terms of one block to the chain of every output, or starts the chains with them; there are outputs, which are
+/// sums already where it starts from them.
+pub(super) fn go_on<T: Real>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    terms: &Range<usize>,
+    start: Start,
+    out: &Outputs<'_, T::Wide>,
+) {
+    assert_eq!(out.len(), product.outputs());
+    debug_assert!(terms.len() <= BLOCK);
+    let inner = inner(product);
+    let threads = parts::threads(out.len().saturating_mul(terms.len()), LEAST);
+    let pieces = if threads == 1 { 1 } else { 4 * threads };
+    let [mut left_terms, mut right_terms] = [const { Vec::new() }; 2];
+    product.lhs.contracting.offsets(terms, &mut left_terms);
+    product.rhs.contracting.offsets(terms, &mut right_terms);
+    let offsets = [left_terms.as_slice(), right_terms.as_slice()];
+    parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
+        let mut position = outputs.start;
+        while position < outputs.end {
+            let run = (inner.size - position % inner.size).min(outputs.end - position).min(OUTPUTS);
+            let [lhs, rhs] = first(product, position);
+            // SAFETY: the ranges do not meet.
+            let here = unsafe { out.range(position..position + run) };
+            if start == Start::Zero {
+                here.fill(MaybeUninit::new(T::Wide::ZERO));
+            }
+            // SAFETY: sums that are there, or zeros.
+            let sums = unsafe { here.assume_init_mut() };
+            // SAFETY: the pointers are to the elements of an output, whose neighbours are so many steps along the inner axis,
+            // and the offsets are of the contracting walks.
+            unsafe { add_lines(isa, [(lhs, offsets[0], inner.lhs), (rhs, offsets[1], inner.rhs)], sums) };
+            position += run;
+        }
+    });
+}
+
 /// Both sides' elements at an output, without their contracting walks.
 #[inline(always)]
 fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
@@ -230,6 +259,22 @@ fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
 
 /// A side's element, the offsets of its terms and how far its elements for neighbouring outputs lie apart.
 type Line<'a, T> = (*const T, &'a [isize], isize);
+
+/// Adds every term to every sum; the instruction set was detected.
+unsafe fn add_lines<T: Real>(isa: Isa, sides: [Line<'_, T>; 2], sums: &mut [T::Wide]) {
+    // SAFETY: the caller vouches for every address.
+    unsafe {
+        match isa {
+            Isa::Portable => lines_portable(sides, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => lines_neon(sides, sums),
+        }
+    }
+}
 
 /// Adds every term to every sum.
 #[inline(always)]

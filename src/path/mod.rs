@@ -19,6 +19,7 @@ mod problem;
 mod reconfigure;
 mod reference;
 mod search;
+mod sliced;
 mod terms;
 mod tree;
 
@@ -34,6 +35,7 @@ pub(crate) use cost::ln;
 pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
 pub use search::{Found, Optimizer, SearchOptions, given, search};
+pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

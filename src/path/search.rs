@@ -13,6 +13,7 @@ use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
 use super::reference::reference;
 use super::terms::Terms;
 use super::tree::{canonical, unfit};
+use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::path::{Certificate, Cost, Objective, Path, PathCost, evaluate};
@@ -150,10 +151,12 @@ pub struct Found {
     pub path: Path,
     /// What it was searched for; of a given path, multiplications.
     pub objective: Objective,
-    /// Its exact cost.
+    /// Its exact cost, in these slices.
     pub cost: PathCost,
     /// What is proved about it.
     pub certificate: Certificate,
+    /// The labels that it runs over one index at a time; their order says nothing.
+    pub slices: Vec<Label>,
 }
 
 /// The best path that the optimizer finds. The same options find the same path on every machine.
@@ -208,7 +211,7 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         return Err(unfit(&path, graph.operands()));
     }
     let cost = evaluate(graph, &path)?;
-    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given })
+    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given, slices: Vec::new() })
 }
 
 /// The joins of the operands in written order.
@@ -227,7 +230,7 @@ struct Tree {
 impl Tree {
     fn found(self, objective: Objective, certificate: Certificate) -> Found {
         let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, objective, cost: self.cost, certificate }
+        Found { path, objective, cost: self.cost, certificate, slices: Vec::new() }
     }
 }
 

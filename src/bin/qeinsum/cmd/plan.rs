@@ -15,6 +15,7 @@ use crate::progress::Progress;
 use crate::quantization::QuantArgs;
 use crate::saved;
 use crate::search::SearchArgs;
+use crate::slices::SliceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +34,9 @@ pub(crate) struct Plan {
 
     #[command(flatten)]
     search: SearchArgs,
+
+    #[command(flatten)]
+    slices: SliceArgs,
 
     /// The element type that memory is counted in
     #[arg(long, value_enum, default_value_t)]
@@ -102,6 +106,7 @@ impl Plan {
         let options = self.search.options();
         let plan = BoundPlan::for_equation(&bound.equation, &bound.sizes, &options, path, self.dtype.into())
             .map_err(|error| self.search.at_fault(error))?;
+        let plan = self.slices.apply(plan)?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);
         if let Some(config) = &config {
@@ -128,6 +133,10 @@ impl Plan {
         let config = self.quantization.read(qe.ast().operands().len())?;
         if self.explain {
             let message = "`--explain` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        if self.slices.is_given() {
+            let message = "`--slice` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
         let progress = Progress::start("searching a path");

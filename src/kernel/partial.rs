@@ -1,0 +1,250 @@
+#![allow(unsafe_code, reason = "kernels go on from sums that are there")]
+//! Sums whose terms come in several products, one after the other.
+//!
+//! A slice of a contraction has a range of its terms. The sums are to have the bits of one product over all of them, so
+//! that each product goes on where the one before it ended: in the chain of the block that is open, and in the tree of the
+//! blocks that are whole. Like the digits of a binary counter, the tree has at most one pending sum of each size; what was
+//! said of them in `blocked` holds here, but they are arrays of all outputs that stay until the last product.
+
+use std::ops::Range;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::element::{Element, Real, Wide};
+use super::isa::Isa;
+use super::order::Order;
+use super::outputs::{Outputs, array, made};
+use super::product::{Product, Terms};
+use super::tile::Start;
+use super::{BLOCK, blocked, slim, small};
+use crate::{DimensionNumbers, Dtype, Shape};
+
+/// Outputs whose terms come product by product.
+pub(crate) struct PartialSums<T: Element> {
+    order: Order,
+    sums: Chains<T::Part>,
+}
+
+impl<T: Element> PartialSums<T> {
+    /// Outputs of this shape, in this order in memory, whose sums have so many terms in all.
+    pub(crate) fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
+        let parts = if T::DTYPE.is_complex() { Some(2) } else { None };
+        let shape: Shape = shape.iter().copied().chain(parts).collect();
+        let whole = if parts.is_some() { order.with_parts() } else { order.clone() };
+        let sums = Chains::new(&shape, &whole, real_terms(T::DTYPE, terms));
+        Self { order: order.clone(), sums }
+    }
+
+    /// Adds the products of two sides that fit `dims`: the next terms of every output.
+    pub(crate) fn add(&mut self, lhs: ArrayViewD<'_, T>, rhs: ArrayViewD<'_, T>, dims: &DimensionNumbers) {
+        T::add_terms(&mut self.sums, &lhs, &rhs, dims, &self.order);
+    }
+
+    /// The outputs, all of whose terms have been added.
+    pub(crate) fn finish(self) -> ArrayD<T> {
+        T::from_parts(self.sums.finish(), &self.order)
+    }
+}
+
+/// The bytes that partial sums take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PartialBytes {
+    /// The open chains, which become the outputs where those are as wide.
+    pub(crate) chains: u64,
+    /// The pending sums of trees.
+    pub(crate) trees: u64,
+    /// The outputs, where they are narrower, and made of the chains in the end.
+    pub(crate) outputs: u64,
+}
+
+impl PartialBytes {
+    /// Those of so many outputs with so many terms each; none where 64 bits do not count them.
+    pub(crate) fn new(dtype: Dtype, outputs: u64, terms: usize) -> Option<Self> {
+        let own = dtype.bytes() as u64;
+        let part = match dtype {
+            Dtype::F16 | Dtype::Bf16 => 4,
+            Dtype::F32 | Dtype::F64 | Dtype::C32 | Dtype::C64 => own,
+        };
+        let chains = outputs.checked_mul(part)?;
+        let trees = chains.checked_mul(u64::from(sizes_of_trees(real_terms(dtype, terms))))?;
+        Some(Self { chains, trees, outputs: if part == own { 0 } else { outputs.checked_mul(own)? } })
+    }
+}
+
+/// The real terms that a sum of so many terms has.
+fn real_terms(dtype: Dtype, terms: usize) -> usize {
+    if dtype.is_complex() { terms.saturating_mul(2) } else { terms }
+}
+
+/// Sizes of trees of which a sum may be pending.
+fn sizes_of_trees(terms: usize) -> u32 {
+    usize::BITS - terms.div_ceil(BLOCK).saturating_sub(1).leading_zeros()
+}
+
+/// Real sums that are being made.
+#[derive(Debug)]
+pub struct Chains<S> {
+    /// What the open block has so far.
+    chain: ArrayD<S>,
+    /// By size: the sum of the tree of so many blocks, two to the power of its place.
+    trees: Vec<ArrayD<S>>,
+    done: usize,
+    terms: usize,
+}
+
+impl<S: Wide> Chains<S> {
+    fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
+        Self { chain: zeros(shape, order), trees: Vec::new(), done: 0, terms }
+    }
+
+    /// Adds the next terms.
+    pub(super) fn add<T: Real<Wide = S>>(
+        &mut self,
+        isa: Isa,
+        lhs: &ArrayViewD<'_, T>,
+        rhs: &ArrayViewD<'_, T>,
+        dims: &DimensionNumbers,
+        order: &Order,
+    ) {
+        let product = Product::new(lhs, rhs, dims, Terms::Listed, order);
+        if product.outputs() == 0 {
+            return;
+        }
+        assert_eq!(product.shape.as_slice(), self.chain.shape(), "the sums are those of other outputs");
+        let mut from = 0;
+        while from < product.terms() {
+            let begun = self.done % BLOCK;
+            let terms = from..product.terms().min(from + BLOCK - begun);
+            let start = if begun == 0 { Start::Zero } else { Start::There };
+            go_on(isa, &product, &terms, start, &mut self.chain);
+            self.done += terms.len();
+            from = terms.end;
+            if self.done.is_multiple_of(BLOCK) && self.done < self.terms {
+                self.close(order);
+            }
+        }
+    }
+
+    /// Puts the sum of the block that is whole into the tree.
+    fn close(&mut self, order: &Order) {
+        let block = self.done / BLOCK - 1;
+        let merged = block.trailing_ones() as usize;
+        for size in 0..merged {
+            self.merge(size);
+        }
+        if self.trees.len() == merged {
+            self.trees.push(zeros(self.chain.shape(), order));
+        }
+        std::mem::swap(&mut self.chain, &mut self.trees[merged]);
+    }
+
+    /// Adds the pending sum of a size, on the left.
+    fn merge(&mut self, size: usize) {
+        self.chain.zip_mut_with(&self.trees[size], |sum, &left| *sum = left.plus(*sum));
+    }
+
+    /// The sums, all of whose terms have been added.
+    fn finish(mut self) -> ArrayD<S> {
+        debug_assert!(self.done == self.terms || self.chain.is_empty(), "{} of {} terms", self.done, self.terms);
+        let last = self.terms.div_ceil(BLOCK).saturating_sub(1);
+        for size in (0..self.trees.len()).filter(|size| last >> size & 1 == 1) {
+            self.merge(size);
+        }
+        self.chain
+    }
+}
+
+fn zeros<S: Wide>(shape: &[usize], order: &Order) -> ArrayD<S> {
+    // SAFETY: all are written.
+    unsafe { array(shape, order, |out| (0..out.len()).for_each(|at| out.write(at, S::ZERO))) }
+}
+
+/// Adds some terms of one block to every chain, or starts the chains with them.
+fn go_on<T: Real>(isa: Isa, product: &Product<'_, T>, terms: &Range<usize>, start: Start, sums: &mut ArrayD<T::Wide>) {
+    let sums = sums.as_slice_memory_order_mut().expect("arrays of sums have no gaps");
+    let out = Outputs::new(made(sums));
+    let least = product.lhs.free.len().min(product.rhs.free.len());
+    // A few terms are added to many outputs as fast as memory is read; tiles would not make that faster.
+    if least <= 2 || terms.len() <= 2 || small::pays(product) {
+        slim::go_on(isa, product, terms, start, &out);
+    } else {
+        // SAFETY: the sums are there.
+        unsafe { blocked::multiply_terms(isa, product, terms, start, &out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use ndarray::{Axis, IxDyn, Slice};
+    use num_complex::Complex;
+
+    use super::*;
+    use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same};
+    use crate::kernel::dot_general;
+
+    /// A product cut along its first contracting axis is the product.
+    fn check<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let [batch, m, n, cut, rest] = sizes.map(|sizes| random.pick(sizes));
+            let values = random.pick(&[Values::Unit, Values::Finite]);
+            let lhs = Stored::<T>::random(&mut random, &[m, cut, batch, rest], values);
+            let rhs = Stored::<T>::random(&mut random, &[cut, batch, rest, n], values);
+            let (lhs, rhs) = (lhs.view(), rhs.view());
+            let dims = DimensionNumbers::new([(2, 1)], [(1, 0), (3, 2)]).unwrap();
+            let order = Order::new(random.shuffled(3).into_iter().collect());
+            let expected = dot_general(lhs.view(), rhs.view(), &dims, &order);
+            let mut sums = PartialSums::<T>::new(expected.shape(), &order, cut * rest);
+            for at in 0..cut {
+                let at = Slice::from(at..=at);
+                sums.add(lhs.slice_axis(Axis(1), at), rhs.slice_axis(Axis(0), at), &dims);
+            }
+            let what = format!("{} seed {seed}: {batch} of {m} by {n}, {cut} times {rest} terms", T::DTYPE);
+            let found = sums.finish();
+            assert_eq!(found.shape(), expected.shape(), "{what}");
+            let parts = |array: &ArrayD<T>| T::floats(array.view()).into_owned();
+            assert_same(&parts(&found), &parts(&expected), &what);
+        }
+    }
+
+    fn check_all(sizes: [&[usize]; 5], calls: u64) {
+        check::<f32>(sizes, calls);
+        check::<f64>(sizes, calls);
+        check::<f16>(sizes, calls);
+        check::<bf16>(sizes, calls);
+        check::<Complex<f32>>(sizes, calls);
+        check::<Complex<f64>>(sizes, calls);
+    }
+
+    #[test]
+    fn chains_go_on_where_they_ended() {
+        check_all([&[0, 1, 2, 17], &[0, 1, 2, 5, 30], &[0, 1, 3, 33, 70], &[1, 2, 3], &[0, 1, 2, 5, 40]], 60);
+    }
+
+    #[test]
+    fn trees_go_on_where_they_ended() {
+        check_all([&[1, 2], &[1, 4, 15], &[1, 3, 33], &[2, 3, 5], &[300, 512, 700, 1024, 1500, 2048]], 12);
+    }
+
+    #[test]
+    fn what_is_kept_is_what_is_counted() {
+        let cases = [
+            (Dtype::F32, 1024, [40, 0, 0]),
+            (Dtype::F16, 1025, [40, 40, 20]),
+            (Dtype::C32, 1025, [80, 160, 0]),
+            (Dtype::F64, 0, [80, 0, 0]),
+        ];
+        for (dtype, terms, [chains, trees, outputs]) in cases {
+            assert_eq!(PartialBytes::new(dtype, 10, terms), Some(PartialBytes { chains, trees, outputs }), "{dtype}");
+        }
+        let mut sums = PartialSums::<f32>::new(&[], &Order::row_major(0), 5 * BLOCK);
+        let side = ArrayD::from_elem(IxDyn(&[BLOCK]), 1.0_f32);
+        let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
+        for _ in 0..5 {
+            sums.add(side.view(), side.view(), &dims);
+        }
+        assert_eq!(sums.sums.trees.len() as u32, sizes_of_trees(5 * BLOCK));
+        assert_eq!(sums.finish()[[].as_slice()], 5.0 * BLOCK as f32);
+    }
+}

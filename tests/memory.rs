@@ -74,7 +74,8 @@ fn check_slices<T: Element>(plan: &Plan, what: &str) {
 
 /// Contractions of which something is too large, and what makes it smaller.
 fn sliced_plans_take_what_they_say() {
-    let cases: [(&str, &str, &[&[usize]], &[&str]); 7] = [
+    type Case = (&'static str, &'static str, &'static [&'static [usize]], &'static [&'static str]);
+    let cases: [Case; 7] = [
         ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 300], &[300, 1500]], &[]),
         ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 150], &[150, 500]], &["c"]),
         ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[300, 20], &[20, 1000], &[1000, 6000]], &["a"]),

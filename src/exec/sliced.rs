@@ -175,6 +175,8 @@ impl<T: Element> Values<'_, T> {
 
     /// Frees what has been read for the last time.
     fn forget(&mut self, reads: &[Read]) {
-        reads.iter().for_each(|read| self.clear(read.value));
+        for read in reads {
+            self.clear(read.value);
+        }
     }
 }

@@ -35,7 +35,7 @@ const LEAST: usize = 1 << 22;
 const PACKING: usize = 16;
 
 /// Gives every output the sum of all terms; there are terms.
-pub(super) fn multiply<T: Real>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+pub(super) fn multiply<T: Real, O: Real<Wide = T::Wide>>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, O>) {
     // SAFETY: from zero no output is read.
     unsafe { multiply_terms(isa, product, &(0..product.terms()), Start::Zero, out) }
 }

@@ -80,8 +80,12 @@ impl<O: Copy> Outputs<'_, O> {
 }
 
 /// Outputs that are there, to go on from.
-pub(super) fn made<O: Copy>(outputs: &mut [O]) -> &mut [MaybeUninit<O>] {
-    // SAFETY: of the same layout; the room writes outputs only, never what is none.
+///
+/// # Safety
+///
+/// What is written to them are outputs.
+pub(super) unsafe fn made<O: Copy>(outputs: &mut [O]) -> &mut [MaybeUninit<O>] {
+    // SAFETY: of the same layout, and as the caller says.
     unsafe { &mut *(std::ptr::from_mut(outputs) as *mut [MaybeUninit<O>]) }
 }
 

@@ -16,7 +16,7 @@ use super::order::Order;
 use super::outputs::{Outputs, array, made};
 use super::product::{Product, Terms};
 use super::tile::Start;
-use super::{BLOCK, blocked, slim, small};
+use super::{BLOCK, blocked, float, slim, small};
 use crate::{DimensionNumbers, Dtype, Shape};
 
 /// Outputs whose terms come product by product.
@@ -58,17 +58,23 @@ pub(crate) struct PartialBytes {
 }
 
 impl PartialBytes {
-    /// Those of so many outputs with so many terms each; none where 64 bits do not count them.
-    pub(crate) fn new(dtype: Dtype, outputs: u64, terms: usize) -> Option<Self> {
+    /// Those of so many outputs with so many terms each, which come so many at a time; none where 64 bits do not count them.
+    pub(crate) fn new(dtype: Dtype, outputs: u64, [terms, slice]: [usize; 2]) -> Option<Self> {
         let own = dtype.bytes() as u64;
         let part = match dtype {
             Dtype::F16 | Dtype::Bf16 => 4,
             Dtype::F32 | Dtype::F64 | Dtype::C32 | Dtype::C64 => own,
         };
         let chains = outputs.checked_mul(part)?;
-        let trees = chains.checked_mul(u64::from(sizes_of_trees(real_terms(dtype, terms))))?;
+        let trees = chains.checked_mul(pending([terms, slice].map(|terms| real_terms(dtype, terms))).into())?;
         Some(Self { chains, trees, outputs: if part == own { 0 } else { outputs.checked_mul(own)? } })
     }
+}
+
+/// The most sums of trees that are pending at a time: as many as a number below that of the trees added has digits of one.
+fn pending([terms, slice]: [usize; 2]) -> u32 {
+    let added = if whole_tree(slice).is_some() { terms / slice } else { terms.div_ceil(BLOCK) };
+    added.checked_ilog2().unwrap_or(0)
 }
 
 /// The real terms that a sum of so many terms has.
@@ -76,25 +82,22 @@ fn real_terms(dtype: Dtype, terms: usize) -> usize {
     if dtype.is_complex() { terms.saturating_mul(2) } else { terms }
 }
 
-/// Sizes of trees of which a sum may be pending.
-fn sizes_of_trees(terms: usize) -> u32 {
-    usize::BITS - terms.div_ceil(BLOCK).saturating_sub(1).leading_zeros()
-}
-
 /// Real sums that are being made.
 #[derive(Debug)]
 pub struct Chains<S> {
     /// What the open block has so far.
     chain: ArrayD<S>,
-    /// By size: the sum of the tree of so many blocks, two to the power of its place.
-    trees: Vec<ArrayD<S>>,
+    /// By size: the pending sum of a tree of so many blocks, two to the power of its place.
+    trees: Vec<Option<ArrayD<S>>>,
+    /// The memory of sums that are pending no more.
+    room: Vec<ArrayD<S>>,
     done: usize,
     terms: usize,
 }
 
 impl<S: Wide> Chains<S> {
     fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
-        Self { chain: zeros(shape, order), trees: Vec::new(), done: 0, terms }
+        Self { chain: zeros(shape, order), trees: Vec::new(), room: Vec::new(), done: 0, terms }
     }
 
     /// Adds the next terms.
@@ -111,47 +114,70 @@ impl<S: Wide> Chains<S> {
             return;
         }
         assert_eq!(product.shape.as_slice(), self.chain.shape(), "the sums are those of other outputs");
+        let size = whole_tree(product.terms()).filter(|size| (self.done / BLOCK).trailing_zeros() >= *size as u32);
+        let begun = self.done % BLOCK;
+        if begun == 0 && (product.terms() <= BLOCK || size.is_some()) {
+            // Nothing to go on from: a product like any other.
+            float::fill(isa, &product, &outputs(&mut self.chain));
+            self.advance(product.terms(), size.unwrap_or(0), order);
+            return;
+        }
         let mut from = 0;
         while from < product.terms() {
             let begun = self.done % BLOCK;
             let terms = from..product.terms().min(from + BLOCK - begun);
             let start = if begun == 0 { Start::Zero } else { Start::There };
-            go_on(isa, &product, &terms, start, &mut self.chain);
-            self.done += terms.len();
+            go_on(isa, &product, &terms, start, &outputs(&mut self.chain));
+            self.advance(terms.len(), 0, order);
             from = terms.end;
-            if self.done.is_multiple_of(BLOCK) && self.done < self.terms {
-                self.close(order);
-            }
         }
     }
 
-    /// Puts the sum of the block that is whole into the tree.
-    fn close(&mut self, order: &Order) {
-        let block = self.done / BLOCK - 1;
-        let merged = block.trailing_ones() as usize;
-        for size in 0..merged {
-            self.merge(size);
+    /// Counts terms that were added; where they end a block, the sum, which is that of a tree of this size, goes into the
+    /// tree of all.
+    fn advance(&mut self, terms: usize, mut size: usize, order: &Order) {
+        self.done += terms;
+        if !self.done.is_multiple_of(BLOCK) || self.done == self.terms {
+            return;
         }
-        if self.trees.len() == merged {
-            self.trees.push(zeros(self.chain.shape(), order));
+        while self.merge(size) {
+            size += 1;
         }
-        std::mem::swap(&mut self.chain, &mut self.trees[merged]);
+        // The memory of a sum that was merged is that of the next chain.
+        let next = self.room.pop().unwrap_or_else(|| zeros(self.chain.shape(), order));
+        self.trees.resize_with(self.trees.len().max(size + 1), || None);
+        self.trees[size] = Some(std::mem::replace(&mut self.chain, next));
     }
 
-    /// Adds the pending sum of a size, on the left.
-    fn merge(&mut self, size: usize) {
-        self.chain.zip_mut_with(&self.trees[size], |sum, &left| *sum = left.plus(*sum));
+    /// Adds the pending sum of a size, on the left, if there is one.
+    fn merge(&mut self, size: usize) -> bool {
+        let Some(tree) = self.trees.get_mut(size).and_then(Option::take) else { return false };
+        self.chain.zip_mut_with(&tree, |sum, &left| *sum = left.plus(*sum));
+        self.room.push(tree);
+        true
     }
 
     /// The sums, all of whose terms have been added.
     fn finish(mut self) -> ArrayD<S> {
         debug_assert!(self.done == self.terms || self.chain.is_empty(), "{} of {} terms", self.done, self.terms);
-        let last = self.terms.div_ceil(BLOCK).saturating_sub(1);
-        for size in (0..self.trees.len()).filter(|size| last >> size & 1 == 1) {
+        for size in 0..self.trees.len() {
             self.merge(size);
         }
         self.chain
     }
+}
+
+/// The size of the tree that so many terms are, if they are a whole one of whole blocks.
+fn whole_tree(terms: usize) -> Option<usize> {
+    let blocks = terms / BLOCK;
+    (terms.is_multiple_of(BLOCK) && blocks.is_power_of_two()).then(|| blocks.trailing_zeros() as usize)
+}
+
+/// All sums, as they lie in memory, to be written or added to.
+fn outputs<S: Wide>(sums: &mut ArrayD<S>) -> Outputs<'_, S> {
+    let sums = sums.as_slice_memory_order_mut().expect("arrays of sums have no gaps");
+    // SAFETY: kernels write sums.
+    Outputs::new(unsafe { made(sums) })
 }
 
 fn zeros<S: Wide>(shape: &[usize], order: &Order) -> ArrayD<S> {
@@ -160,16 +186,14 @@ fn zeros<S: Wide>(shape: &[usize], order: &Order) -> ArrayD<S> {
 }
 
 /// Adds some terms of one block to every chain, or starts the chains with them.
-fn go_on<T: Real>(isa: Isa, product: &Product<'_, T>, terms: &Range<usize>, start: Start, sums: &mut ArrayD<T::Wide>) {
-    let sums = sums.as_slice_memory_order_mut().expect("arrays of sums have no gaps");
-    let out = Outputs::new(made(sums));
+fn go_on<T: Real>(isa: Isa, product: &Product<'_, T>, terms: &Range<usize>, start: Start, out: &Outputs<'_, T::Wide>) {
     let least = product.lhs.free.len().min(product.rhs.free.len());
     // A few terms are added to many outputs as fast as memory is read; tiles would not make that faster.
     if least <= 2 || terms.len() <= 2 || small::pays(product) {
-        slim::go_on(isa, product, terms, start, &out);
+        slim::go_on(isa, product, terms, start, out);
     } else {
         // SAFETY: the sums are there.
-        unsafe { blocked::multiply_terms(isa, product, terms, start, &out) }
+        unsafe { blocked::multiply_terms(isa, product, terms, start, out) }
     }
 }
 
@@ -230,21 +254,29 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_is_counted() {
         let cases = [
-            (Dtype::F32, 1024, [40, 0, 0]),
-            (Dtype::F16, 1025, [40, 40, 20]),
-            (Dtype::C32, 1025, [80, 160, 0]),
-            (Dtype::F64, 0, [80, 0, 0]),
+            (Dtype::F32, [1024, 7], [40, 0, 0]),
+            (Dtype::F16, [1025, 7], [40, 40, 20]),
+            (Dtype::F16, [3073, 7], [40, 80, 20]),
+            (Dtype::C32, [2048, 8], [80, 160, 0]),
+            (Dtype::C32, [2048, 1024], [80, 80, 0]),
+            (Dtype::F64, [0, 0], [80, 0, 0]),
         ];
         for (dtype, terms, [chains, trees, outputs]) in cases {
             assert_eq!(PartialBytes::new(dtype, 10, terms), Some(PartialBytes { chains, trees, outputs }), "{dtype}");
         }
-        let mut sums = PartialSums::<f32>::new(&[], &Order::row_major(0), 5 * BLOCK);
-        let side = ArrayD::from_elem(IxDyn(&[BLOCK]), 1.0_f32);
         let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
-        for _ in 0..5 {
-            sums.add(side.view(), side.view(), &dims);
+        for slice in [1, 500, BLOCK, 1500, 2 * BLOCK, 3 * BLOCK, 4 * BLOCK] {
+            for slices in 1..20 {
+                let mut sums = PartialSums::<f32>::new(&[], &Order::row_major(0), slices * slice);
+                let side = ArrayD::from_elem(IxDyn(&[slice]), 1.0_f32);
+                for _ in 0..slices {
+                    sums.add(side.view(), side.view(), &dims);
+                }
+                let Chains { trees, room, .. } = &sums.sums;
+                let kept = trees.iter().flatten().count() + room.len();
+                assert_eq!(kept as u32, pending([slices * slice, slice]), "{slices} of {slice}");
+                assert_eq!(sums.finish()[[].as_slice()], (slices * slice) as f32);
+            }
         }
-        assert_eq!(sums.sums.trees.len() as u32, sizes_of_trees(5 * BLOCK));
-        assert_eq!(sums.finish()[[].as_slice()], 5.0 * BLOCK as f32);
     }
 }

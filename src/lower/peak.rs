@@ -123,7 +123,7 @@ impl Memory<'_> {
                 self.passes(outermost)?;
             }
             Gathering::Sum => {
-                let terms = self.plan.terms(outermost.result);
+                let terms = [self.plan.terms(outermost.result), self.plan.slice_terms(outermost.result)];
                 let PartialBytes { chains, trees, outputs } = PartialBytes::new(self.dtype, elements(value)?, terms)?;
                 self.allocate(chains.checked_add(trees)?)?;
                 self.passes(outermost)?;

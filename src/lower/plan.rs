@@ -314,11 +314,20 @@ impl Plan {
 
     /// The terms of each sum that the call makes whose result this is, in all slices together.
     pub(crate) fn terms(&self, result: ValueId) -> usize {
+        self.terms_in(result, |slice| slice.size)
+    }
+
+    /// The same in one of the slices.
+    pub(crate) fn slice_terms(&self, result: ValueId) -> usize {
+        self.terms_in(result, |_| 1)
+    }
+
+    fn terms_in(&self, result: ValueId, sliced: impl Fn(&Slice) -> usize) -> usize {
         let Op::DotGeneral { lhs, dims, .. } = &self.maker(result).op else { return 1 };
         let side = &self.values[lhs.index()];
         let size = |axis: usize| {
-            let sliced = self.slices.iter().find(|slice| slice.label == side.labels[axis]);
-            sliced.map_or(side.shape[axis], |slice| slice.size)
+            let slice = self.slices.iter().find(|slice| slice.label == side.labels[axis]);
+            slice.map_or(side.shape[axis], &sliced)
         };
         dims.contracting().iter().map(|pair| size(pair.0)).fold(1, usize::saturating_mul)
     }

@@ -296,13 +296,11 @@ impl Node {
         };
         let mut reads: Vec<Read> = inputs.into_iter().filter(|&id| !made(id)).map(read).collect();
         reads.sort_by_key(|read| read.value);
-        let (gathering, result) = match self.sums {
-            Some(call) => (Gathering::Sum, plan.steps[call].result),
-            None => {
-                let output = &plan.values[plan.output.index()].labels;
-                let axis = output.iter().position(|each| *each == label);
-                (Gathering::Along(axis.expect("what no call sums the output has")), plan.output)
-            }
+        let (gathering, result) = if let Some(call) = self.sums {
+            (Gathering::Sum, plan.steps[call].result)
+        } else {
+            let axis = plan.equation.output().iter().position(|each| *each == label);
+            (Gathering::Along(axis.expect("what no call sums the output has")), plan.output)
         };
         let slice = Slice { label, size: plan.sizes.extent(label) };
         Loop { slice, gathering, result, reads, body: self.stages(plan) }

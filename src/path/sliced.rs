@@ -174,11 +174,13 @@ impl Slicing {
             }
             let result = &values[operands + step];
             // One that broadcasts on a side is squeezed there, and summed on the other before the call.
-            let here = values[a]
-                .iter()
-                .filter(|leg| leg.wide && is_wide(&values[b], label_of(leg)) && find(result, label_of(leg)).is_none());
-            let here: Vec<Label> = here.map(label_of).collect();
-            here.iter().for_each(|label| fates[label.index()] = Fate::Summed(step));
+            let here = values[a].iter().filter(|leg| {
+                leg.wide && is_wide(&values[b], label_of(**leg)) && find(result, label_of(**leg)).is_none()
+            });
+            let here: Vec<Label> = here.copied().map(label_of).collect();
+            for label in &here {
+                fates[label.index()] = Fate::Summed(step);
+            }
             summed.push(here);
         }
         Ok(Self { terms, values, per_step, readers, fates, summed, kinds: kinds.to_vec() })
@@ -234,7 +236,7 @@ impl Slicing {
                 }
                 passes = passes * size;
             }
-            let left: Vec<Leg> = result.iter().filter(|leg| !loops.contains(&label_of(leg))).copied().collect();
+            let left: Vec<Leg> = result.iter().filter(|leg| !loops.contains(&label_of(**leg))).copied().collect();
             let elements = self.terms.elements(&left);
             write = write + &passes * &elements;
             per_step.push(StepCost { multiplications, elements });
@@ -278,10 +280,10 @@ impl Slicing {
 
 /// The leg of a label, of legs that are sorted.
 fn find(legs: &[Leg], label: Label) -> Option<&Leg> {
-    legs.binary_search_by_key(&label, label_of).ok().map(|at| &legs[at])
+    legs.binary_search_by_key(&label, |&leg| label_of(leg)).ok().map(|at| &legs[at])
 }
 
-fn label_of(leg: &Leg) -> Label {
+fn label_of(leg: Leg) -> Label {
     Label::from_index(leg.label as usize)
 }
 

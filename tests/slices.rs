@@ -157,24 +157,61 @@ fn plan(equation: &str, path: &str, shapes: &[&[usize]]) -> Plan {
     QEinsum::new(equation).unwrap().with_path(path.parse::<Path>().unwrap()).plan(shapes).unwrap()
 }
 
+/// A plan to look at.
+struct Case {
+    /// Words for the file name.
+    name: &'static str,
+    equation: &'static str,
+    path: &'static str,
+    shapes: &'static [&'static [usize]],
+    slices: &'static [&'static str],
+}
+
+const fn chain(name: &'static str, slices: &'static [&'static str]) -> Case {
+    let shapes: &[&[usize]] = &[&[9, 8], &[8, 7], &[7, 6], &[6, 5]];
+    Case { name, equation: "ab,bc,cd,de->ae", path: "(0,1) (0,1) (0,1)", shapes, slices }
+}
+
+const CASES: [Case; 8] = [
+    chain("one_sum", &["c"]),
+    chain("sums_within_sums", &["c", "d"]),
+    chain("output_and_sum", &["d", "e"]),
+    chain("both_outputs", &["e", "a"]),
+    Case {
+        name: "batch",
+        equation: "bij,bjk->bik",
+        path: "(0,1)",
+        shapes: &[&[8, 64, 32], &[8, 32, 16]],
+        slices: &["b"],
+    },
+    Case {
+        name: "sums_of_one_call",
+        equation: "abi,abj,abk->ijk",
+        path: "(0,1) (0,1)",
+        shapes: &[&[3, 4, 5], &[3, 4, 6], &[3, 4, 7]],
+        slices: &["b", "a"],
+    },
+    Case {
+        name: "made_before",
+        equation: "ab,bc,cd->d",
+        path: "(0,1) (0,1)",
+        shapes: &[&[9, 8], &[8, 7], &[7, 6]],
+        slices: &["d"],
+    },
+    Case {
+        name: "diagonal_and_broadcast",
+        equation: "iij,jk,ik->ki",
+        path: "(0,2) (0,1)",
+        shapes: &[&[3, 3, 4], &[4, 5], &[3, 1]],
+        slices: &["j", "i"],
+    },
+];
+
 #[test]
 fn loops_read_as_they_did() {
-    let chain: (&str, &str, &[&[usize]]) =
-        ("ab,bc,cd,de->ae", "(0,1) (0,1) (0,1)", &[&[9, 8], &[8, 7], &[7, 6], &[6, 5]]);
-    let cases: [(&str, (&str, &str, &[&[usize]]), &[&str]); 8] = [
-        ("batch", ("bij,bjk->bik", "(0,1)", &[&[8, 64, 32], &[8, 32, 16]]), &["b"]),
-        ("one_sum", chain, &["c"]),
-        ("sums_within_sums", chain, &["c", "d"]),
-        ("output_and_sum", chain, &["d", "e"]),
-        ("both_outputs", chain, &["e", "a"]),
-        ("sums_of_one_call", ("abi,abj,abk->ijk", "(0,1) (0,1)", &[&[3, 4, 5], &[3, 4, 6], &[3, 4, 7]]), &["b", "a"]),
-        ("made_before", ("ab,bc,cd->d", "(0,1) (0,1)", &[&[9, 8], &[8, 7], &[7, 6]]), &["d"]),
-        ("diagonal_and_broadcast", ("iij,jk,ik->ki", "(0,2) (0,1)", &[&[3, 3, 4], &[4, 5], &[3, 1]]), &["j", "i"]),
-    ];
-    for (name, (equation, path, shapes), slices) in cases {
+    for Case { name, equation, path, shapes, slices } in CASES {
         let plan = plan(equation, path, shapes).with_slices(slices).unwrap();
-        let peak = plan.peak_bytes().unwrap();
-        let text = format!("{plan}\npeak {peak} bytes\n");
+        let text = format!("{plan}\npeak {} bytes\n", plan.peak_bytes().unwrap());
         snapshot::assert(&format!("slices__{name}"), equation, &text);
     }
 }

@@ -13,13 +13,13 @@ use super::BLOCK;
 use super::element::Real;
 use super::isa::Isa;
 use super::lanes::Accumulator;
+use super::lying::{Lying, outputs_in_place, read, write};
 use super::outputs::Outputs;
 use super::pack::Pack;
 use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
 use super::tile::{Columns, Rows, Start, Tile, Unpacked, widest};
-use super::walk::Walk;
 use crate::lower::Side;
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
@@ -92,87 +92,6 @@ fn part_of<T: Real, O: Real<Wide = T::Wide>>(
             (terms, start),
             (out, places.batch.offset(batch)),
         );
-    }
-}
-
-/// Where the outputs of some positions of a side lie.
-struct Lying {
-    from: usize,
-    places: Scratch<isize>,
-}
-
-impl Lying {
-    fn new() -> Self {
-        Self { from: 0, places: Scratch::new() }
-    }
-
-    fn fill(&mut self, walk: &Walk, positions: &Range<usize>) {
-        self.from = positions.start;
-        walk.offsets(positions, &mut self.places);
-    }
-
-    fn of(&self, positions: &Range<usize>) -> &[isize] {
-        &self.places[positions.start - self.from..positions.end - self.from]
-    }
-}
-
-/// Where the kernel may write the outputs of these rows and columns itself, and how far rows are apart.
-fn outputs_in_place<O: Real>(
-    out: &Outputs<'_, O>,
-    first: isize,
-    rows: &[isize],
-    columns: &[isize],
-) -> Option<(*mut O::Wide, usize)> {
-    let apart = rows.get(1).map_or(0, |second| second - rows[0]);
-    let together = columns[columns.len() - 1] - columns[0] == columns.len() as isize - 1;
-    // Places rise, so that columns as far apart as they are many lie together.
-    if !together || apart < 0 || rows.windows(2).any(|pair| pair[1] - pair[0] != apart) {
-        return None;
-    }
-    let start = (first + rows[0] + columns[0]) as usize;
-    let end = (first + rows[rows.len() - 1] + columns[columns.len() - 1]) as usize + 1;
-    Some((O::as_wide_mut(out.pointer(start..end))?, apart as usize))
-}
-
-/// Writes the sums of these rows and columns, which are rows of `width`.
-///
-/// # Safety
-///
-/// No other thread writes these outputs.
-unsafe fn write<O: Real>(
-    out: &Outputs<'_, O>,
-    first: isize,
-    rows: &[isize],
-    columns: &[isize],
-    sums: &[O::Wide],
-    width: usize,
-) {
-    for (row, sums) in rows.iter().zip(sums.chunks(width)) {
-        for (column, &sum) in columns.iter().zip(sums) {
-            // SAFETY: the caller vouches for it.
-            unsafe { out.write((first + row + column) as usize, O::narrow(sum)) };
-        }
-    }
-}
-
-/// Reads the outputs of these rows and columns into rows of `width`.
-///
-/// # Safety
-///
-/// They were written, and no other thread writes them.
-unsafe fn read<O: Real>(
-    out: &Outputs<'_, O>,
-    first: isize,
-    rows: &[isize],
-    columns: &[isize],
-    sums: &mut [O::Wide],
-    width: usize,
-) {
-    for (row, sums) in rows.iter().zip(sums.chunks_mut(width)) {
-        for (column, sum) in columns.iter().zip(sums) {
-            // SAFETY: the caller vouches for it.
-            *sum = unsafe { out.read((first + row + column) as usize) }.widen();
-        }
     }
 }
 

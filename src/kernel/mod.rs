@@ -62,6 +62,7 @@ mod halves;
 mod int8;
 mod isa;
 mod lanes;
+mod lying;
 mod magnitude;
 mod order;
 mod outputs;

@@ -7,8 +7,6 @@
 //!
 //! Everything here goes by labels, so that a search may ask many thousand times.
 
-use std::fmt;
-
 use super::evaluate::{PathCost, StepCost};
 use super::terms::{Leg, Terms};
 use super::tree::unfit;
@@ -25,7 +23,8 @@ pub enum CallKind {
     /// Floats: the labels that it sums, as far as slices of them are ranges of its terms.
     #[default]
     Float,
-    /// Quantized by scales that are known only when a side is there as a whole along what is summed: no label that it sums.
+    /// Quantized by scales of what a side holds along all that is summed: no label that it sums. Where both sides are there as a
+    /// whole before the loop nothing but the call would be in it, and slices would make nothing smaller.
     Quantized,
     /// The same with noise, which belongs to places in the whole array: it runs in no slice at all.
     Noisy,
@@ -305,16 +304,6 @@ pub fn evaluate_sliced(graph: &ContractionGraph, path: &Path, slices: &[Label]) 
 /// An error says which label cannot be, and why.
 pub fn sliceable(graph: &ContractionGraph, path: &Path, slices: &[Label], kinds: &[CallKind]) -> Result<()> {
     Slicing::new(graph, path, kinds)?.check(slices).map_err(|unsliceable| unsliceable.error(graph.equation()))
-}
-
-impl fmt::Display for CallKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Float => "float",
-            Self::Quantized => "quantized",
-            Self::Noisy => "quantized with noise",
-        })
-    }
 }
 
 #[cfg(test)]

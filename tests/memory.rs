@@ -66,7 +66,7 @@ fn check_slices<T: Element>(plan: &Plan, what: &str) {
     let beside: usize = operands.iter().map(|operand| operand.len() * size_of::<T>()).sum();
     let run = || plan.run(&operands[..]).unwrap();
     drop(run());
-    let measured = (0..5).map(|_| peak(run)).min().unwrap_or_default();
+    let measured = (0..2).map(|_| peak(run)).min().unwrap_or_default();
     let stated = stated - beside;
     assert!(measured <= stated + ROOM_AGAIN, "{what} in {}: {measured} bytes, not {stated}\n{plan}", T::DTYPE);
     assert!(measured + ROOM_AGAIN >= stated, "{what} in {}: only {measured} bytes, not {stated}\n{plan}", T::DTYPE);
@@ -78,8 +78,8 @@ fn sliced_plans_take_what_they_say() {
     let cases: [Case; 7] = [
         ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 300], &[300, 1500]], &[]),
         ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 150], &[150, 500]], &["c"]),
-        ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[300, 20], &[20, 1000], &[1000, 6000]], &["a"]),
-        ("ab,bc,cd->ad", "(1,2) (0,1)", &[&[20, 40], &[40, 30], &[30, 90_000]], &["a", "b"]),
+        ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[90, 20], &[20, 1000], &[1000, 6000]], &["a"]),
+        ("ab,bc,cd->ad", "(1,2) (0,1)", &[&[6, 40], &[40, 30], &[30, 90_000]], &["a", "b"]),
         ("abi,abj,ik->kj", "(0,1) (0,1)", &[&[10, 400, 1500], &[10, 400, 1200], &[1500, 100]], &["a"]),
         ("ai,bi,ci->abc", "(0,1) (0,1)", &[&[100, 8], &[200, 8], &[200, 8]], &["b"]),
         ("ai,bi,ci,abx->cx", "(0,1) (1,2) (0,1)", &[&[300, 8], &[900, 8], &[40, 8], &[300, 900, 2]], &["a"]),

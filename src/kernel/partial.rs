@@ -207,8 +207,12 @@ mod tests {
     use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same};
     use crate::kernel::dot_general;
 
-    /// A product cut along its first contracting axis is the product.
-    fn check<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
+    /// A product cut along its first contracting axis is the product, by any way to multiply its slices.
+    fn check<T: Element + Sample>(
+        sizes: [&[usize]; 5],
+        calls: u64,
+        multiply: impl Fn(&[Sides<'_, T>], &DimensionNumbers, &Order, [usize; 2], &[usize]) -> Vec<ArrayD<T>>,
+    ) {
         for seed in 0..calls {
             let mut random = Random(seed);
             let [batch, m, n, cut, rest] = sizes.map(|sizes| random.pick(sizes));
@@ -219,26 +223,52 @@ mod tests {
             let dims = DimensionNumbers::new([(2, 1)], [(1, 0), (3, 2)]).unwrap();
             let order = Order::new(random.shuffled(3).into_iter().collect());
             let expected = dot_general(lhs.view(), rhs.view(), &dims, &order);
-            let mut sums = PartialSums::<T>::new(expected.shape(), &order, cut * rest);
-            for at in 0..cut {
+            let slice = |at: usize| {
                 let at = Slice::from(at..=at);
-                sums.add(lhs.slice_axis(Axis(1), at), rhs.slice_axis(Axis(0), at), &dims);
-            }
+                [lhs.slice_axis(Axis(1), at), rhs.slice_axis(Axis(0), at)]
+            };
+            let slices: Vec<Sides<'_, T>> = (0..cut).map(slice).collect();
             let what = format!("{} seed {seed}: {batch} of {m} by {n}, {cut} times {rest} terms", T::DTYPE);
-            let found = sums.finish();
-            assert_eq!(found.shape(), expected.shape(), "{what}");
-            let parts = |array: &ArrayD<T>| T::floats(array.view()).into_owned();
-            assert_same(&parts(&found), &parts(&expected), &what);
+            for found in multiply(&slices, &dims, &order, [cut, rest], expected.shape()) {
+                assert_eq!(found.shape(), expected.shape(), "{what}");
+                let parts = |array: &ArrayD<T>| T::floats(array.view()).into_owned();
+                assert_same(&parts(&found), &parts(&expected), &what);
+            }
         }
     }
 
+    /// The lhs and the rhs.
+    type Sides<'a, T> = [ArrayViewD<'a, T>; 2];
+
+    /// As a run does.
+    fn check_element<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
+            let mut sums = PartialSums::<T>::new(shape, order, cut * rest);
+            slices.iter().for_each(|[lhs, rhs]| sums.add(lhs.view(), rhs.view(), dims));
+            vec![sums.finish()]
+        });
+    }
+
+    /// On every instruction set.
+    fn check_real<T: Real<Part = <T as Real>::Wide> + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
+            let on = |isa| {
+                let mut sums = Chains::new(shape, order, cut * rest);
+                slices.iter().for_each(|[lhs, rhs]| sums.add(isa, lhs, rhs, dims, order));
+                T::from_parts(sums.finish(), order)
+            };
+            Isa::available().into_iter().map(on).collect()
+        });
+        check_element::<T>(sizes, calls / 4);
+    }
+
     fn check_all(sizes: [&[usize]; 5], calls: u64) {
-        check::<f32>(sizes, calls);
-        check::<f64>(sizes, calls);
-        check::<f16>(sizes, calls);
-        check::<bf16>(sizes, calls);
-        check::<Complex<f32>>(sizes, calls);
-        check::<Complex<f64>>(sizes, calls);
+        check_real::<f32>(sizes, calls);
+        check_real::<f64>(sizes, calls);
+        check_real::<f16>(sizes, calls);
+        check_real::<bf16>(sizes, calls);
+        check_element::<Complex<f32>>(sizes, calls);
+        check_element::<Complex<f64>>(sizes, calls);
     }
 
     #[test]

@@ -244,7 +244,9 @@ mod tests {
     fn check_element<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
         check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
             let mut sums = PartialSums::<T>::new(shape, order, cut * rest);
-            slices.iter().for_each(|[lhs, rhs]| sums.add(lhs.view(), rhs.view(), dims));
+            for [lhs, rhs] in slices {
+                sums.add(lhs.view(), rhs.view(), dims);
+            }
             vec![sums.finish()]
         });
     }
@@ -254,7 +256,9 @@ mod tests {
         check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
             let on = |isa| {
                 let mut sums = Chains::new(shape, order, cut * rest);
-                slices.iter().for_each(|[lhs, rhs]| sums.add(isa, lhs, rhs, dims, order));
+                for [lhs, rhs] in slices {
+                    sums.add(isa, lhs, rhs, dims, order);
+                }
                 T::from_parts(sums.finish(), order)
             };
             Isa::available().into_iter().map(on).collect()

@@ -30,8 +30,12 @@ impl Compiled {
     pub(crate) fn new(ast: Arc<Ast>, plan: Arc<Plan>, config: Option<Arc<QuantConfig>>) -> Result<Self> {
         if let Some(config) = &config {
             config.check_fits(plan.equation().operands().len())?;
+            exec::check_slices(&plan, config)?;
         }
-        let tiny = exec::TinyPlan::new(&plan, config.as_deref()).map(Arc::new);
+        let tiny = match plan.slices() {
+            [] => exec::TinyPlan::new(&plan, config.as_deref()).map(Arc::new),
+            _ => None,
+        };
         Ok(Self { ast, plan, config, tiny })
     }
 
@@ -168,8 +172,9 @@ impl Plan {
         key: Option<Key>,
         observe: impl FnMut(usize, QuantizationError),
     ) -> Result<ArrayD<T>> {
+        whole(self, "calls are measured")?;
         let (served, calls) = quantized(self, None, config, operands.into_operands(), key)?;
-        exec::run_known(self, served.known, &mut exec::MeasuredCalls::new(calls, observe))
+        exec::execute(self, served.known, &mut exec::MeasuredCalls::new(calls, observe))
     }
 
     /// Runs the plan quantized, with a key where the configuration adds noise.
@@ -190,8 +195,9 @@ impl Plan {
         key: Option<Key>,
         observe: impl FnMut(usize, CallRecord),
     ) -> Result<ArrayD<T>> {
+        whole(self, "calls are recorded")?;
         let (served, calls) = quantized(self, None, config, operands.into_operands(), key)?;
-        exec::run_known(self, served.known, &mut exec::RecordedCalls::new(calls, observe))
+        exec::execute(self, served.known, &mut exec::RecordedCalls::new(calls, observe))
     }
 
     /// Runs the plan, quantized where there is a configuration, and keeps what gradients need; see
@@ -217,13 +223,18 @@ fn run_plan<T: Element>(
     match config {
         None => {
             let served = frozen::serve(plan, ast, None, operands)?;
-            exec::run_known(plan, served.known, &mut exec::Unquantized)
+            exec::execute(plan, served.known, &mut exec::Unquantized)
         }
         Some(config) => {
             let (served, mut calls) = quantized(plan, ast, config, operands, key)?;
-            exec::run_known(plan, served.known, &mut calls)
+            exec::execute(plan, served.known, &mut calls)
         }
     }
+}
+
+/// That a plan has no slices, where there is no doing something slice by slice.
+fn whole(plan: &Plan, what: &str) -> Result<()> {
+    if plan.slices().is_empty() { Ok(()) } else { Err(exec::unsliced(what)) }
 }
 
 /// Operands that fit, and the calls that quantize them.

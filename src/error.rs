@@ -48,6 +48,8 @@ pub enum ErrorKind {
     Shape,
     /// A contraction path does not fit the equation.
     Path,
+    /// A label cannot be sliced, or something else is asked of a plan in slices than to run it.
+    Slice,
     /// A loaded plan is not one that this crate would have made.
     Plan,
     /// A quantization configuration contradicts itself or does not fit the operands.

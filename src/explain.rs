@@ -35,11 +35,10 @@ impl Plan {
     pub fn explain(&self, config: &QuantConfig) -> String {
         let mut text = String::new();
         let steps = self.call_configs(config);
-        let mut calls = steps.iter();
         // Writing to a String cannot fail.
-        let _ = write_plan(&mut text, self, |text, number| {
-            for line in self.explain_step(number, &mut calls) {
-                writeln!(text, "  {line}")?;
+        let _ = write_plan(&mut text, self, |text, number, indent| {
+            for line in self.explain_step(number, &steps) {
+                writeln!(text, "{indent}  {line}")?;
             }
             Ok(())
         });
@@ -52,15 +51,16 @@ impl Plan {
         text
     }
 
-    fn explain_step<'a>(&self, number: usize, calls: &mut impl Iterator<Item = &'a DotGeneralConfig>) -> Vec<String> {
+    fn explain_step(&self, number: usize, calls: &[DotGeneralConfig]) -> Vec<String> {
         match self.steps()[number].op() {
             Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
             Op::ReduceSum { .. } => vec![format!("sums {} values, before any quantization", self.dtype())],
             Op::Diagonal { .. } | Op::Transpose { .. } => Vec::new(),
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                let Some(config) = calls.next() else { return Vec::new() };
+                let earlier = self.steps()[..number].iter().filter(|step| matches!(step.op(), Op::DotGeneral { .. }));
+                let Some(config) = calls.get(earlier.count()) else { return Vec::new() };
                 let (value, axes) = (self.value(*lhs), dims.lhs_contracting());
-                let terms = axes.iter().map(|&axis| value.shape()[axis]).product();
+                let terms = self.terms(self.steps()[number].result());
                 let names = |value: &Value, axes: &[usize]| {
                     let labels: Vec<Label> = axes.iter().map(|&axis| value.labels()[axis]).collect();
                     self.equation().joined(&labels, ",")

@@ -51,6 +51,10 @@ impl<'a, T: Element> Pullback<'a, T> {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<(ArrayD<T>, Self)> {
+        if !plan.slices().is_empty() {
+            // What the calls keep for their gradients would take the memory that slices are to save.
+            return Err(exec::unsliced("gradients are taken"));
+        }
         let operands = arrays(operands, "a gradient")?;
         let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
         let mut taped = exec::TapedCalls::new(calls.as_ref());

@@ -55,6 +55,9 @@
 //!   [`Pullback`].
 //! - An operand that was quantized once is a value, [`Frozen`], not a mode: it enters a run where its operand would have
 //!   (`frozen` says whether it fits, `exec` takes it as it takes any side).
+//! - Slices are loops over labels: what can be sliced and what it costs is said by labels in `path/sliced.rs`, the loops follow
+//!   from the labels in `lower/schedule.rs`, values have extent 1 where a loop has them at one index, and `exec/sliced.rs` runs
+//!   the steps in them as any other; `kernel/partial.rs` goes on with sums from one slice to the next.
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
@@ -113,8 +116,8 @@ pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::{Element, Real, keep_freed_memory, peak};
 pub use lower::{
-    Axes, AxisPair, DimensionNumbers, Entry, GradientCall, Group, Layout, Op, Orientation, PLAN_FORMAT,
-    PLANNER_VERSION, Plan, Side, Slice, Step, SymbolicPlan, Value, ValueId,
+    Axes, AxisPair, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
+    PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
 pub use operands::{Operand, OperandView, Operands};
 pub use qeinsum::QEinsum;

@@ -10,7 +10,7 @@ use crate::compiled::{Compiled, write_into};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::CallRecord;
+use crate::exec::{CallRecord, check_slices};
 use crate::frozen::{FlaxLayer, Frozen, import};
 use crate::gradients::Pullback;
 use crate::graph::ContractionGraph;
@@ -121,6 +121,27 @@ impl QEinsum {
         self
     }
 
+    /// Runs in slices of the labels of these names, in place of those that a search finds: see [`Plan::with_slices`].
+    ///
+    /// The result has the same bits as without slices, and less is in memory at a time. Planning is an error where a label
+    /// cannot be sliced; so are gradients, frozen operands and records of calls, which plans without slices have.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// // The outer product of the first two operands has 90,000 elements, of which 300 are there at a time.
+    /// let shapes: [&[usize]; 3] = [&[300], &[300], &[300, 300]];
+    /// let qe = QEinsum::new("i,j,ij->i")?.with_path("(0,1) (0,1)".parse()?);
+    /// let sliced = qe.clone().with_slices(&["i"]);
+    /// let (whole, less) = (qe.plan(&shapes)?.peak_bytes(), sliced.plan(&shapes)?.peak_bytes());
+    /// assert_eq!((whole, less), (Some(723_600), Some(364_804)));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn with_slices(mut self, names: &[impl AsRef<str>]) -> Self {
+        self.planning.slices = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        (self.plans, self.compiled) = Default::default();
+        self
+    }
+
     /// Counts the memory of plans in elements of this type; otherwise f32, and in runs that of the operands.
     pub fn with_dtype(mut self, dtype: Dtype) -> Self {
         self.planning.dtype = Some(dtype);
@@ -155,6 +176,9 @@ impl QEinsum {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn symbolic(&self) -> Result<SymbolicPlan> {
+        if !self.planning.slices.is_empty() {
+            return Err(Error::new(ErrorKind::Slice, "slices need sizes, which the symbolic view does not have"));
+        }
         let equation = parse::resolve_symbolic(&self.ast)?;
         SymbolicPlan::new(&equation, |graph| self.planning.find(graph))
     }
@@ -167,7 +191,11 @@ impl QEinsum {
 
     /// The plan for operands of these shapes.
     pub fn plan(&self, shapes: &[&[usize]]) -> Result<Plan> {
-        Ok(self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?.as_ref().clone())
+        let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
+        if let Some(config) = &self.config {
+            check_slices(&plan, config)?;
+        }
+        Ok(plan.as_ref().clone())
     }
 
     /// The plan for labels of these sizes, a size for every label by its name.

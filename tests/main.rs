@@ -16,6 +16,7 @@ mod properties;
 mod quantized;
 mod reference;
 mod serving;
+mod slices;
 mod snapshot;
 mod threads;
 mod training;

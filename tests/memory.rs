@@ -6,7 +6,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use peak_alloc::PeakAlloc;
-use qeinsum::{Compiled, DotGeneralConfig, Key, Plan, QEinsum};
+use qeinsum::{Compiled, DotGeneralConfig, Element, Key, Plan, QEinsum};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -58,6 +58,42 @@ fn check(compiled: &Compiled, what: &str) {
     assert!(again <= ROOM_AGAIN, "{what}: {again} bytes beside the {made} that the plan makes, when it runs again");
 }
 
+/// What a plan in slices takes is what it says, give or take what little a run keeps besides.
+fn check_slices<T: Element>(plan: &Plan, what: &str) {
+    let shapes = plan.sizes().shapes().iter();
+    let operands: Vec<ArrayD<T>> = shapes.map(|shape| ArrayD::from_elem(IxDyn(shape), T::ZERO)).collect();
+    let stated = usize::try_from(plan.peak_bytes_in(T::DTYPE).unwrap()).unwrap();
+    let beside: usize = operands.iter().map(|operand| operand.len() * size_of::<T>()).sum();
+    let run = || plan.run(&operands[..]).unwrap();
+    drop(run());
+    let measured = (0..2).map(|_| peak(run)).min().unwrap_or_default();
+    let stated = stated - beside;
+    assert!(measured <= stated + ROOM_AGAIN, "{what} in {}: {measured} bytes, not {stated}\n{plan}", T::DTYPE);
+    assert!(measured + ROOM_AGAIN >= stated, "{what} in {}: only {measured} bytes, not {stated}\n{plan}", T::DTYPE);
+}
+
+/// Contractions of which something is too large, and what makes it smaller.
+fn sliced_plans_take_what_they_say() {
+    type Case = (&'static str, &'static str, &'static [&'static [usize]], &'static [&'static str]);
+    let cases: [Case; 7] = [
+        ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 300], &[300, 1500]], &[]),
+        ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[2000, 20], &[20, 150], &[150, 500]], &["c"]),
+        ("ab,bc,cd->ad", "(0,1) (0,1)", &[&[90, 20], &[20, 1000], &[1000, 6000]], &["a"]),
+        ("ab,bc,cd->ad", "(1,2) (0,1)", &[&[6, 40], &[40, 30], &[30, 90_000]], &["a", "b"]),
+        ("abi,abj,ik->kj", "(0,1) (0,1)", &[&[10, 400, 1500], &[10, 400, 1200], &[1500, 100]], &["a"]),
+        ("ai,bi,ci->abc", "(0,1) (0,1)", &[&[100, 8], &[200, 8], &[200, 8]], &["b"]),
+        ("ai,bi,ci,abx->cx", "(0,1) (1,2) (0,1)", &[&[300, 8], &[900, 8], &[40, 8], &[300, 900, 2]], &["a"]),
+    ];
+    for (equation, path, shapes, slices) in cases {
+        let plan = QEinsum::new(equation).unwrap().with_path(path.parse().unwrap()).plan(shapes).unwrap();
+        let sliced = plan.with_slices(slices).unwrap();
+        let what = format!("{equation} over {slices:?}");
+        check_slices::<f32>(&sliced, &what);
+        check_slices::<f64>(&sliced, &what);
+        check_slices::<half::f16>(&sliced, &what);
+    }
+}
+
 #[test]
 fn runs_take_little_beside_what_their_plans_make() {
     let cases: [(&str, &[&[usize]]); 9] = [
@@ -79,4 +115,5 @@ fn runs_take_little_beside_what_their_plans_make() {
         pool.install(|| check(&einsum.compile(shapes).unwrap(), equation));
         pool.install(|| check(&quantized.compile(shapes).unwrap(), &format!("{equation}, quantized")));
     }
+    pool.install(sliced_plans_take_what_they_say);
 }

@@ -15,6 +15,7 @@ use crate::rng::{CallKeys, Key};
 use super::call::{CallRecord, Keep, QuantizedCall};
 use super::run::{Call, Calls, Held, Unquantized};
 use super::side::Input;
+use super::slices::check_slices;
 
 impl Plan {
     /// The configuration of each call, in order, with all overrides applied.
@@ -43,6 +44,7 @@ impl Plan {
     /// an error names the field at fault.
     pub fn check_config(&self, config: &QuantConfig) -> Result<()> {
         config.check_fits(self.equation().operands().len())?;
+        check_slices(self, config)?;
         let any = Some(Key::new(0));
         self.call_configs(config).iter().try_for_each(|config| check_call(config, self.dtype(), any))
     }
@@ -69,6 +71,7 @@ impl QuantizedCalls {
         frozen: &[Entry],
     ) -> Result<Self> {
         config.check_fits(plan.equation().operands().len())?;
+        check_slices(plan, config)?;
         let mut steps = plan.call_configs(config);
         for entry in frozen {
             let Some(Op::DotGeneral { orientation, .. }) = plan.calls().nth(entry.call).map(Step::op) else { continue };

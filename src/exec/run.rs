@@ -78,40 +78,82 @@ pub(crate) fn run_known<'a, T: Element>(
     known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
     calls: &mut impl Calls<'a, T>,
 ) -> Result<ArrayD<T>> {
-    let mut values = Values((0..plan.values().len()).map(|_| None).collect());
+    let mut values = Values::new(plan);
     for (id, value) in known {
-        values.0[id.index()] = Some(value);
+        values.put(id, value);
     }
     let needed = values.needed(plan);
-    let readers = Readers::new(plan);
+    let walk = Walk::new(plan);
     let mut number = 0;
-    for step in plan.steps() {
-        let is_call = matches!(step.op(), Op::DotGeneral { .. });
-        number += usize::from(is_call);
-        if !needed[step.result().index()] {
-            continue;
+    for (at, step) in plan.steps().iter().enumerate() {
+        if needed[step.result().index()] {
+            walk.step((at, number), &mut values, calls)?;
         }
+        number += usize::from(matches!(step.op(), Op::DotGeneral { .. }));
+    }
+    Ok(values.take_array(plan.output()).into_row_major())
+}
+
+/// A plan that is run step by step.
+pub(super) struct Walk<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) readers: Readers<'p>,
+}
+
+impl<'p> Walk<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        Self { plan, readers: Readers::new(plan) }
+    }
+
+    /// Takes what a step reads from the values, and puts there what it makes; `number` is that of its call, if it is one.
+    pub(super) fn step<'a, T: Element>(
+        &self,
+        (step, number): (usize, usize),
+        values: &mut Values<'a, T>,
+        calls: &mut impl Calls<'a, T>,
+    ) -> Result<()> {
+        let step = &self.plan.steps()[step];
         let result = match step.op() {
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
-                let order = readers.memory_order(step);
+                let order = self.readers.memory_order(step);
                 let call = Call { lhs, rhs, dims, orientation: *orientation, order };
-                Value::Owned(calls.call(number - 1, call)?)
+                Value::Owned(calls.call(number, call)?)
             }
             unary => {
                 let input = unary.inputs().next().expect("every operation has an input");
                 apply(unary, values.take_array(input))
             }
         };
-        values.0[step.result().index()] = Some(Held::Value(result));
+        values.put(step.result(), Held::Value(result));
+        Ok(())
     }
-    Ok(values.take_array(plan.output()).into_row_major())
 }
 
 /// The values made so far; each is taken by its one reader.
-struct Values<'a, T>(Vec<Option<Held<'a, T>>>);
+pub(super) struct Values<'a, T>(Vec<Option<Held<'a, T>>>);
 
 impl<'a, T: Element> Values<'a, T> {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self((0..plan.values().len()).map(|_| None).collect())
+    }
+
+    pub(super) fn put(&mut self, id: ValueId, value: Held<'a, T>) {
+        self.0[id.index()] = Some(value);
+    }
+
+    /// What is there of a value, for whoever does not take it.
+    pub(super) fn view(&self, id: ValueId) -> ArrayViewD<'_, T> {
+        match &self.0[id.index()] {
+            Some(Held::Value(value)) => value.view(),
+            _ => unreachable!("a loop reads arrays that were made before it"),
+        }
+    }
+
+    pub(super) fn clear(&mut self, id: ValueId) {
+        self.0[id.index()] = None;
+    }
+
     /// For each value, whether it has to be made from those that are there.
     fn needed(&self, plan: &Plan) -> Vec<bool> {
         let mut needed = vec![false; self.0.len()];
@@ -128,7 +170,7 @@ impl<'a, T: Element> Values<'a, T> {
         self.0[id.index()].take().expect("a verified plan makes every value before it reads it, and reads it once")
     }
 
-    fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
+    pub(super) fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
         match self.take(id) {
             Held::Value(value) => value,
             Held::Frozen(..) => unreachable!("a frozen side stands for the value that a call reads"),

@@ -58,6 +58,9 @@ pub(super) fn site(plan: &Plan, config: &QuantConfig, operand: usize, dtype: Dty
         let message = format!("operand {operand} cannot be frozen: the plan multiplies it with nothing");
         return Err(Error::new(ErrorKind::Freeze, message));
     };
+    if !plan.slices().is_empty() {
+        return Err(exec::unsliced("operands are frozen"));
+    }
     config.check_fits(operands)?;
     plan.call_configs(config)[entry.call].forward.check_dtype(dtype, "fwd")?;
     let own = own_config(plan, config, entry);

@@ -50,6 +50,9 @@ impl<T: Element> Serving<T> {
         let Some(config) = compiled.config() else {
             return Err(Error::new(ErrorKind::Config, "frozen operands need the configuration they were frozen with"));
         };
+        if !plan.slices().is_empty() {
+            return Err(exec::unsliced("frozen operands are served"));
+        }
         let mut open: Vec<usize> = (0..plan.equation().operands().len()).collect();
         let (mut entries, mut known) = (Vec::new(), Vec::new());
         for operand in frozen {
@@ -113,6 +116,6 @@ impl<T: Element> Serving<T> {
         let known = arrays.chain(self.folded.iter().map(|(id, folded)| (*id, folded.held(packed(id)))));
         let config = config.expect("checked when this was made");
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &self.frozen)?;
-        exec::run_known(plan, known, &mut calls)
+        exec::execute(plan, known, &mut calls)
     }
 }

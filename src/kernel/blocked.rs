@@ -13,13 +13,13 @@ use super::BLOCK;
 use super::element::Real;
 use super::isa::Isa;
 use super::lanes::Accumulator;
+use super::lying::{Lying, outputs_in_place, read, write};
 use super::outputs::Outputs;
 use super::pack::Pack;
 use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
-use super::tile::{Columns, Rows, Tile, Unpacked, widest};
-use super::walk::Walk;
+use super::tile::{Columns, Rows, Start, Tile, Unpacked, widest};
 use crate::lower::Side;
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
@@ -35,21 +35,45 @@ const LEAST: usize = 1 << 22;
 const PACKING: usize = 16;
 
 /// Gives every output the sum of all terms; there are terms.
-pub(super) fn multiply<T: Real>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+pub(super) fn multiply<T: Real, O: Real<Wide = T::Wide>>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, O>) {
+    // SAFETY: from zero no output is read.
+    unsafe { multiply_terms(isa, product, &(0..product.terms()), Start::Zero, out) }
+}
+
+/// Gives every output the sum of these terms, of which there are some; from the sums that are there it goes on with the
+/// terms of one block.
+///
+/// # Safety
+///
+/// There are sums where it starts from them.
+pub(super) unsafe fn multiply_terms<T: Real, O: Real<Wide = T::Wide>>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    terms: &Range<usize>,
+    start: Start,
+    out: &Outputs<'_, O>,
+) {
     assert_eq!(out.len(), product.outputs());
+    debug_assert!(start == Start::Zero || terms.len() <= BLOCK);
     let extent = Extent {
         batch: product.lhs.batch.len(),
         free: [product.lhs.free.len(), product.rhs.free.len()],
-        terms: product.terms(),
+        terms: terms.len(),
         packing: PACKING,
         least: LEAST,
         grain: [8, widest::<T::Wide>(isa)],
     };
-    parts::run(extent.parts(), |part| part_of(isa, product, &part, out));
+    parts::run(extent.parts(), |part| part_of(isa, product, (terms, start), &part, out));
 }
 
 /// The outputs of a part.
-fn part_of<T: Real>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outputs<'_, T>) {
+fn part_of<T: Real, O: Real<Wide = T::Wide>>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    (terms, start): (&Range<usize>, Start),
+    part: &Part,
+    out: &Outputs<'_, O>,
+) {
     let Product { lhs, rhs, places, .. } = product;
     let (lhs, rhs) = ((lhs, &part.lhs, &places.lhs), (rhs, &part.rhs, &places.rhs));
     // A product commutes, so either side can be the one that fills vectors.
@@ -57,7 +81,7 @@ fn part_of<T: Real>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outpu
         Side::Lhs => (rhs, lhs),
         Side::Rhs => (lhs, rhs),
     };
-    let mut workspace = Workspace::<T>::new(isa, rows.1.len(), columns.1.len(), product.terms());
+    let mut workspace = Workspace::<T>::new(isa, rows.1.len(), columns.1.len(), terms.len());
     workspace.across.fill(columns.2, columns.1);
     workspace.down.fill(rows.2, rows.1);
     for batch in part.batch.clone() {
@@ -65,69 +89,9 @@ fn part_of<T: Real>(isa: Isa, product: &Product<'_, T>, part: &Part, out: &Outpu
             batch,
             (rows.0, rows.1),
             (columns.0, columns.1),
-            product.terms(),
+            (terms, start),
             (out, places.batch.offset(batch)),
         );
-    }
-}
-
-/// Where the outputs of some positions of a side lie.
-struct Lying {
-    from: usize,
-    places: Scratch<isize>,
-}
-
-impl Lying {
-    fn new() -> Self {
-        Self { from: 0, places: Scratch::new() }
-    }
-
-    fn fill(&mut self, walk: &Walk, positions: &Range<usize>) {
-        self.from = positions.start;
-        walk.offsets(positions, &mut self.places);
-    }
-
-    fn of(&self, positions: &Range<usize>) -> &[isize] {
-        &self.places[positions.start - self.from..positions.end - self.from]
-    }
-}
-
-/// Where the kernel may write the outputs of these rows and columns itself, and how far rows are apart.
-fn outputs_in_place<T: Real>(
-    out: &Outputs<'_, T>,
-    first: isize,
-    rows: &[isize],
-    columns: &[isize],
-) -> Option<(*mut T::Wide, usize)> {
-    let apart = rows.get(1).map_or(0, |second| second - rows[0]);
-    let together = columns[columns.len() - 1] - columns[0] == columns.len() as isize - 1;
-    // Places rise, so that columns as far apart as they are many lie together.
-    if !together || apart < 0 || rows.windows(2).any(|pair| pair[1] - pair[0] != apart) {
-        return None;
-    }
-    let start = (first + rows[0] + columns[0]) as usize;
-    let end = (first + rows[rows.len() - 1] + columns[columns.len() - 1]) as usize + 1;
-    Some((T::as_wide_mut(out.pointer(start..end))?, apart as usize))
-}
-
-/// Writes the sums of these rows and columns, which are rows of `width`.
-///
-/// # Safety
-///
-/// No other thread writes these outputs.
-unsafe fn write<T: Real>(
-    out: &Outputs<'_, T>,
-    first: isize,
-    rows: &[isize],
-    columns: &[isize],
-    sums: &[T::Wide],
-    width: usize,
-) {
-    for (row, sums) in rows.iter().zip(sums.chunks(width)) {
-        for (column, &sum) in columns.iter().zip(sums) {
-            // SAFETY: the caller vouches for it.
-            unsafe { out.write((first + row + column) as usize, T::narrow(sum)) };
-        }
     }
 }
 
@@ -279,13 +243,13 @@ impl<T: Real> Workspace<T> {
     }
 
     /// Writes the products of these rows and columns; no other thread writes them.
-    fn multiply(
+    fn multiply<O: Real<Wide = T::Wide>>(
         &mut self,
         batch: usize,
         (rows, down): (&Operand<'_, T>, &Range<usize>),
         (columns, across): (&Operand<'_, T>, &Range<usize>),
-        all_terms: usize,
-        out: (&Outputs<'_, T>, isize),
+        (all_terms, start): (&Range<usize>, Start),
+        out: (&Outputs<'_, O>, isize),
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         // Whole tiles, so that only the last ones of a side are cut.
@@ -295,8 +259,9 @@ impl<T: Real> Workspace<T> {
         let open_columns = COLUMNS_OPEN / width * width;
         for left in cuts(across, open_columns) {
             for top in cuts(down, open_rows) {
-                for (block, terms) in cuts(&(0..all_terms), BLOCK).enumerate() {
-                    let place = Place { block, last: terms.end == all_terms, terms: terms.len(), alone: false };
+                for (block, terms) in cuts(all_terms, BLOCK).enumerate() {
+                    let last = terms.end == all_terms.end;
+                    let place = Place { block, last, terms: terms.len(), start, alone: false };
                     let direct = Direct::of(columns, batch, &left, &terms, width);
                     let panels = direct.as_ref().map_or(0, |direct| direct.panels);
                     self.columns.fill(columns, batch, &left, &terms, (width, |_| width, panels), self.isa);
@@ -323,14 +288,15 @@ impl<T: Real> Workspace<T> {
     ///
     /// # Safety
     ///
-    /// The rows in place have the block's terms, and no other thread writes the outputs of these rows and columns.
-    unsafe fn tiles(
+    /// The rows in place have the block's terms, and no other thread writes the outputs of these rows and columns, which have
+    /// been written before where it starts from them.
+    unsafe fn tiles<O: Real<Wide = T::Wide>>(
         &mut self,
         place: &Place,
         (in_place, direct): (Option<InPlace<T::Wide>>, Option<&Direct<'_, T>>),
         above: usize,
         [down, across]: [&Range<usize>; 2],
-        (out, first): (&Outputs<'_, T>, isize),
+        (out, first): (&Outputs<'_, O>, isize),
     ) {
         let (height, width) = (self.tile.rows, self.tile.columns);
         let tiles_across = across.len().div_ceil(width);
@@ -374,19 +340,27 @@ impl<T: Real> Workspace<T> {
                 let sums = match in_place {
                     Some(sums) => sums,
                     None if !place.last => (open[at].as_mut_ptr(), width),
-                    _ => (self.sums.any(height * width).as_mut_ptr(), width),
+                    _ => {
+                        let sums = self.sums.any(height * width);
+                        if place.start == Start::There {
+                            // SAFETY: as the caller says.
+                            unsafe { read(out, first, rows, columns, sums, width) };
+                        }
+                        (sums.as_mut_ptr(), width)
+                    }
                 };
+                let before = (place.start, earlier.as_slice());
                 let packed = Columns { first: panel.cast_const(), term: width as isize };
                 // SAFETY: panels have this many terms of a tile's rows and columns, and so have rows and columns in a matrix, as
                 // the caller says; other sums are a tile.
                 unsafe {
                     match unpacked.take() {
-                        Some(columns) if place.alone => kernel.run(place.terms, panel_rows, columns, &earlier, sums),
+                        Some(columns) if place.alone => kernel.run(place.terms, panel_rows, columns, before, sums),
                         Some(columns) => {
                             let columns = Unpacked { columns, panel };
-                            kernel.run_and_pack(place.terms, panel_rows, columns, &earlier, sums);
+                            kernel.run_and_pack(place.terms, panel_rows, columns, before, sums);
                         }
-                        None => kernel.run(place.terms, panel_rows, packed, &earlier, sums),
+                        None => kernel.run(place.terms, panel_rows, packed, before, sums),
                     }
                 }
                 if place.last && in_place.is_none() {
@@ -403,6 +377,8 @@ struct Place {
     block: usize,
     last: bool,
     terms: usize,
+    /// What its chains start from.
+    start: Start,
     /// Whether there is one tile of rows only.
     alone: bool,
 }

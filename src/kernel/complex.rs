@@ -22,6 +22,7 @@ use num_complex::Complex;
 use super::element::{Element, Wide};
 use super::isa::Isa;
 use super::order::Order;
+use super::partial::Chains;
 use super::scratch::Scratch;
 use super::tiny::TinyProduct;
 use super::walk::Walk;
@@ -59,6 +60,22 @@ macro_rules! complex {
                 dot_general(Isa::detect(), lhs, rhs, dims, order)
             }
 
+            type Part = $real;
+
+            fn add_terms(
+                sums: &mut Chains<$real>,
+                lhs: &ArrayViewD<'_, Self>,
+                rhs: &ArrayViewD<'_, Self>,
+                dims: &DimensionNumbers,
+                order: &Order,
+            ) {
+                add_terms(Isa::detect(), sums, lhs, rhs, dims, order);
+            }
+
+            fn from_parts(parts: ArrayD<$real>, order: &Order) -> ArrayD<Self> {
+                joined(parts, order)
+            }
+
             fn tiny(_: &TinyProduct, _: &[Self], _: &[Self]) -> Option<ArrayD<Self>> {
                 None
             }
@@ -83,12 +100,34 @@ pub(super) fn dot_general<T: Wide>(
     dims: &DimensionNumbers,
     order: &Order,
 ) -> ArrayD<Complex<T>> {
+    expanded([lhs, rhs], dims, |lhs, rhs, dims| {
+        joined(float::dot_general(isa, &lhs, &rhs, dims, &order.with_parts()), order)
+    })
+}
+
+/// Goes on with the parts of sums.
+fn add_terms<T: Wide>(
+    isa: Isa,
+    sums: &mut Chains<T>,
+    lhs: &ArrayViewD<'_, Complex<T>>,
+    rhs: &ArrayViewD<'_, Complex<T>>,
+    dims: &DimensionNumbers,
+    order: &Order,
+) {
+    expanded([lhs, rhs], dims, |lhs, rhs, dims| sums.add(isa, &lhs, &rhs, dims, &order.with_parts()));
+}
+
+/// What `multiply` makes of the real sides and dimension numbers of a complex product.
+fn expanded<T: Wide, R>(
+    [lhs, rhs]: [&ArrayViewD<'_, Complex<T>>; 2],
+    dims: &DimensionNumbers,
+    multiply: impl FnOnce(ArrayViewD<'_, T>, ArrayViewD<'_, T>, &DimensionNumbers) -> R,
+) -> R {
     let expansion = Expansion::choose(rhs, dims);
     let mut memory = Scratch::new();
     let written = expansion.fill(&mut memory);
     let repeated = written.broadcast(IxDyn(&expansion.shape(rhs.shape()))).expect("one element stands for any number");
-    let dims = expansion.dims(dims, lhs.ndim());
-    joined(float::dot_general(isa, &reals(lhs), &repeated, &dims, &order.with_parts()), order)
+    multiply(reals(lhs), repeated, &expansion.dims(dims, lhs.ndim()))
 }
 
 /// The sums over `axes`, of each part apart.

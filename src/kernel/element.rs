@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::order::Order;
+use super::partial::Chains;
 use super::tiny::TinyProduct;
 use super::{float, halves, sum};
 use crate::{DimensionNumbers, Dtype};
@@ -51,6 +52,24 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
         dims: &DimensionNumbers,
         order: &Order,
     ) -> ArrayD<Self>;
+
+    /// The real type that sums are made of.
+    #[doc(hidden)]
+    type Part: Wide;
+
+    /// Goes on with sums: adds the products of two sides that fit `dims`, whose outputs lie in this order.
+    #[doc(hidden)]
+    fn add_terms(
+        sums: &mut Chains<Self::Part>,
+        lhs: &ArrayViewD<'_, Self>,
+        rhs: &ArrayViewD<'_, Self>,
+        dims: &DimensionNumbers,
+        order: &Order,
+    );
+
+    /// The values that sums stand for, which lie in this order; those of a complex type are its parts along the last axis.
+    #[doc(hidden)]
+    fn from_parts(parts: ArrayD<Self::Part>, order: &Order) -> ArrayD<Self>;
 
     /// The tiny product of two sides in row-major order; none of types that have no such product.
     #[doc(hidden)]
@@ -122,6 +141,16 @@ macro_rules! products {
             float::dot_general(Isa::detect(), lhs, rhs, dims, order)
         }
 
+        fn add_terms(
+            sums: &mut Chains<Self::Part>,
+            lhs: &ArrayViewD<'_, Self>,
+            rhs: &ArrayViewD<'_, Self>,
+            dims: &DimensionNumbers,
+            order: &Order,
+        ) {
+            sums.add(Isa::detect(), lhs, rhs, dims, order);
+        }
+
         fn tiny(product: &TinyProduct, lhs: &[Self], rhs: &[Self]) -> Option<ArrayD<Self>> {
             Some(product.multiply(lhs, rhs))
         }
@@ -137,6 +166,12 @@ macro_rules! wide {
         impl Element for $type {
             const DTYPE: Dtype = Dtype::$dtype;
             const ZERO: Self = 0.0;
+
+            type Part = Self;
+
+            fn from_parts(parts: ArrayD<Self>, _: &Order) -> ArrayD<Self> {
+                parts
+            }
 
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
                 $floats(array)
@@ -192,6 +227,12 @@ macro_rules! half {
         impl Element for $type {
             const DTYPE: Dtype = Dtype::$dtype;
             const ZERO: Self = $type::ZERO;
+
+            type Part = f32;
+
+            fn from_parts(parts: ArrayD<f32>, _: &Order) -> ArrayD<Self> {
+                parts.mapv(Self::narrow)
+            }
 
             fn floats(array: ArrayViewD<'_, Self>) -> CowArray<'_, f32, IxDyn> {
                 halves::widened(&array).into()

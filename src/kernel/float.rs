@@ -7,7 +7,7 @@ use super::blocked::multiply;
 use super::element::Real;
 use super::isa::Isa;
 use super::order::Order;
-use super::outputs::array;
+use super::outputs::{Outputs, array};
 use super::product::{Product, Terms};
 use super::slim::Slim;
 use super::small::{self, Plain};
@@ -22,24 +22,26 @@ pub(super) fn dot_general<T: Real>(
     order: &Order,
 ) -> ArrayD<T> {
     let product = Product::new(lhs, rhs, dims, Terms::Listed, order);
-    // SAFETY: all ways write every output.
-    unsafe {
-        array(&product.shape, order, |out| {
-            if out.len() == 0 || product.terms() == 0 {
-                // Positive zeros, where there are outputs at all.
-                (0..out.len()).for_each(|at| out.write(at, T::ZERO));
-                return;
-            }
-            // One product an output has a way of its own, along whatever lies together.
-            if small::pays(&product) && product.terms() > 1 {
-                small::multiply(isa, &product, (&Plain, &Plain), Plain, T::ZERO, out);
-                return;
-            }
-            match Slim::choose(&product) {
-                Some(slim) => slim.multiply(isa, &product, out),
-                None => multiply(isa, &product, out),
-            }
-        })
+    // SAFETY: every output is written.
+    unsafe { array(&product.shape, order, |out| fill(isa, &product, out)) }
+}
+
+/// Writes every output of a product.
+pub(super) fn fill<T: Real, O: Real<Wide = T::Wide>>(isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, O>) {
+    if out.len() == 0 || product.terms() == 0 {
+        // Positive zeros, where there are outputs at all.
+        // SAFETY: the caller's alone.
+        (0..out.len()).for_each(|at| unsafe { out.write(at, O::ZERO) });
+        return;
+    }
+    // One product an output has a way of its own, along whatever lies together.
+    if small::pays(product) && product.terms() > 1 {
+        small::multiply(isa, product, (&Plain, &Plain), Plain, O::ZERO, out);
+        return;
+    }
+    match Slim::choose(product) {
+        Some(slim) => slim.multiply(isa, product, out),
+        None => multiply(isa, product, out),
     }
 }
 

@@ -26,7 +26,7 @@
 //! `lanes`, `x86` and `aarch64` define, and fills them with outputs, so a wider vector changes only which outputs are computed
 //! side by side. `slim` takes the float products that have nothing to reuse, and packs nothing; `small` takes batches of
 //! small matrices, a batch position in each lane; `tiny` what is settled when an equation is compiled. A sum over axes is a product with ones. `complex` turns complex products
-//! and sums into real ones. `int8` has its own panels and kernels, since two or four of its factors share a word; it
+//! and sums into real ones. `partial` adds up products whose terms come slice by slice. `int8` has its own panels and kernels, since two or four of its factors share a word; it
 //! calibrates and quantizes floats while it packs them, and rescales sums in the registers that they are made in; a side that
 //! is multiplied often is packed once ([`PackedSide`]). `halves` turns 16-bit floats into binary32 and back. The tests
 //! run every way on every instruction set that the processor has.
@@ -62,11 +62,13 @@ mod halves;
 mod int8;
 mod isa;
 mod lanes;
+mod lying;
 mod magnitude;
 mod order;
 mod outputs;
 mod pack;
 mod pages;
+mod partial;
 pub(crate) mod parts;
 pub mod peak;
 mod product;
@@ -91,6 +93,7 @@ pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
 pub use pages::keep_freed_memory;
+pub(crate) use partial::{PartialBytes, PartialSums};
 pub(crate) use row_major::RowMajor;
 pub(crate) use scratch::{LentArray, lent_floats};
 pub(crate) use tiny::TinyProduct;

@@ -65,6 +65,30 @@ impl<'a, O: Copy> Outputs<'a, O> {
     }
 }
 
+impl<O: Copy> Outputs<'_, O> {
+    /// Reads one of them.
+    ///
+    /// # Safety
+    ///
+    /// It was written, and nobody writes it meanwhile.
+    #[inline(always)]
+    pub(super) unsafe fn read(&self, at: usize) -> O {
+        assert!(at < self.len);
+        // SAFETY: within the array that this was made of, and written, as the caller says.
+        unsafe { self.first.add(at).cast::<O>().read() }
+    }
+}
+
+/// Outputs that are there, to go on from.
+///
+/// # Safety
+///
+/// What is written to them are outputs.
+pub(super) unsafe fn made<O: Copy>(outputs: &mut [O]) -> &mut [MaybeUninit<O>] {
+    // SAFETY: of the same layout, and as the caller says.
+    unsafe { &mut *(std::ptr::from_mut(outputs) as *mut [MaybeUninit<O>]) }
+}
+
 /// Bytes of a line of a cache, at which arrays that are not small begin: a vector of outputs is then one line.
 const LINE: usize = 64;
 

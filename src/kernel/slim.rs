@@ -14,6 +14,7 @@ use super::outputs::Outputs;
 use super::parts;
 use super::product::{Loop, Product};
 use super::stream::Stores;
+use super::tile::Start;
 
 /// Outputs that take a term together.
 const OUTPUTS: usize = 1024;
@@ -64,11 +65,16 @@ impl Slim {
     }
 
     /// Gives every output the sum of all terms; there are terms and outputs.
-    pub(super) fn multiply<T: Real>(self, isa: Isa, product: &Product<'_, T>, out: &Outputs<'_, T>) {
+    pub(super) fn multiply<T: Real, O: Real<Wide = T::Wide>>(
+        self,
+        isa: Isa,
+        product: &Product<'_, T>,
+        out: &Outputs<'_, O>,
+    ) {
         assert_eq!(out.len(), product.outputs());
         let threads = parts::threads(out.len().saturating_mul(product.terms()), LEAST);
         let pieces = if threads == 1 { 1 } else { 4 * threads };
-        let stores = Stores::of::<T>(out.len());
+        let stores = Stores::of::<O>(out.len());
         parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
             // SAFETY: the ranges do not meet.
             let out = unsafe { out.range(outputs.clone()) };
@@ -88,17 +94,17 @@ fn inner<T>(product: &Product<'_, T>) -> Loop {
 }
 
 /// The outputs from `start` on, each of which is one product.
-struct Singles<'a, 'p, T> {
+struct Singles<'a, 'p, T, O> {
     product: &'a Product<'p, T>,
     start: usize,
-    out: &'a mut [MaybeUninit<T>],
+    out: &'a mut [MaybeUninit<O>],
     stores: Stores,
 }
 
 /// Products that are stored together: a line of a cache, of four-byte elements.
 const GROUP: usize = 16;
 
-impl<T: Real> Vectorized for Singles<'_, '_, T> {
+impl<T: Real, O: Real<Wide = T::Wide>> Vectorized for Singles<'_, '_, T, O> {
     type Output = ();
 
     #[inline(always)]
@@ -114,9 +120,9 @@ impl<T: Real> Vectorized for Singles<'_, '_, T> {
             // SAFETY: the outputs are neighbours along the inner axis, which has elements of both sides for each of them.
             unsafe {
                 match (inner.lhs, inner.rhs) {
-                    (0, 1) => singles::<T, 0, 1>(lhs, rhs, here, stores),
-                    (1, 0) => singles::<T, 1, 0>(lhs, rhs, here, stores),
-                    (1, 1) => singles::<T, 1, 1>(lhs, rhs, here, stores),
+                    (0, 1) => singles::<T, O, 0, 1>(lhs, rhs, here, stores),
+                    (1, 0) => singles::<T, O, 1, 0>(lhs, rhs, here, stores),
+                    (1, 1) => singles::<T, O, 1, 1>(lhs, rhs, here, stores),
                     (left, right) => {
                         for (at, out) in here.iter_mut().enumerate() {
                             let at = at as isize;
@@ -131,22 +137,22 @@ impl<T: Real> Vectorized for Singles<'_, '_, T> {
 
 /// A sum of one product.
 #[inline(always)]
-fn single<T: Real>(left: T, right: T) -> T {
-    T::narrow(Wide::mul_add(left.widen(), right.widen(), T::Wide::ZERO))
+fn single<T: Real, O: Real<Wide = T::Wide>>(left: T, right: T) -> O {
+    O::narrow(Wide::mul_add(left.widen(), right.widen(), T::Wide::ZERO))
 }
 
 /// The products of neighbours, of one element, or of both.
 #[inline(always)]
-unsafe fn singles<T: Real, const LEFT: usize, const RIGHT: usize>(
+unsafe fn singles<T: Real, O: Real<Wide = T::Wide>, const LEFT: usize, const RIGHT: usize>(
     lhs: *const T,
     rhs: *const T,
-    out: &mut [MaybeUninit<T>],
+    out: &mut [MaybeUninit<O>],
     stores: Stores,
 ) {
     // SAFETY: the caller vouches for an element of each side for each output.
     let product = |at: usize| unsafe { single(*lhs.add(at * LEFT), *rhs.add(at * RIGHT)) };
     // As far as the first whole line.
-    let line = out.as_ptr().align_offset(GROUP * size_of::<T>()).min(out.len());
+    let line = out.as_ptr().align_offset(GROUP * size_of::<O>()).min(out.len());
     let (head, rest) = out.split_at_mut(line);
     for (at, out) in head.iter_mut().enumerate() {
         out.write(product(at));
@@ -154,7 +160,7 @@ unsafe fn singles<T: Real, const LEFT: usize, const RIGHT: usize>(
     let (groups, tail) = rest.as_chunks_mut::<GROUP>();
     let mut done = line;
     for group in groups {
-        let mut made = [T::ZERO; GROUP];
+        let mut made = [O::ZERO; GROUP];
         for (lane, made) in made.iter_mut().enumerate() {
             *made = product(done + lane);
         }
@@ -167,7 +173,12 @@ unsafe fn singles<T: Real, const LEFT: usize, const RIGHT: usize>(
 }
 
 /// The outputs from `start` on.
-fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &mut [MaybeUninit<T>]) {
+fn by_outputs<T: Real, O: Real<Wide = T::Wide>>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    start: usize,
+    out: &mut [MaybeUninit<O>],
+) {
     let (terms, inner) = (product.terms(), inner(product));
     let trees = usize::BITS - (terms.div_ceil(BLOCK) - 1).leading_zeros();
     let mut trees = vec![vec![T::Wide::ZERO; inner.size.min(OUTPUTS)]; trees as usize];
@@ -187,19 +198,9 @@ fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &m
                 product.rhs.contracting.offsets(&here, &mut right_terms);
                 sums.fill(T::Wide::ZERO);
                 let sides = [(lhs, left_terms.as_slice(), inner.lhs), (rhs, right_terms.as_slice(), inner.rhs)];
-                // SAFETY: the instruction set was detected; the pointers are to the elements of an output, whose neighbours
-                // are so many steps along the inner axis, and the offsets are of the contracting walks.
-                unsafe {
-                    match isa {
-                        Isa::Portable => lines_portable(sides, sums),
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
-                        #[cfg(target_arch = "x86_64")]
-                        Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
-                        #[cfg(target_arch = "aarch64")]
-                        Isa::Neon | Isa::DotProd => lines_neon(sides, sums),
-                    }
-                }
+                // SAFETY: the pointers are to the elements of an output, whose neighbours are so many steps along the inner axis,
+                // and the offsets are of the contracting walks.
+                unsafe { add_lines(isa, sides, sums) };
                 let last = here.end == terms;
                 let merged = if last { usize::BITS } else { block.trailing_ones() };
                 for (_, tree) in
@@ -208,13 +209,51 @@ fn by_outputs<T: Real>(isa: Isa, product: &Product<'_, T>, start: usize, out: &m
                     sums.iter_mut().zip(tree).for_each(|(sum, &left)| *sum = left.plus(*sum));
                 }
                 if last {
-                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = MaybeUninit::new(T::narrow(sum)));
+                    out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = MaybeUninit::new(O::narrow(sum)));
                 } else {
                     trees[merged as usize][..sums.len()].copy_from_slice(sums);
                 }
             }
         }
     }
+}
+
+/// Adds some terms of one block to the chain of every output, or starts the chains with them; there are outputs, which are
+/// sums already where it starts from them.
+pub(super) fn go_on<T: Real>(
+    isa: Isa,
+    product: &Product<'_, T>,
+    terms: &Range<usize>,
+    start: Start,
+    out: &Outputs<'_, T::Wide>,
+) {
+    assert_eq!(out.len(), product.outputs());
+    debug_assert!(terms.len() <= BLOCK);
+    let inner = inner(product);
+    let threads = parts::threads(out.len().saturating_mul(terms.len()), LEAST);
+    let pieces = if threads == 1 { 1 } else { 4 * threads };
+    let [mut left_terms, mut right_terms] = [const { Vec::new() }; 2];
+    product.lhs.contracting.offsets(terms, &mut left_terms);
+    product.rhs.contracting.offsets(terms, &mut right_terms);
+    let offsets = [left_terms.as_slice(), right_terms.as_slice()];
+    parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
+        let mut position = outputs.start;
+        while position < outputs.end {
+            let run = (inner.size - position % inner.size).min(outputs.end - position).min(OUTPUTS);
+            let [lhs, rhs] = first(product, position);
+            // SAFETY: the ranges do not meet.
+            let here = unsafe { out.range(position..position + run) };
+            if start == Start::Zero {
+                here.fill(MaybeUninit::new(T::Wide::ZERO));
+            }
+            // SAFETY: sums that are there, or zeros.
+            let sums = unsafe { &mut *(std::ptr::from_mut(here) as *mut [T::Wide]) };
+            // SAFETY: the pointers are to the elements of an output, whose neighbours are so many steps along the inner axis,
+            // and the offsets are of the contracting walks.
+            unsafe { add_lines(isa, [(lhs, offsets[0], inner.lhs), (rhs, offsets[1], inner.rhs)], sums) };
+            position += run;
+        }
+    });
 }
 
 /// Both sides' elements at an output, without their contracting walks.
@@ -230,6 +269,22 @@ fn first<T>(product: &Product<'_, T>, output: usize) -> [*const T; 2] {
 
 /// A side's element, the offsets of its terms and how far its elements for neighbouring outputs lie apart.
 type Line<'a, T> = (*const T, &'a [isize], isize);
+
+/// Adds every term to every sum; the instruction set was detected.
+unsafe fn add_lines<T: Real>(isa: Isa, sides: [Line<'_, T>; 2], sums: &mut [T::Wide]) {
+    // SAFETY: the caller vouches for every address.
+    unsafe {
+        match isa {
+            Isa::Portable => lines_portable(sides, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni => lines_avx2(sides, sums),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Vnni => lines_avx512(sides, sums),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::DotProd => lines_neon(sides, sums),
+        }
+    }
+}
 
 /// Adds every term to every sum.
 #[inline(always)]
@@ -280,12 +335,12 @@ struct Chain<T> {
 }
 
 /// The outputs from `start` on.
-fn by_blocks<T: Real>(
+fn by_blocks<T: Real, O: Real<Wide = T::Wide>>(
     isa: Isa,
     product: &Product<'_, T>,
     start: usize,
     strides: [isize; 2],
-    out: &mut [MaybeUninit<T>],
+    out: &mut [MaybeUninit<O>],
 ) {
     let terms = product.terms();
     let blocks = terms.div_ceil(BLOCK);
@@ -323,7 +378,7 @@ fn by_blocks<T: Real>(
                 if !last {
                     trees.push(sum);
                 } else if let Some(out) = outputs.next() {
-                    out.write(T::narrow(sum));
+                    out.write(O::narrow(sum));
                 }
             }
             chains.clear();

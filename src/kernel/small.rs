@@ -488,22 +488,22 @@ impl<T: Real> Prepare<T, T::Wide> for Plain {
     fn prepare(&self, _: Isa, _: &Range<usize>, _: &mut [Group<T::Wide>], _: &mut [Group<T::Wide>], _: &mut Room) {}
 }
 
-impl<T: Real> Finish<T::Wide, T> for Plain {
-    fn as_made(self, sums: *const T::Wide) -> Option<*const T> {
-        T::as_wide(std::ptr::null()).is_some().then(|| sums.cast())
+impl<S: Copy, O: Real<Wide = S>> Finish<S, O> for Plain {
+    fn as_made(self, sums: *const S) -> Option<*const O> {
+        O::as_wide(std::ptr::null()).is_some().then(|| sums.cast())
     }
 
-    fn is_usual(self, _: Isa, _: [&[T::Wide]; 2]) -> bool {
+    fn is_usual(self, _: Isa, _: [&[S]; 2]) -> bool {
         true
     }
 
     #[inline(always)]
-    fn finish_usual(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
-        T::narrow(sum)
+    fn finish_usual(self, sum: S, _: S, _: S) -> O {
+        O::narrow(sum)
     }
 
     #[inline(always)]
-    fn finish(self, sum: T::Wide, _: T::Wide, _: T::Wide) -> T {
-        T::narrow(sum)
+    fn finish(self, sum: S, _: S, _: S) -> O {
+        O::narrow(sum)
     }
 }

@@ -25,8 +25,8 @@ const VECTORS: usize = 2;
 
 /// Computes tiles of up to `rows` times `columns` outputs.
 ///
-/// A kernel starts from zero, adds the tiles `earlier` to the result, each on the left and one after the other, and writes the
-/// tile to `sums`, each row `stride` behind the one before it.
+/// A kernel starts from zero, or from the tile that is there, adds the tiles `earlier` to the result, each on the left and
+/// one after the other, and writes the tile to `sums`, each row `stride` behind the one before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile<S: Accumulator> {
     pub(super) rows: usize,
@@ -43,7 +43,16 @@ pub(super) struct Kernel<S> {
     pack: Run<S, Unpacked<S>>,
 }
 
-type Run<S, C> = unsafe fn(usize, Rows<S>, C, &[*const S], *mut S, usize);
+type Run<S, C> = unsafe fn(usize, Rows<S>, C, Start, &[*const S], *mut S, usize);
+
+/// What the chains of a product start from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Start {
+    /// Positive zero.
+    Zero,
+    /// The sums that are where the kernel writes its own: those of the terms before.
+    There,
+}
 
 /// Where a tile's rows are: in a panel, or in a matrix that needs none.
 #[derive(Clone, Copy, Debug)]
@@ -160,17 +169,17 @@ impl<S: Accumulator> Kernel<S> {
     /// # Safety
     ///
     /// So many terms of each row and of all columns of the tile can be read, and its rows written, each `stride` behind the one
-    /// before; tiles behind pointers are whole.
+    /// before; tiles behind pointers are whole, and so is that of the sums where it starts from them.
     pub(super) unsafe fn run(
         self,
         terms: usize,
         rows: Rows<S>,
         columns: Columns<S>,
-        earlier: &[*const S],
+        (start, earlier): (Start, &[*const S]),
         (sums, stride): (*mut S, usize),
     ) {
         // SAFETY: the caller's promise; `choose` was given an instruction set that was detected.
-        unsafe { (self.read)(terms, rows, columns, earlier, sums, stride) }
+        unsafe { (self.read)(terms, rows, columns, start, earlier, sums, stride) }
     }
 
     /// The same, and writes the columns to a panel.
@@ -183,11 +192,11 @@ impl<S: Accumulator> Kernel<S> {
         terms: usize,
         rows: Rows<S>,
         columns: Unpacked<S>,
-        earlier: &[*const S],
+        (start, earlier): (Start, &[*const S]),
         (sums, stride): (*mut S, usize),
     ) {
         // SAFETY: as above.
-        unsafe { (self.pack)(terms, rows, columns, earlier, sums, stride) }
+        unsafe { (self.pack)(terms, rows, columns, start, earlier, sums, stride) }
     }
 }
 
@@ -197,6 +206,7 @@ unsafe fn tile<V: Lanes, C: Feed<V::Sum>, const ROWS: usize, const VECTORS: usiz
     terms: usize,
     rows: Rows<V::Sum>,
     mut columns: C,
+    start: Start,
     earlier: &[*const V::Sum],
     into: *mut V::Sum,
     stride: usize,
@@ -205,6 +215,13 @@ unsafe fn tile<V: Lanes, C: Feed<V::Sum>, const ROWS: usize, const VECTORS: usiz
     // behind the other pointers. Pointers beyond the last term are made but not read.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
+        if start == Start::There {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(into.add(row * stride + vector * V::LANES));
+                }
+            }
+        }
         // Two pointers, since the compiler finds each row from the one before it: in one chain that would take as long as
         // the multiplications.
         let middle = ROWS / 2;
@@ -244,12 +261,13 @@ macro_rules! compiled {
             terms: usize,
             rows: Rows<V::Sum>,
             columns: C,
+            start: Start,
             earlier: &[*const V::Sum],
             into: *mut V::Sum,
             stride: usize,
         ) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile::<V, C, ROWS, VECTORS>(terms, rows, columns, earlier, into, stride) }
+            unsafe { tile::<V, C, ROWS, VECTORS>(terms, rows, columns, start, earlier, into, stride) }
         }
     )*};
 }

@@ -9,19 +9,21 @@ use crate::equation::Label;
 use crate::path::{Certificate, Cost};
 
 use super::orient::Orientation;
-use super::plan::{Op, Plan, Step, Value};
+use super::plan::{Op, Plan, Step, Value, ValueId};
+use super::schedule::{Gathering, Stage};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_plan(f, self, |_, _| Ok(()))
+        write_plan(f, self, |_, _, _| Ok(()))
     }
 }
 
-/// Writes a plan, calling `below` after each step's line with its number for lines to stand beneath it.
+/// Writes a plan, calling `below` after each step's line with its number, and the space that stands before it, for lines to
+/// stand beneath it.
 pub(crate) fn write_plan<W: Write>(
     f: &mut W,
     plan: &Plan,
-    below: impl FnMut(&mut W, usize) -> fmt::Result,
+    below: impl FnMut(&mut W, usize, &str) -> fmt::Result,
 ) -> fmt::Result {
     writeln!(f, "einsum {}", plan.equation)?;
     let sizes: Vec<String> = plan
@@ -60,18 +62,70 @@ pub(super) fn write_certificate<W: Write>(f: &mut W, plan: &Plan) -> fmt::Result
 pub(super) fn write_body<W: Write>(
     f: &mut W,
     plan: &Plan,
-    mut below: impl FnMut(&mut W, usize) -> fmt::Result,
+    mut below: impl FnMut(&mut W, usize, &str) -> fmt::Result,
 ) -> fmt::Result {
     writeln!(f, "path {}", plan.found.path)?;
+    let slices: Vec<Label> = plan.slices.iter().map(|slice| slice.label).collect();
+    if !slices.is_empty() {
+        writeln!(f, "slices {}", plan.equation.joined(&slices, " "))?;
+    }
     for (operand, value) in plan.values[..plan.equation.operands().len()].iter().enumerate() {
         writeln!(f, "%{operand}: {}", binder(plan, value))?;
     }
-    for (number, step) in plan.steps.iter().enumerate() {
-        let value = &plan.values[step.result.index()];
-        writeln!(f, "{}: {} = {}", step.result, binder(plan, value), operation(step))?;
-        below(f, number)?;
+    write_stages(f, plan, &plan.schedule(), &mut Nesting::default(), &mut below)?;
+    write!(f, "return {}", plan.output)?;
+    let parts = slices.iter().copied().filter(|label| plan.equation.output().contains(label));
+    for (at, label) in parts.enumerate() {
+        write!(f, "{} {}", if at == 0 { " joined along" } else { "," }, plan.equation.joined(&[label], ""))?;
     }
-    writeln!(f, "return {}", plan.output)
+    f.write_char('\n')
+}
+
+/// The loops around a line.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    /// Results that they add to.
+    sums: Vec<ValueId>,
+}
+
+impl Nesting {
+    /// The space before a line.
+    fn indent(&self) -> String {
+        "  ".repeat(self.depth)
+    }
+}
+
+fn write_stages<W: Write>(
+    f: &mut W,
+    plan: &Plan,
+    stages: &[Stage],
+    nesting: &mut Nesting,
+    below: &mut impl FnMut(&mut W, usize, &str) -> fmt::Result,
+) -> fmt::Result {
+    for stage in stages {
+        let indent = nesting.indent();
+        match stage {
+            Stage::Step(number) => {
+                let step = &plan.steps[*number];
+                let value = &plan.values[step.result.index()];
+                let equals = if nesting.sums.contains(&step.result) { "+=" } else { "=" };
+                writeln!(f, "{indent}{}: {} {equals} {}", step.result, binder(plan, value), operation(step))?;
+                below(f, *number, &indent)?;
+            }
+            Stage::Loop(inner) => {
+                let slice = inner.slice();
+                writeln!(f, "{indent}for {} in {}", plan.equation.joined(&[slice.label], ""), slice.size)?;
+                if inner.gathering() == Gathering::Sum {
+                    nesting.sums.push(inner.result());
+                }
+                nesting.depth += 1;
+                write_stages(f, plan, inner.body(), nesting, below)?;
+                nesting.depth -= 1;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `; 2 calls, 1 swapped, ` and the cost, without the end of the line.

@@ -12,10 +12,11 @@ use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
 use super::orient::orient;
-use super::plan::{Group, Layout, Op, Plan, Step, Value, ValueId};
+use super::plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
+use super::schedule::Loops;
 
 /// Lowers a path that fits the equation; what comes out passes [`verify`](super::verify).
-pub(crate) fn lower(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dtype) -> Plan {
+pub(crate) fn lower(equation: &Equation, sizes: &Sizes, mut found: Found, dtype: Dtype) -> Plan {
     let mut lowering = Lowering::new(equation, sizes, dtype);
     let mut list: Vec<ValueId> = (0..equation.operands().len()).map(ValueId::new).collect();
     let steps = found.path.steps().to_vec();
@@ -30,22 +31,39 @@ pub(crate) fn lower(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dty
         list.push(made);
     }
     let output = if steps.is_empty() { lowering.single(ValueId::new(0), equation.output()) } else { list[0] };
-    let Lowering { values, steps, .. } = lowering;
-    let plan = Plan {
-        equation: equation.clone(),
-        sizes: sizes.clone(),
-        found,
-        dtype,
-        values,
-        steps,
-        output,
-        slices: Vec::new(),
-    };
+    let Lowering { mut values, mut steps, .. } = lowering;
+    let slices = slice(equation, sizes, (&mut values, &mut steps), output, &found.slices);
+    found.slices = slices.iter().map(|slice| slice.label).collect();
+    let plan = Plan { equation: equation.clone(), sizes: sizes.clone(), found, dtype, values, steps, output, slices };
     #[cfg(debug_assertions)]
     if let Err(error) = super::verify::verify(&plan) {
         panic!("lowering made a plan that does not verify, which is a bug: {error}\n{plan}");
     }
     plan
+}
+
+/// Gives values the shapes that they have in loops over some labels, and returns these outermost first: those of the output
+/// in its order, then those that calls sum.
+fn slice(
+    equation: &Equation,
+    sizes: &Sizes,
+    (values, steps): (&mut [Value], &mut [Step]),
+    output: ValueId,
+    labels: &[Label],
+) -> Vec<Slice> {
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    let whole: Vec<Shape> = values.iter().map(|value| value.shape.clone()).collect();
+    let loops = Loops::new((sizes, output), steps, values, &whole, labels);
+    let groups = loops.groups(steps);
+    for ((number, step), group) in steps.iter_mut().enumerate().zip(groups) {
+        let value = &mut values[step.result.index()];
+        value.shape = loops.shape(number, &value.labels, &value.shape);
+        step.group = group;
+    }
+    let slices = equation.output().iter().filter(|label| labels.contains(label)).copied().chain(loops.summed());
+    slices.map(|label| Slice { label, size: sizes.extent(label) }).collect()
 }
 
 struct Lowering {

@@ -11,7 +11,9 @@ mod gradient;
 #[expect(clippy::module_inception, reason = "the pass is called what its room is called")]
 mod lower;
 mod orient;
+mod peak;
 mod plan;
+mod schedule;
 mod serial;
 mod symbolic;
 mod verify;
@@ -21,6 +23,7 @@ pub use entry::Entry;
 pub use gradient::{GradientCall, Side};
 pub use orient::Orientation;
 pub use plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
+pub use schedule::{Gathering, Loop, Read, Stage};
 pub use serial::{PLAN_FORMAT, PLANNER_VERSION};
 pub use symbolic::SymbolicPlan;
 

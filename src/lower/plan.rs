@@ -141,15 +141,15 @@ impl Op {
     }
 }
 
-/// When a step of a plan runs.
+/// When a step of a plan runs; [`Plan::schedule`] says in which loops.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     /// Once, before any slice: it depends on no sliced label. All steps of a plan without slices.
     Once,
-    /// Once per slice.
+    /// In a loop over slices.
     PerSlice,
-    /// Once, after the slices have been put together.
+    /// Once, after the slices of something that goes into it have been put together.
     After,
 }
 
@@ -296,6 +296,8 @@ impl Plan {
     }
 
     /// The labels that the plan runs over one index at a time; none for a plan that is not sliced.
+    ///
+    /// Those of the output come first, in its order, then those that calls sum, in the order of the calls.
     pub fn slices(&self) -> &[Slice] {
         &self.slices
     }
@@ -305,48 +307,33 @@ impl Plan {
         self.steps.iter().filter(|step| matches!(step.op, Op::DotGeneral { .. }))
     }
 
+    /// The step that makes a value, which is no operand.
+    pub(crate) fn maker(&self, result: ValueId) -> &Step {
+        &self.steps[result.index() - self.equation.operands().len()]
+    }
+
+    /// The terms of each sum that the call makes whose result this is, in all slices together.
+    pub(crate) fn terms(&self, result: ValueId) -> usize {
+        self.terms_in(result, |slice| slice.size)
+    }
+
+    /// The same in one of the slices.
+    pub(crate) fn slice_terms(&self, result: ValueId) -> usize {
+        self.terms_in(result, |_| 1)
+    }
+
+    fn terms_in(&self, result: ValueId, sliced: impl Fn(&Slice) -> usize) -> usize {
+        let Op::DotGeneral { lhs, dims, .. } = &self.maker(result).op else { return 1 };
+        let side = &self.values[lhs.index()];
+        let size = |axis: usize| {
+            let slice = self.slices.iter().find(|slice| slice.label == side.labels[axis]);
+            slice.map_or(side.shape[axis], &sliced)
+        };
+        dims.contracting().iter().map(|pair| size(pair.0)).fold(1, usize::saturating_mul)
+    }
+
     /// How many calls have the later operand as their lhs.
     pub fn swapped_calls(&self) -> usize {
         self.calls().filter(|step| matches!(step.op, Op::DotGeneral { orientation: Orientation::Swapped, .. })).count()
-    }
-
-    /// The most bytes that operands, intermediates and output take at one time, each freed after its last use.
-    ///
-    /// `None` when that is more than can be counted in 64 bits.
-    pub fn peak_bytes(&self) -> Option<u64> {
-        let bytes = |value: &Value| -> Option<u64> {
-            let unit = value.dtype.bytes() as u64;
-            value.shape.iter().try_fold(unit, |bytes, &size| bytes.checked_mul(size as u64))
-        };
-        let operands = self.equation.operands().len();
-        let mut live = 0_u64;
-        for operand in &self.values[..operands] {
-            live = live.checked_add(bytes(operand)?)?;
-        }
-        let mut peak = live;
-        // The value whose memory each value lies in: itself, or the source of a view.
-        let mut owner: Vec<usize> = (0..self.values.len()).collect();
-        for step in &self.steps {
-            let result = step.result.index();
-            // A diagonal is a view only where the strides of its operand allow it, so it counts as memory of its own.
-            let is_view = self.values[result].layout == Layout::View && !matches!(step.op, Op::Diagonal { .. });
-            if is_view {
-                owner[result] = step.op.inputs().next().map_or(result, |input| owner[input.index()]);
-                continue;
-            }
-            live = live.checked_add(bytes(&self.values[result])?)?;
-            peak = peak.max(live);
-            for input in step.op.inputs() {
-                let source = owner[input.index()];
-                if source >= operands {
-                    live = live.checked_sub(bytes(&self.values[source])?)?;
-                }
-            }
-        }
-        if !matches!(self.values[self.output.index()].layout, Layout::Dense(_)) {
-            // The result is an array of its own in row-major order, so a view or an operand is copied at the end.
-            peak = peak.max(live.checked_add(bytes(&self.values[self.output.index()])?)?);
-        }
-        Some(peak)
     }
 }

@@ -11,7 +11,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label, Subscript, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, evaluate};
+use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, evaluate_sliced};
 use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
@@ -273,9 +273,17 @@ fn rebuild(document: Document) -> Result<Plan> {
     if document.equation != equation.to_string() || !equation.labels().all(stated) {
         return Err(wrong("has an equation or sizes that its inputs and shapes do not give"));
     }
-    if document.sizes.len() != equation.labels().len() || !document.slices.is_empty() {
-        return Err(wrong("has sizes or slices that this version does not know"));
+    if document.sizes.len() != equation.labels().len() {
+        return Err(wrong("has sizes of labels that it does not have"));
     }
+    let mut slices = Vec::with_capacity(document.slices.len());
+    for DocumentSlice { label, size } in &document.slices {
+        let label = equation.label(label).filter(|&label| sizes.extent(label) == *size);
+        let label =
+            label.ok_or_else(|| wrong("slices a label that it does not have, or that measures something else"))?;
+        slices.push(Slice { label, size: *size });
+    }
+    let sliced: Vec<Label> = slices.iter().map(|slice| slice.label).collect();
     let pairs = match document.path.as_slice() {
         [only] if only == &[0] => Vec::new(),
         steps => steps
@@ -291,7 +299,8 @@ fn rebuild(document: Document) -> Result<Plan> {
     if path.operands() != equation.operands().len() {
         return Err(wrong("has a path over another number of operands"));
     }
-    let cost = evaluate(&ContractionGraph::new(&equation, &sizes), &path)?;
+    let cost = evaluate_sliced(&ContractionGraph::new(&equation, &sizes), &path, &sliced)
+        .map_err(|error| error.within("the plan"))?;
     if cost.multiplications != document.cost.multiplications {
         return Err(wrong("states a cost that its path does not have"));
     }
@@ -318,13 +327,12 @@ fn rebuild(document: Document) -> Result<Plan> {
         }
         steps.push(Step { op: operation(step.op)?, result: step.result, group: step.group });
     }
-    let found =
-        Found { path, cost, objective: document.objective, certificate: document.certificate, ended: document.ended };
+    let (objective, certificate) = (document.objective, document.certificate);
+    let found = Found { path, cost, objective, certificate, ended: document.ended, slices: sliced };
     let output = document.result;
     if output.index() >= values.len() {
         return Err(wrong("returns a value that it does not have"));
     }
-    let slices: Vec<Slice> = Vec::new();
     let plan = Plan { equation, sizes, found, dtype: document.dtype, values, steps, output, slices };
     verify(&plan)?;
     if document.cost.peak_bytes != plan.peak_bytes() || document.optimal != plan.certificate().is_optimal() {

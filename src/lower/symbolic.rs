@@ -136,7 +136,7 @@ impl Serialize for SymbolicPlan {
 impl fmt::Display for SymbolicPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "einsum {}", self.0.equation())?;
-        write_body(f, &self.0, |_, _| Ok(()))?;
+        write_body(f, &self.0, |_, _, _| Ok(()))?;
         write_totals(f, &self.0, &format!("{} mul", self.polynomial()))?;
         writeln!(f)?;
         write_certificate(f, &self.0)

@@ -10,11 +10,12 @@ use std::fmt;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind};
 use crate::graph::ContractionGraph;
-use crate::path::evaluate;
-use crate::sizes::Sizes;
+use crate::path::Slicing;
+use crate::sizes::{Shape, Sizes};
 
 use super::orient::orient;
-use super::plan::{Group, Layout, Op, Plan, Step, Value, ValueId};
+use super::plan::{Layout, Op, Plan, Slice, Step, Value, ValueId};
+use super::schedule::Loops;
 
 /// What is wrong with a plan, and at which step.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,23 +62,61 @@ pub(crate) fn verify(plan: &Plan) -> Result<(), PlanError> {
     if plan.values.iter().any(|value| value.dtype != plan.dtype) {
         return Err(whole("has values of another element type"));
     }
-    if !plan.slices.is_empty() || plan.steps.iter().any(|step| step.group != Group::Once) {
-        return Err(whole("is sliced, which this version does not run"));
+    let sliced: Vec<Label> = plan.slices.iter().map(|slice| slice.label).collect();
+    if plan.found.slices != sliced {
+        return Err(whole("has other slices than its path"));
     }
+    let graph = ContractionGraph::new(&plan.equation, &plan.sizes);
+    let slicing = Slicing::new(&graph, &plan.found.path, &[]).map_err(|_| whole("has a path that does not fit"))?;
+    slicing
+        .check(&sliced)
+        .map_err(|fault| whole(&format!("does not run: {}", fault.error(&plan.equation).message())))?;
     let mut walk = Walk::new(plan);
     for number in 0..plan.steps.len() {
         walk.step(number).map_err(|reason| PlanError { step: Some(number), reason })?;
     }
     walk.finish().map_err(|reason| PlanError { step: None, reason })?;
-    let cost = evaluate(&ContractionGraph::new(&plan.equation, &plan.sizes), &plan.found.path);
-    if cost.as_ref() != Ok(&plan.found.cost) {
+    if slicing.cost(&sliced) != plan.found.cost {
         return Err(whole("states a cost that its path does not have"));
+    }
+    check_loops(plan, &walk.whole, &slicing.loops(&sliced))
+}
+
+/// That values have the shapes, and steps the groups, that they have in the loops of their slices; and that the loops cost
+/// what the path says that they do.
+fn check_loops(plan: &Plan, values: &[Value], counted: &[Vec<Label>]) -> Result<(), PlanError> {
+    let whole = |reason: &str| PlanError { step: None, reason: reason.to_owned() };
+    let shapes: Vec<Shape> = values.iter().map(|value| value.shape.clone()).collect();
+    let sliced = &plan.found.slices;
+    let loops = Loops::new((&plan.sizes, plan.output), &plan.steps, values, &shapes, sliced);
+    let groups = loops.groups(&plan.steps);
+    for (number, step) in plan.steps.iter().enumerate() {
+        let fail = |reason: &str| Err(PlanError { step: Some(number), reason: reason.to_owned() });
+        let value = &plan.values[step.result.index()];
+        if value.shape != loops.shape(number, &value.labels, &shapes[step.result.index()]) {
+            return fail("makes a value of another shape than its slices give");
+        }
+        if step.group != groups[number] {
+            return fail("runs at another time than the plan states");
+        }
+    }
+    // The cost of the path was counted by labels alone, with loops of its own.
+    let calls = plan.steps.iter().enumerate().filter(|(_, step)| matches!(step.op, Op::DotGeneral { .. }));
+    if !calls.map(|(number, _)| loops.around(number)).eq(counted.iter().map(Vec::as_slice)) {
+        return Err(whole("has loops that its cost does not have"));
+    }
+    let outer = plan.equation.output().iter().filter(|label| sliced.contains(label)).copied();
+    let order = outer.chain(loops.summed()).map(|label| Slice { label, size: plan.sizes.extent(label) });
+    if !order.eq(plan.slices.iter().copied()) {
+        return Err(whole("has slices in another order than its loops, or of another size"));
     }
     Ok(())
 }
 
 struct Walk<'a> {
     plan: &'a Plan,
+    /// The values as they are where nothing is sliced: those so far.
+    whole: Vec<Value>,
     live: Vec<bool>,
     holders: Vec<usize>,
     /// The operands of each path step, as SSA ids.
@@ -98,6 +137,7 @@ impl<'a> Walk<'a> {
         let operands = plan.equation.operands().len();
         let mut walk = Self {
             plan,
+            whole: plan.values[..operands].to_vec(),
             live: vec![false; plan.values.len()],
             holders: vec![0; plan.equation.labels().len()],
             pairs: plan.found.path.ssa(),
@@ -125,13 +165,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn take(&mut self, id: ValueId) -> Result<&'a Value, Reason> {
+    fn take(&mut self, id: ValueId) -> Result<Value, Reason> {
         match self.live.get_mut(id.index()) {
             Some(live @ true) => *live = false,
             _ => return Err(format!("reads {id}, which is not there or was read before")),
         }
-        let value = &self.plan.values[id.index()];
-        self.count(value, -1);
+        let value = self.whole[id.index()].clone();
+        self.count(&value, -1);
         Ok(value)
     }
 
@@ -150,7 +190,7 @@ impl<'a> Walk<'a> {
         let derived = match op {
             Op::Squeeze { input, axes } => {
                 let value = self.take(*input)?;
-                check_axes(axes, value)?;
+                check_axes(axes, &value)?;
                 for &axis in axes {
                     // Somebody else still has the label with its full extent, or nothing would broadcast.
                     if value.shape[axis] != 1 || self.dead(value.labels[axis]) {
@@ -158,11 +198,11 @@ impl<'a> Walk<'a> {
                     }
                 }
                 self.origin[result.index()] = self.origin[input.index()];
-                without(value, axes, Layout::View)
+                without(&value, axes, Layout::View)
             }
             Op::ReduceSum { input, axes } => {
                 let value = self.take(*input)?;
-                check_axes(axes, value)?;
+                check_axes(axes, &value)?;
                 for &axis in axes {
                     let label = value.labels[axis];
                     let repeated = value.labels.iter().filter(|&&each| each == label).count() > 1;
@@ -171,11 +211,11 @@ impl<'a> Walk<'a> {
                     }
                 }
                 self.origin[result.index()] = self.origin[input.index()];
-                without(value, axes, Layout::row_major(value.labels.len() - axes.len()))
+                without(&value, axes, Layout::row_major(value.labels.len() - axes.len()))
             }
             Op::Diagonal { input, axes } => {
                 let value = self.take(*input)?;
-                check_axes(axes, value)?;
+                check_axes(axes, &value)?;
                 let Some((last, dropped)) = axes.split_last() else { return Err("has no axes".to_owned()) };
                 let label = value.labels[*last];
                 let all = value.labels.iter().enumerate().filter(|&(_, each)| *each == label).map(|(axis, _)| axis);
@@ -183,7 +223,7 @@ impl<'a> Walk<'a> {
                     return Err("takes a diagonal over axes that are not those of one label".to_owned());
                 }
                 self.origin[result.index()] = self.origin[input.index()];
-                without(value, dropped, Layout::View)
+                without(&value, dropped, Layout::View)
             }
             Op::Transpose { input, permutation } => {
                 let value = self.take(*input)?;
@@ -205,11 +245,20 @@ impl<'a> Walk<'a> {
             Op::DotGeneral { .. } => self.call(op, *result)?,
         };
         let stated = &plan.values[result.index()];
-        if *stated != derived {
+        // What it measures along sliced labels is checked when all loops are known.
+        let along = |(label, (&stated, &derived)): (&Label, (&usize, &usize))| {
+            stated == derived || plan.found.slices.contains(label)
+        };
+        let extents = stated.shape.iter().zip(&derived.shape);
+        if (&stated.labels, &stated.layout, stated.dtype) != (&derived.labels, &derived.layout, derived.dtype)
+            || stated.shape.len() != derived.shape.len()
+            || !derived.labels.iter().zip(extents).all(along)
+        {
             return Err(format!("makes {result} with other labels, extents or layout than the plan states"));
         }
         self.live[result.index()] = true;
-        self.count(stated, 1);
+        self.count(&derived, 1);
+        self.whole.push(derived);
         Ok(())
     }
 
@@ -262,8 +311,8 @@ impl<'a> Walk<'a> {
         let free = |value: &Value, axes: &[usize]| axes.iter().map(|&axis| value.labels[axis]).collect::<Vec<_>>();
         let labels: Vec<Label> = batch
             .into_iter()
-            .chain(free(left, &dims.lhs_free(left.labels.len())))
-            .chain(free(right, &dims.rhs_free(right.labels.len())))
+            .chain(free(&left, &dims.lhs_free(left.labels.len())))
+            .chain(free(&right, &dims.rhs_free(right.labels.len())))
             .collect();
         if labels.iter().any(|label| !wanted.contains(label)) || labels.len() != wanted.len() {
             return Err("does not make the labels that are still needed".to_owned());
@@ -285,7 +334,7 @@ impl<'a> Walk<'a> {
         if output.labels != *self.plan.equation.output() {
             return Err("returns other labels than the output's".to_owned());
         }
-        if output.shape != self.plan.sizes.shape_of(&output.labels) {
+        if self.whole[self.plan.output.index()].shape != self.plan.sizes.shape_of(&output.labels) {
             return Err("returns another shape than the output's".to_owned());
         }
         Ok(())

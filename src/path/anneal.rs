@@ -56,12 +56,7 @@ impl Schedule {
 /// The work of visiting every step of a tree once; `None` for more labels than trees are annealed with.
 pub(super) fn visit_work(terms: &Terms) -> Option<u64> {
     let words = Labels::new(terms).words();
-    (words <= MOST_WORDS).then(|| terms.operands.len() as u64 * step_work(words as u64))
-}
-
-/// The work of visiting a step, by the words of a set of labels.
-pub(super) fn step_work(words: u64) -> u64 {
-    6 + words * 3 / 5
+    (words <= MOST_WORDS).then(|| terms.operands.len() as u64 * (6 + words as u64 * 3 / 5))
 }
 
 /// The most words of a set of labels.

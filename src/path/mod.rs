@@ -30,6 +30,7 @@ mod rotating;
 mod scaled;
 mod scored;
 mod search;
+mod sliced;
 mod terms;
 mod tree;
 mod watch;
@@ -48,6 +49,7 @@ pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
 pub use options::{Optimizer, SearchOptions};
 pub use search::{Found, given, search, search_until};
+pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

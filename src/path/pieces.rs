@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::anneal::{Schedule, anneal};
+use super::anneal::{Schedule, anneal, visit_work};
 use super::random::Random;
 use super::rotating::TreeShape;
 use super::terms::{Leg, Terms, for_each_in_union};
@@ -23,13 +23,13 @@ struct Piece {
 
 /// The joins of the tree with every piece of up to `size` values annealed once.
 ///
-/// Each `round` has random numbers of its own.
+/// `anneals` is how a piece is annealed and the work for all of them; the second part of the seed is that of a round.
 pub(super) fn anneal_pieces(
     terms: &Terms,
     objective: Objective,
     steps: &[[usize; 2]],
     size: usize,
-    schedule: Schedule,
+    anneals: (fn(u64) -> Schedule, u64),
     seed: [u64; 2],
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
@@ -44,6 +44,9 @@ pub(super) fn anneal_pieces(
             let result = piece.inner[piece.inner.len() - 1] + operands;
             let (local, _) = Terms::piece(&bottom, &legs[result], &terms.extents);
             let steps = piece.local(operands, steps);
+            let (schedule, work) = anneals;
+            let visits = work / terms.operands.len() as u64 * local.operands.len() as u64 / visit_work(&local)?;
+            let schedule = schedule(visits);
             let mut random = Random::new(seed[0], seed[1] << 32 | place as u64);
             anneal(&local, objective, &steps, schedule, &mut random, watch)
         })
@@ -141,8 +144,8 @@ mod tests {
         let steps: Vec<[usize; 2]> = (1..30).map(|k| if k == 1 { [0, 1] } else { [k, 28 + k] }).collect();
         let before = terms.cost(&steps).multiplications;
         for size in [2, 3, 7, 29, 30, 100] {
-            let schedule = Schedule::forgetting(100);
-            let joins = anneal_pieces(&terms, Objective::Mul, &steps, size, schedule, [1, 0], Watch::default());
+            let anneals: (fn(u64) -> Schedule, u64) = (Schedule::forgetting, 30_000);
+            let joins = anneal_pieces(&terms, Objective::Mul, &steps, size, anneals, [1, 0], Watch::default());
             assert!(terms.cost(&canonical(&joins)).multiplications <= before, "{size}");
             let pieces = cut(30, &steps, size);
             assert_eq!(pieces.iter().map(|piece| piece.inner.len()).sum::<usize>(), 29);

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::anneal::{Schedule, anneal, step_work, visit_work};
+use super::anneal::{Schedule, anneal, visit_work};
 use super::eliminate::{Rule, eliminate};
 use super::greedy::{greedy, random_greedy};
 use super::pieces::anneal_pieces;
@@ -124,8 +124,6 @@ pub(super) fn portfolio(
 
 /// Values of the pieces that a large tree is cut into, one time after the other.
 const PIECES: [usize; 4] = [600, 400, 800, 500];
-/// Words of the labels of such a piece, about.
-const PIECE_WORDS: u64 = 16;
 
 /// A tree that is at least as good as `known`, for more labels than trees are annealed with.
 fn by_pieces(
@@ -136,13 +134,12 @@ fn by_pieces(
     watch: Watch<'_>,
 ) -> ScoredTree {
     let Scoring { terms, objective } = scoring;
-    let visit = known.steps.len() as u64 * step_work(PIECE_WORDS);
-    let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64 / visit;
+    let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64;
     let mut best = known;
     for (place, size) in PIECES.into_iter().enumerate() {
-        let schedule = if place < 2 { Schedule::forgetting(each) } else { Schedule::improving(each) };
+        let schedule: fn(u64) -> Schedule = if place < 2 { Schedule::forgetting } else { Schedule::improving };
         let seed = [seed, round * PIECES.len() as u64 + place as u64];
-        let joins = anneal_pieces(terms, objective, &best.steps, size, schedule, seed, watch);
+        let joins = anneal_pieces(terms, objective, &best.steps, size, (schedule, each), seed, watch);
         best = best.or_better(scoring.tree(&joins));
     }
     let mut left = work / SHARES * ARRANGEMENT;

@@ -15,6 +15,7 @@ use super::scored::{ScoredTree, Scoring};
 use super::terms::Terms;
 use super::tree::unfit;
 use super::watch::Watch;
+use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::path::{Certificate, Cost, Ended, Objective, Optimizer, Path, PathCost, SearchOptions, evaluate};
@@ -26,12 +27,14 @@ pub struct Found {
     pub path: Path,
     /// What it was searched for; of a given path, multiplications.
     pub objective: Objective,
-    /// Its exact cost.
+    /// Its exact cost, in these slices.
     pub cost: PathCost,
     /// What is proved about it.
     pub certificate: Certificate,
     /// How the search ended.
     pub ended: Ended,
+    /// The labels that it runs over one index at a time; their order says nothing.
+    pub slices: Vec<Label>,
 }
 
 /// The best path that the optimizer finds. The same options find the same path on every machine.
@@ -122,7 +125,14 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         return Err(unfit(&path, graph.operands()));
     }
     let cost = evaluate(graph, &path)?;
-    Ok(Found { path, objective: Objective::Mul, cost, certificate: Certificate::Given, ended: Ended::Work })
+    Ok(Found {
+        path,
+        objective: Objective::Mul,
+        cost,
+        certificate: Certificate::Given,
+        ended: Ended::Work,
+        slices: Vec::new(),
+    })
 }
 
 /// Up to this many operands all trees are looked at, without annealing and without looking at the connected ones first.

@@ -1,5 +1,6 @@
 //! `parse`, `graph`, `path` and `plan`.
 
+use ndarray::{ArrayD, IxDyn};
 use serde_json::json;
 
 use crate::harness::Folder;
@@ -117,4 +118,42 @@ fn thousands_of_operands_are_planned_at_once() {
     let plan = folder.run(&["plan", "--network", "chain.json", "--optimize", "greedy", "--format", "json"]).json();
     assert_eq!(plan["path"].as_array().unwrap().len(), length - 1);
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+#[test]
+fn plans_in_slices_are_printed_saved_and_run() {
+    let folder = Folder::with_arrays("slices");
+    let session = folder.session(&[
+        "plan ij,jk,kl->il --shapes 3x4,4x5,5x2 --path (0,1),(0,1) --slice k",
+        "plan bij,bjk->bik --shapes 16x64x32,16x32x8 --slice b --bits 8 --explain",
+        "plan bij,bjk->bik --shapes 16x64x32,16x32x8 --slice b,j --bits 8",
+        "plan ij,jk->ik --shapes 3x4,4x5 --slice z",
+        "plan ij,jk->ik --slice j",
+        "run ij,jk,kl->il a.npy b.npy c.npy --slice k,l --out sliced.npy",
+        "run ij,jk,kl->il a.npy b.npy c.npy --out whole.npy",
+        "run ij,jk->ik a.npy b.npy --slice i --bits 8 --report --out o.npy",
+        "run ij,jk->ik a.npy b.npy --slice i --bits 8 --out o.npy",
+        "vjp ij,jk->ik a.npy b.npy --slice i --cotangent o.npy --out-dir grads",
+    ]);
+    snapshot::assert("cli__slices", "plans in slices on the command line", &session);
+    assert_eq!(folder.read("sliced.npy"), folder.read("whole.npy"));
+    let plan = ["plan", "ij,jk,kl->il", "--shapes", "3x4,4x5,5x2", "--slice", "l"];
+    assert_eq!(folder.run(&[&plan[..], &["--format", "json", "--out", "plan.json"]].concat()).code, 0);
+    let run = ["run", "ij,jk,kl->il", "a.npy", "b.npy", "c.npy", "--plan", "plan.json", "--out", "planned.npy"];
+    assert_eq!(folder.run(&run).code, 0);
+    assert_eq!(folder.read("planned.npy"), folder.read("whole.npy"));
+}
+
+#[test]
+fn what_does_not_fit_does_in_slices() {
+    let folder = Folder::new("fits");
+    folder.save("a.npy", ArrayD::<f32>::ones(IxDyn(&[1000])));
+    folder.save("c.npy", ArrayD::<f32>::ones(IxDyn(&[1000, 4])));
+    let run = ["run", "i,j,jk->ik", "a.npy", "a.npy", "c.npy", "--path", "(0,1) (0,1)", "--out", "o.npy"];
+    let limit = ["--max-memory", "100kB"];
+    let refused = folder.run(&[&run[..], &limit].concat());
+    assert!(refused.code == 2 && refused.stderr.contains("over the memory limit"), "{}", refused.stderr);
+    let ran = folder.run(&[&run[..], &limit, &["--slice", "j"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(folder.load("o.npy"), ArrayD::from_elem(IxDyn(&[1000, 4]), 1000.0_f32).into());
 }

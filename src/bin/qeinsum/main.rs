@@ -20,6 +20,7 @@ mod saved;
 mod search;
 mod settings;
 mod sizes;
+mod slices;
 mod text_file;
 mod threads;
 

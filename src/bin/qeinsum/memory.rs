@@ -180,8 +180,7 @@ fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
 /// The bytes that a run takes at most: those of the plan, what its largest call adds, and what it is compared with.
 fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
     let unit = dtype.bytes() as u64;
-    let peak = (plan.peak_bytes()? / plan.dtype().bytes() as u64).checked_mul(unit)?;
-    let peak = peak.checked_add(expanded(plan, dtype)?)?;
+    let peak = plan.peak_bytes_in(dtype)?.checked_add(expanded(plan, dtype)?)?;
     let Some(config) = work.config() else { return Some(peak) };
     let elements = |id| -> Option<u64> {
         plan.value(id).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))

@@ -12,6 +12,7 @@ use crate::inputs::Nonfinite;
 use crate::memory::{self, Bytes};
 use crate::quantization::QuantArgs;
 use crate::search::SearchArgs;
+use crate::slices::SliceArgs;
 use crate::text_file;
 use crate::threads::ThreadsArg;
 
@@ -21,8 +22,11 @@ pub(crate) struct SettingsArgs {
     #[command(flatten)]
     search: SearchArgs,
 
+    #[command(flatten)]
+    slices: SliceArgs,
+
     /// Run this plan, saved by `qeinsum plan --format json`; it is verified, and has to be one of EQ
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["optimize", "minimize", "effort", "path"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["optimize", "minimize", "effort", "path", "slice"])]
     plan: Option<OsString>,
 
     #[command(flatten)]
@@ -65,6 +69,7 @@ enum Rng {
 /// The flags with their files read.
 pub(crate) struct Settings<'a> {
     search: &'a SearchArgs,
+    slices: &'a SliceArgs,
     plan: Option<Plan>,
     /// How calls are quantized, if they are.
     pub(crate) config: Option<QuantConfig>,
@@ -95,6 +100,7 @@ impl SettingsArgs {
         let config = self.quantization.parsed()?;
         Ok(Settings {
             search: &self.search,
+            slices: &self.slices,
             plan,
             config,
             cast: self.cast.map(Dtype::from),
@@ -115,8 +121,9 @@ impl Settings<'_> {
     pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
         let Some(plan) = &self.plan else {
             let path = self.search.path().cloned();
-            return Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)
-                .map_err(|error| self.search.at_fault(error));
+            let plan = Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)
+                .map_err(|error| self.search.at_fault(error))?;
+            return self.slices.apply(plan);
         };
         if plan.equation() != equation {
             let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());

@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::quantization::QuantArgs;
 use crate::saved;
 use crate::search::{SearchArgs, SeedArg};
+use crate::slices::SliceArgs;
 use crate::threads::ThreadsArg;
 
 const EXAMPLES: &str = "\
@@ -42,6 +43,9 @@ pub(crate) struct Plan {
 
     #[command(flatten)]
     threads: ThreadsArg,
+
+    #[command(flatten)]
+    slices: SliceArgs,
 
     /// The element type that memory is counted in
     #[arg(long, value_enum, default_value_t)]
@@ -117,6 +121,7 @@ impl Plan {
             }
         };
         let plan = BoundPlan::for_found(&bound.equation, &bound.sizes, found, self.dtype.into())?;
+        let plan = self.slices.apply(plan)?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);
         if let Some(config) = &config {
@@ -143,6 +148,10 @@ impl Plan {
         let config = self.quantization.read(qe.ast().operands().len())?;
         if self.explain {
             let message = "`--explain` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        if self.slices.is_given() {
+            let message = "`--slice` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
         let progress = Progress::start("searching a path");

@@ -83,6 +83,9 @@ impl Vjp {
         }
         self.check_outputs(dtype, &wrt)?;
         let plan = settings.plan(&resolved, &sizes, dtype)?;
+        if !plan.slices().is_empty() {
+            return Err(Failure::Request("gradients are taken by plans without slices only".to_owned()));
+        }
         let expected = plan.value(plan.output()).shape();
         if cotangent != expected {
             let name = shown(&self.cotangent);

@@ -1,0 +1,316 @@
+#![allow(unsafe_code, reason = "kernels go on from sums that are there")]
+//! Sums whose terms come in several products, one after the other.
+//!
+//! A slice of a contraction has a range of its terms. The sums are to have the bits of one product over all of them, so
+//! that each product goes on where the one before it ended: in the chain of the block that is open, and in the tree of the
+//! blocks that are whole. Like the digits of a binary counter, the tree has at most one pending sum of each size; what was
+//! said of them in `blocked` holds here, but they are arrays of all outputs that stay until the last product.
+
+use std::ops::Range;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use super::element::{Element, Real, Wide};
+use super::isa::Isa;
+use super::order::Order;
+use super::outputs::{Outputs, array, made};
+use super::product::{Product, Terms};
+use super::tile::Start;
+use super::{BLOCK, blocked, float, slim, small};
+use crate::{DimensionNumbers, Dtype, Shape};
+
+/// Outputs whose terms come product by product.
+pub(crate) struct PartialSums<T: Element> {
+    order: Order,
+    sums: Chains<T::Part>,
+}
+
+impl<T: Element> PartialSums<T> {
+    /// Outputs of this shape, in this order in memory, whose sums have so many terms in all.
+    pub(crate) fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
+        let parts = if T::DTYPE.is_complex() { Some(2) } else { None };
+        let shape: Shape = shape.iter().copied().chain(parts).collect();
+        let whole = if parts.is_some() { order.with_parts() } else { order.clone() };
+        let sums = Chains::new(&shape, &whole, real_terms(T::DTYPE, terms));
+        Self { order: order.clone(), sums }
+    }
+
+    /// Adds the products of two sides that fit `dims`: the next terms of every output.
+    pub(crate) fn add(&mut self, lhs: ArrayViewD<'_, T>, rhs: ArrayViewD<'_, T>, dims: &DimensionNumbers) {
+        T::add_terms(&mut self.sums, &lhs, &rhs, dims, &self.order);
+    }
+
+    /// The outputs, all of whose terms have been added.
+    pub(crate) fn finish(self) -> ArrayD<T> {
+        T::from_parts(self.sums.finish(), &self.order)
+    }
+}
+
+/// The bytes that partial sums take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PartialBytes {
+    /// The open chains, which become the outputs where those are as wide.
+    pub(crate) chains: u64,
+    /// The pending sums of trees.
+    pub(crate) trees: u64,
+    /// The outputs, where they are narrower, and made of the chains in the end.
+    pub(crate) outputs: u64,
+}
+
+impl PartialBytes {
+    /// Those of so many outputs with so many terms each, which come so many at a time; none where 64 bits do not count them.
+    pub(crate) fn new(dtype: Dtype, outputs: u64, [terms, slice]: [usize; 2]) -> Option<Self> {
+        let own = dtype.bytes() as u64;
+        let part = match dtype {
+            Dtype::F16 | Dtype::Bf16 => 4,
+            Dtype::F32 | Dtype::F64 | Dtype::C32 | Dtype::C64 => own,
+        };
+        let chains = outputs.checked_mul(part)?;
+        let trees = chains.checked_mul(pending([terms, slice].map(|terms| real_terms(dtype, terms))).into())?;
+        Some(Self { chains, trees, outputs: if part == own { 0 } else { outputs.checked_mul(own)? } })
+    }
+}
+
+/// The most sums of trees that are pending at a time: as many as a number below that of the trees added has digits of one.
+fn pending([terms, slice]: [usize; 2]) -> u32 {
+    let added = if whole_tree(slice).is_some() { terms / slice } else { terms.div_ceil(BLOCK) };
+    added.checked_ilog2().unwrap_or(0)
+}
+
+/// The real terms that a sum of so many terms has.
+fn real_terms(dtype: Dtype, terms: usize) -> usize {
+    if dtype.is_complex() { terms.saturating_mul(2) } else { terms }
+}
+
+/// Real sums that are being made.
+#[derive(Debug)]
+pub struct Chains<S> {
+    /// What the open block has so far.
+    chain: ArrayD<S>,
+    /// By size: the pending sum of a tree of so many blocks, two to the power of its place.
+    trees: Vec<Option<ArrayD<S>>>,
+    /// The memory of sums that are pending no more.
+    room: Vec<ArrayD<S>>,
+    done: usize,
+    terms: usize,
+}
+
+impl<S: Wide> Chains<S> {
+    fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
+        Self { chain: zeros(shape, order), trees: Vec::new(), room: Vec::new(), done: 0, terms }
+    }
+
+    /// Adds the next terms.
+    pub(super) fn add<T: Real<Wide = S>>(
+        &mut self,
+        isa: Isa,
+        lhs: &ArrayViewD<'_, T>,
+        rhs: &ArrayViewD<'_, T>,
+        dims: &DimensionNumbers,
+        order: &Order,
+    ) {
+        let product = Product::new(lhs, rhs, dims, Terms::Listed, order);
+        if product.outputs() == 0 {
+            return;
+        }
+        assert_eq!(product.shape.as_slice(), self.chain.shape(), "the sums are those of other outputs");
+        let size = whole_tree(product.terms()).filter(|size| (self.done / BLOCK).trailing_zeros() >= *size as u32);
+        let begun = self.done % BLOCK;
+        if begun == 0 && (product.terms() <= BLOCK || size.is_some()) {
+            // Nothing to go on from: a product like any other.
+            float::fill(isa, &product, &outputs(&mut self.chain));
+            self.advance(product.terms(), size.unwrap_or(0), order);
+            return;
+        }
+        let mut from = 0;
+        while from < product.terms() {
+            let begun = self.done % BLOCK;
+            let terms = from..product.terms().min(from + BLOCK - begun);
+            let start = if begun == 0 { Start::Zero } else { Start::There };
+            go_on(isa, &product, &terms, start, &outputs(&mut self.chain));
+            self.advance(terms.len(), 0, order);
+            from = terms.end;
+        }
+    }
+
+    /// Counts terms that were added; where they end a block, the sum, which is that of a tree of this size, goes into the
+    /// tree of all.
+    fn advance(&mut self, terms: usize, mut size: usize, order: &Order) {
+        self.done += terms;
+        if !self.done.is_multiple_of(BLOCK) || self.done == self.terms {
+            return;
+        }
+        while self.merge(size) {
+            size += 1;
+        }
+        // The memory of a sum that was merged is that of the next chain.
+        let next = self.room.pop().unwrap_or_else(|| zeros(self.chain.shape(), order));
+        self.trees.resize_with(self.trees.len().max(size + 1), || None);
+        self.trees[size] = Some(std::mem::replace(&mut self.chain, next));
+    }
+
+    /// Adds the pending sum of a size, on the left, if there is one.
+    fn merge(&mut self, size: usize) -> bool {
+        let Some(tree) = self.trees.get_mut(size).and_then(Option::take) else { return false };
+        self.chain.zip_mut_with(&tree, |sum, &left| *sum = left.plus(*sum));
+        self.room.push(tree);
+        true
+    }
+
+    /// The sums, all of whose terms have been added.
+    fn finish(mut self) -> ArrayD<S> {
+        debug_assert!(self.done == self.terms || self.chain.is_empty(), "{} of {} terms", self.done, self.terms);
+        for size in 0..self.trees.len() {
+            self.merge(size);
+        }
+        self.chain
+    }
+}
+
+/// The size of the tree that so many terms are, if they are a whole one of whole blocks.
+fn whole_tree(terms: usize) -> Option<usize> {
+    let blocks = terms / BLOCK;
+    (terms.is_multiple_of(BLOCK) && blocks.is_power_of_two()).then(|| blocks.trailing_zeros() as usize)
+}
+
+/// All sums, as they lie in memory, to be written or added to.
+fn outputs<S: Wide>(sums: &mut ArrayD<S>) -> Outputs<'_, S> {
+    let sums = sums.as_slice_memory_order_mut().expect("arrays of sums have no gaps");
+    // SAFETY: kernels write sums.
+    Outputs::new(unsafe { made(sums) })
+}
+
+fn zeros<S: Wide>(shape: &[usize], order: &Order) -> ArrayD<S> {
+    // SAFETY: all are written.
+    unsafe { array(shape, order, |out| (0..out.len()).for_each(|at| out.write(at, S::ZERO))) }
+}
+
+/// Adds some terms of one block to every chain, or starts the chains with them.
+fn go_on<T: Real>(isa: Isa, product: &Product<'_, T>, terms: &Range<usize>, start: Start, out: &Outputs<'_, T::Wide>) {
+    let least = product.lhs.free.len().min(product.rhs.free.len());
+    // A few terms are added to many outputs as fast as memory is read; tiles would not make that faster.
+    if least <= 2 || terms.len() <= 2 || small::pays(product) {
+        slim::go_on(isa, product, terms, start, out);
+    } else {
+        // SAFETY: the sums are there.
+        unsafe { blocked::multiply_terms(isa, product, terms, start, out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::{bf16, f16};
+    use ndarray::{Axis, IxDyn, Slice};
+    use num_complex::Complex;
+
+    use super::*;
+    use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same};
+    use crate::kernel::dot_general;
+
+    /// A product cut along its first contracting axis is the product, by any way to multiply its slices.
+    fn check<T: Element + Sample>(
+        sizes: [&[usize]; 5],
+        calls: u64,
+        multiply: impl Fn(&[Sides<'_, T>], &DimensionNumbers, &Order, [usize; 2], &[usize]) -> Vec<ArrayD<T>>,
+    ) {
+        for seed in 0..calls {
+            let mut random = Random(seed);
+            let [batch, m, n, cut, rest] = sizes.map(|sizes| random.pick(sizes));
+            let values = random.pick(&[Values::Unit, Values::Finite]);
+            let lhs = Stored::<T>::random(&mut random, &[m, cut, batch, rest], values);
+            let rhs = Stored::<T>::random(&mut random, &[cut, batch, rest, n], values);
+            let (lhs, rhs) = (lhs.view(), rhs.view());
+            let dims = DimensionNumbers::new([(2, 1)], [(1, 0), (3, 2)]).unwrap();
+            let order = Order::new(random.shuffled(3).into_iter().collect());
+            let expected = dot_general(lhs.view(), rhs.view(), &dims, &order);
+            let slice = |at: usize| {
+                let at = Slice::from(at..=at);
+                [lhs.slice_axis(Axis(1), at), rhs.slice_axis(Axis(0), at)]
+            };
+            let slices: Vec<Sides<'_, T>> = (0..cut).map(slice).collect();
+            let what = format!("{} seed {seed}: {batch} of {m} by {n}, {cut} times {rest} terms", T::DTYPE);
+            for found in multiply(&slices, &dims, &order, [cut, rest], expected.shape()) {
+                assert_eq!(found.shape(), expected.shape(), "{what}");
+                let parts = |array: &ArrayD<T>| T::floats(array.view()).into_owned();
+                assert_same(&parts(&found), &parts(&expected), &what);
+            }
+        }
+    }
+
+    /// The lhs and the rhs.
+    type Sides<'a, T> = [ArrayViewD<'a, T>; 2];
+
+    /// As a run does.
+    fn check_element<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
+            let mut sums = PartialSums::<T>::new(shape, order, cut * rest);
+            for [lhs, rhs] in slices {
+                sums.add(lhs.view(), rhs.view(), dims);
+            }
+            vec![sums.finish()]
+        });
+    }
+
+    /// On every instruction set.
+    fn check_real<T: Real<Part = <T as Real>::Wide> + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
+            let on = |isa| {
+                let mut sums = Chains::new(shape, order, cut * rest);
+                for [lhs, rhs] in slices {
+                    sums.add(isa, lhs, rhs, dims, order);
+                }
+                T::from_parts(sums.finish(), order)
+            };
+            Isa::available().into_iter().map(on).collect()
+        });
+        check_element::<T>(sizes, calls / 4);
+    }
+
+    fn check_all(sizes: [&[usize]; 5], calls: u64) {
+        check_real::<f32>(sizes, calls);
+        check_real::<f64>(sizes, calls);
+        check_real::<f16>(sizes, calls);
+        check_real::<bf16>(sizes, calls);
+        check_element::<Complex<f32>>(sizes, calls);
+        check_element::<Complex<f64>>(sizes, calls);
+    }
+
+    #[test]
+    fn chains_go_on_where_they_ended() {
+        check_all([&[0, 1, 2, 17], &[0, 1, 2, 5, 30], &[0, 1, 3, 33, 70], &[1, 2, 3], &[0, 1, 2, 5, 40]], 60);
+    }
+
+    #[test]
+    fn trees_go_on_where_they_ended() {
+        check_all([&[1, 2], &[1, 4, 15], &[1, 3, 33], &[2, 3, 5], &[300, 512, 700, 1024, 1500, 2048]], 12);
+    }
+
+    #[test]
+    fn what_is_kept_is_what_is_counted() {
+        let cases = [
+            (Dtype::F32, [1024, 7], [40, 0, 0]),
+            (Dtype::F16, [1025, 7], [40, 40, 20]),
+            (Dtype::F16, [3073, 7], [40, 80, 20]),
+            (Dtype::C32, [2048, 8], [80, 160, 0]),
+            (Dtype::C32, [2048, 1024], [80, 80, 0]),
+            (Dtype::F64, [0, 0], [80, 0, 0]),
+        ];
+        for (dtype, terms, [chains, trees, outputs]) in cases {
+            assert_eq!(PartialBytes::new(dtype, 10, terms), Some(PartialBytes { chains, trees, outputs }), "{dtype}");
+        }
+        let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
+        for slice in [1, 500, BLOCK, 1500, 2 * BLOCK, 3 * BLOCK, 4 * BLOCK] {
+            for slices in 1..20 {
+                let mut sums = PartialSums::<f32>::new(&[], &Order::row_major(0), slices * slice);
+                let side = ArrayD::from_elem(IxDyn(&[slice]), 1.0_f32);
+                for _ in 0..slices {
+                    sums.add(side.view(), side.view(), &dims);
+                }
+                let Chains { trees, room, .. } = &sums.sums;
+                let kept = trees.iter().flatten().count() + room.len();
+                assert_eq!(kept as u32, pending([slices * slice, slice]), "{slices} of {slice}");
+                assert_eq!(sums.finish()[[].as_slice()], (slices * slice) as f32);
+            }
+        }
+    }
+}

@@ -1,11 +1,17 @@
 //! Planning: what is asked of the search, and the plans kept from before.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::lower::{Plan, lower};
-use crate::path::{Certificate, Cost, Found, Objective, Path, SearchOptions, evaluate, evaluate_sliced, given, search};
+use crate::lower::{Plan, Value, lower};
+use crate::path::{
+    Certificate, Cost, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search, search_until,
+    search_within,
+};
+use crate::quant::QuantConfig;
 use crate::sizes::Sizes;
 use crate::span::printable_text;
 
@@ -30,12 +36,73 @@ impl Planning {
         }
     }
 
-    pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan> {
+    /// Plans for calls that `config` quantizes, which decides what can be sliced.
+    pub(crate) fn plan(
+        &self,
+        equation: &Equation,
+        sizes: &Sizes,
+        dtype: Dtype,
+        config: Option<&QuantConfig>,
+        stop: &AtomicBool,
+    ) -> Result<Plan> {
         let graph = ContractionGraph::new(equation, sizes);
-        let found = self.find(&graph)?;
-        let found = if self.slices.is_empty() { found } else { sliced(&graph, found, &self.slices)? };
-        Ok(lower(equation, sizes, found, dtype))
+        let found = match &self.path {
+            Some(path) => given(&graph, path.clone())?,
+            None => search_until(&graph, &self.options, stop)?,
+        };
+        let by_hand = !self.slices.is_empty();
+        let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
+        let plan = lower(equation, sizes, found, dtype);
+        let Some(limit) = self.options.get_memory_limit() else { return Ok(plan) };
+        if plan.peak_bytes().is_some_and(|peak| peak <= limit) {
+            return Ok(plan);
+        }
+        if by_hand || self.path.is_some() {
+            return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
+        }
+        within(&graph, plan, &self.options, config, limit, stop)
     }
+}
+
+/// Searches for slices in which a plan needs no more than `limit` bytes.
+fn within(
+    graph: &ContractionGraph,
+    plan: Plan,
+    options: &SearchOptions,
+    config: Option<&QuantConfig>,
+    limit: u64,
+    stop: &AtomicBool,
+) -> Result<Plan> {
+    let bytes = plan.dtype.bytes() as u64;
+    let elements = |value: &Value| value.shape().iter().try_fold(1_u64, |all, &size| all.checked_mul(size as u64));
+    let operands = plan.equation.operands().len();
+    let fixed = plan.values()[..operands].iter().chain([plan.value(plan.output())]);
+    let fixed = fixed.map(elements).try_fold(0_u64, |all, elements| all.checked_add(elements?.checked_mul(bytes)?));
+    let Some(mut left) = fixed.and_then(|fixed| limit.checked_sub(fixed)) else {
+        return Err(over_limit(
+            &plan,
+            limit,
+            "the operands and the output alone do not fit; without slices the plan needs",
+        ));
+    };
+    // A step has two sides beside its result.
+    left /= 2;
+    let kinds = |path: &Path| config.map_or_else(Vec::new, |config| config.call_kinds(path));
+    // Several results are there at once, how many is known of a whole plan only: less is allowed to each until all fit.
+    while left >= bytes {
+        let Some(found) = search_within(graph, options, &plan.found, left / bytes, &kinds, stop)? else { break };
+        let sliced = lower(&plan.equation, &plan.sizes, found, plan.dtype);
+        if sliced.peak_bytes().is_some_and(|peak| peak <= limit) {
+            return Ok(sliced);
+        }
+        left /= 2;
+    }
+    Err(over_limit(&plan, limit, "no order and no slices were found that fit; without slices the plan needs"))
+}
+
+fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {
+    let peak = plan.peak_bytes().map_or_else(|| "more than 2^64".to_owned(), |peak| peak.to_string());
+    Error::new(ErrorKind::Limit, format!("the memory limit is {limit} bytes: {reason} {peak}"))
 }
 
 /// The path in slices of labels of these names, in place of those that it has.
@@ -47,7 +114,9 @@ fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> 
         })
     };
     let slices: Vec<Label> = names.iter().map(|name| label(name.as_ref())).collect::<Result<_>>()?;
-    let cost = evaluate_sliced(graph, &found.path, &slices)?;
+    let slicing = Slicing::new(graph, &found.path, &[])?.summing_first(&found.leading);
+    slicing.check(&slices).map_err(|unsliceable| unsliceable.error(graph.equation()))?;
+    let cost = slicing.cost(&slices);
     let unsliced = evaluate(graph, &found.path)?;
     let certificate = match found.certificate {
         Certificate::Given => Certificate::Given,
@@ -90,7 +159,22 @@ impl Plan {
         if Sizes::bind(equation, sizes.shapes()).as_ref() != Ok(sizes) {
             return Err(Error::new(ErrorKind::Shape, "the sizes are those of another equation"));
         }
-        Planning { options: options.clone(), path, ..Planning::default() }.plan(equation, sizes, dtype)
+        Self::search(equation, sizes, options, path, dtype, None, &AtomicBool::new(false))
+    }
+
+    /// The same for calls that `config` quantizes, with a search that ends with the best plan so far when `stop` is set.
+    ///
+    /// The configuration decides what can be sliced where [`SearchOptions::memory_limit`] asks for slices.
+    pub fn search(
+        equation: &Equation,
+        sizes: &Sizes,
+        options: &SearchOptions,
+        path: Option<Path>,
+        dtype: Dtype,
+        config: Option<&QuantConfig>,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        Planning { options: options.clone(), path, ..Planning::default() }.plan(equation, sizes, dtype, config, stop)
     }
 
     /// The same path in slices of the labels of these names, in place of those that it has; none for no slices.
@@ -134,7 +218,9 @@ impl Plan {
     /// ```
     pub fn for_found(equation: &Equation, sizes: &Sizes, found: Found, dtype: Dtype) -> Result<Self> {
         let graph = ContractionGraph::new(equation, sizes);
-        if evaluate_sliced(&graph, &found.path, &found.slices)? != found.cost {
+        let slicing = Slicing::new(&graph, &found.path, &[])?.summing_first(&found.leading);
+        slicing.check(&found.slices).map_err(|unsliceable| unsliceable.error(equation))?;
+        if slicing.cost(&found.slices) != found.cost {
             return Err(Error::new(ErrorKind::Path, "the path has another cost: it was found for another equation"));
         }
         Ok(lower(equation, sizes, found, dtype))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
@@ -201,7 +202,8 @@ impl QEinsum {
     /// The plan for labels of these sizes, a size for every label by its name.
     pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
         let (equation, sizes) = self.bind_by_sizes(sizes)?;
-        self.planning.plan(&equation, &sizes, self.planning.dtype.unwrap_or(Dtype::F32))
+        let dtype = self.planning.dtype.unwrap_or(Dtype::F32);
+        self.planning.plan(&equation, &sizes, dtype, self.config.as_deref(), &AtomicBool::new(false))
     }
 
     /// The equation for operands of these shapes, and what its labels measure there: where every later stage starts.
@@ -367,7 +369,7 @@ impl QEinsum {
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {
         self.plans.get(dtype, shapes.iter().copied(), || {
             let (equation, sizes) = self.bind(shapes)?;
-            self.planning.plan(&equation, &sizes, dtype)
+            self.planning.plan(&equation, &sizes, dtype, self.config.as_deref(), &AtomicBool::new(false))
         })
     }
 }

@@ -42,6 +42,6 @@ pub(crate) fn check_slices(plan: &Plan, config: &QuantConfig) -> Result<()> {
     }
     let graph = ContractionGraph::new(plan.equation(), plan.sizes());
     let labels: Vec<_> = plan.slices().iter().map(|slice| slice.label).collect();
-    let slicing = Slicing::new(&graph, plan.path(), &config.call_kinds(plan.path()))?;
+    let slicing = Slicing::new(&graph, plan.path(), &config.call_kinds(plan.path()))?.summing_first(plan.leading());
     slicing.check(&labels).map_err(|unsliceable| unsliceable.error(plan.equation()))
 }

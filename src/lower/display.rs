@@ -69,6 +69,9 @@ pub(super) fn write_body<W: Write>(
     if !slices.is_empty() {
         writeln!(f, "slices {}", plan.equation.joined(&slices, " "))?;
     }
+    if !plan.found.leading.is_empty() {
+        writeln!(f, "sums {} first", plan.equation.joined(&plan.found.leading, " "))?;
+    }
     for (operand, value) in plan.values[..plan.equation.operands().len()].iter().enumerate() {
         writeln!(f, "%{operand}: {}", binder(plan, value))?;
     }

@@ -7,7 +7,7 @@
 
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Label, Subscript};
-use crate::path::Found;
+use crate::path::{Found, sum_order};
 use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
@@ -18,6 +18,7 @@ use super::schedule::Loops;
 /// Lowers a path that fits the equation; what comes out passes [`verify`](super::verify).
 pub(crate) fn lower(equation: &Equation, sizes: &Sizes, mut found: Found, dtype: Dtype) -> Plan {
     let mut lowering = Lowering::new(equation, sizes, dtype);
+    lowering.leading.clone_from(&found.leading);
     let mut list: Vec<ValueId> = (0..equation.operands().len()).map(ValueId::new).collect();
     let steps = found.path.steps().to_vec();
     for (number, &[earlier, later]) in steps.iter().enumerate() {
@@ -67,6 +68,8 @@ fn slice(
 }
 
 struct Lowering {
+    /// What calls sum before other labels.
+    leading: Vec<Label>,
     values: Vec<Value>,
     steps: Vec<Step>,
     /// Per label: how many live values have it, the output counted as one more.
@@ -83,7 +86,8 @@ impl Lowering {
             layout: Layout::Operand,
         };
         let values: Vec<Value> = equation.operands().iter().zip(sizes.shapes()).map(operand).collect();
-        let mut lowering = Self { values, steps: Vec::new(), holders: vec![0; equation.labels().len()], dtype };
+        let mut lowering =
+            Self { values, steps: Vec::new(), leading: Vec::new(), holders: vec![0; equation.labels().len()], dtype };
         for index in 0..lowering.values.len() {
             lowering.hold(ValueId::new(index));
         }
@@ -222,7 +226,7 @@ impl Lowering {
         // JAX sorts these; an unsorted list would change the accumulation order and the golden values.
         let mut contracting: Vec<Label> =
             q.iter().copied().filter(|label| p.contains(label) && !result.contains(label)).collect();
-        contracting.sort_unstable();
+        contracting.sort_unstable_by_key(|label| sum_order(&self.leading, *label));
         let orientation = orient(&batch, &q, &p, result);
         let ((lhs, left), (rhs, right)) = orientation.sides((earlier, &q), (later, &p));
         let axis = |labels: &Subscript, label: &Label| labels.iter().position(|each| each == label);

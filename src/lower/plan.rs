@@ -302,6 +302,11 @@ impl Plan {
         &self.slices
     }
 
+    /// The labels that calls sum before others; none, and calls sum in the order of labels.
+    pub fn leading(&self) -> &[Label] {
+        &self.found.leading
+    }
+
     /// The steps that are calls, in order: the s-th one quantizes with the configuration and key of step s.
     pub fn calls(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| matches!(step.op, Op::DotGeneral { .. }))

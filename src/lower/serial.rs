@@ -11,7 +11,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label, Subscript, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, evaluate_sliced};
+use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, Slicing};
 use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
@@ -48,6 +48,8 @@ struct Document {
     #[serde(default, skip_serializing_if = "Ended::is_repeatable")]
     ended: Ended,
     slices: Vec<DocumentSlice>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leading: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -243,6 +245,7 @@ fn document(plan: &Plan) -> Document {
         optimal: plan.found.certificate == Certificate::Optimal,
         certificate: plan.found.certificate.clone(),
         ended: plan.found.ended,
+        leading: names(&plan.found.leading),
         slices: plan
             .slices
             .iter()
@@ -299,8 +302,11 @@ fn rebuild(document: Document) -> Result<Plan> {
     if path.operands() != equation.operands().len() {
         return Err(wrong("has a path over another number of operands"));
     }
-    let cost = evaluate_sliced(&ContractionGraph::new(&equation, &sizes), &path, &sliced)
-        .map_err(|error| error.within("the plan"))?;
+    let label = |name: &String| equation.label(name).ok_or_else(|| wrong("names a label it does not have"));
+    let leading: Vec<Label> = document.leading.iter().map(label).collect::<Result<_>>()?;
+    let slicing = Slicing::new(&ContractionGraph::new(&equation, &sizes), &path, &[])?.summing_first(&leading);
+    slicing.check(&sliced).map_err(|fault| fault.error(&equation).within("the plan"))?;
+    let cost = slicing.cost(&sliced);
     if cost.multiplications != document.cost.multiplications {
         return Err(wrong("states a cost that its path does not have"));
     }
@@ -328,7 +334,7 @@ fn rebuild(document: Document) -> Result<Plan> {
         steps.push(Step { op: operation(step.op)?, result: step.result, group: step.group });
     }
     let (objective, certificate) = (document.objective, document.certificate);
-    let found = Found { path, cost, objective, certificate, ended: document.ended, slices: sliced };
+    let found = Found { path, cost, objective, certificate, ended: document.ended, slices: sliced, leading };
     let output = document.result;
     if output.index() >= values.len() {
         return Err(wrong("returns a value that it does not have"));

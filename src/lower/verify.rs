@@ -10,7 +10,7 @@ use std::fmt;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind};
 use crate::graph::ContractionGraph;
-use crate::path::Slicing;
+use crate::path::{Slicing, sum_order};
 use crate::sizes::{Shape, Sizes};
 
 use super::orient::orient;
@@ -68,6 +68,7 @@ pub(crate) fn verify(plan: &Plan) -> Result<(), PlanError> {
     }
     let graph = ContractionGraph::new(&plan.equation, &plan.sizes);
     let slicing = Slicing::new(&graph, &plan.found.path, &[]).map_err(|_| whole("has a path that does not fit"))?;
+    let slicing = slicing.summing_first(&plan.found.leading);
     slicing
         .check(&sliced)
         .map_err(|fault| whole(&format!("does not run: {}", fault.error(&plan.equation).message())))?;
@@ -295,7 +296,7 @@ impl<'a> Walk<'a> {
         let batch: Vec<Label> = wanted.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
         let mut contracting: Vec<Label> =
             q.iter().copied().filter(|label| p.contains(label) && !wanted.contains(label)).collect();
-        contracting.sort_unstable();
+        contracting.sort_unstable_by_key(|label| sum_order(&plan.found.leading, *label));
         let named = |pairs: &[(usize, usize)]| -> Option<Vec<Label>> {
             pairs.iter().map(|&(l, r)| (left.labels[l] == right.labels[r]).then_some(left.labels[l])).collect()
         };

@@ -22,6 +22,8 @@ pub(super) struct Schedule {
     levels: usize,
     /// Visits of every step at each temperature.
     sweeps: usize,
+    /// The logarithm of the elements that a result should have at most.
+    limit: Log,
 }
 
 /// So hot that the start is forgotten.
@@ -46,10 +48,15 @@ impl Schedule {
         Self::new([WARM, COLD], visits)
     }
 
+    /// The same schedule for trees that have to be sliced where a result has more elements than this.
+    pub(super) fn within(self, limit: Log) -> Self {
+        Self { limit, ..self }
+    }
+
     fn new(beta: [f64; 2], visits: u64) -> Self {
         let visits = usize::try_from(visits).unwrap_or(usize::MAX);
         let levels = (visits / SWEEPS).max(FEWEST_LEVELS);
-        Self { beta, levels, sweeps: (visits / levels).max(1) }
+        Self { beta, levels, sweeps: (visits / levels).max(1), limit: Log::MAX }
     }
 }
 
@@ -101,7 +108,7 @@ fn run<const W: usize>(
     random: &mut Random,
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
-    let mut tree: RotatingTree<W> = RotatingTree::new(terms, labels, objective, steps);
+    let mut tree: RotatingTree<W> = RotatingTree::new(terms, labels, objective, steps, schedule.limit);
     let mut best = (tree.total(), tree.shape());
     let [first, last] = schedule.beta;
     let ratio = logs::exp(logs::ln(last / first) / (schedule.levels - 1) as f64);

@@ -16,6 +16,7 @@ mod evaluate;
 mod greedy;
 mod id_set;
 mod logs;
+mod loop_costs;
 mod number;
 mod objective;
 mod optimal;
@@ -30,6 +31,7 @@ mod rotating;
 mod scaled;
 mod scored;
 mod search;
+mod slice_search;
 mod sliced;
 mod terms;
 mod tree;
@@ -48,7 +50,9 @@ pub use ended::Ended;
 pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
 pub use options::{Optimizer, SearchOptions};
+pub(crate) use search::search_within;
 pub use search::{Found, given, search, search_until};
+pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.

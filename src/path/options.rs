@@ -100,11 +100,19 @@ pub struct SearchOptions {
     effort: u32,
     seed: u64,
     time_budget: Option<Duration>,
+    memory_limit: Option<u64>,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { optimizer: Optimizer::default(), objective: Objective::default(), effort: 1, seed: 0, time_budget: None }
+        Self {
+            optimizer: Optimizer::default(),
+            objective: Objective::default(),
+            effort: 1,
+            seed: 0,
+            time_budget: None,
+            memory_limit: None,
+        }
     }
 }
 
@@ -144,6 +152,18 @@ impl SearchOptions {
     pub fn time_budget(mut self, budget: Duration) -> Self {
         self.time_budget = Some(budget);
         self
+    }
+
+    /// The same options for plans that need at most so many bytes, operands and output included; in slices when needed.
+    ///
+    /// Planning fails with [`ErrorKind::Limit`] where no path and no slices are found that fit.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    pub(crate) fn get_memory_limit(&self) -> Option<u64> {
+        self.memory_limit
     }
 
     pub(super) fn get_optimizer(&self) -> Optimizer {

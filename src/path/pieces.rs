@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::anneal::{Schedule, anneal, visit_work};
 use super::random::Random;
 use super::rotating::TreeShape;
-use super::terms::{Leg, Terms, for_each_in_union};
+use super::terms::{Leg, Terms};
 use super::watch::Watch;
 use crate::path::Objective;
 
@@ -34,7 +34,7 @@ pub(super) fn anneal_pieces(
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
     let operands = terms.operands.len();
-    let legs = legs(terms, steps);
+    let legs = terms.values(steps);
     let pieces = cut(operands, steps, size);
     let annealed: Vec<Option<Vec<[usize; 2]>>> = pieces
         .par_iter()
@@ -61,24 +61,6 @@ pub(super) fn anneal_pieces(
         }
     }
     TreeShape::new(children, operands).joins(operands)
-}
-
-/// The legs of every operand and result.
-fn legs(terms: &Terms, steps: &[[usize; 2]]) -> Vec<Vec<Leg>> {
-    let mut left = terms.holders.clone();
-    let mut values = terms.operands.clone();
-    for &[a, b] in steps {
-        let mut result = Vec::with_capacity(values[a].len().max(values[b].len()));
-        for_each_in_union(&values[a], &values[b], |leg, shared| {
-            let label = leg.label as usize;
-            left[label] -= u32::from(shared);
-            if left[label] > 1 || terms.kept[label] || !shared {
-                result.push(leg);
-            }
-        });
-        values.push(result);
-    }
-    values
 }
 
 /// Cuts a tree from the top: a piece grows at the value with the most operands below until it has `size` leaves.

@@ -112,6 +112,8 @@ pub(super) struct Rotation<const W: usize> {
 
 pub(super) struct RotatingTree<const W: usize> {
     objective: Objective,
+    /// The logarithm of the elements that a result should have at most.
+    limit: Log,
     tables: &'static Tables,
     operands: usize,
     sizes: Vec<Log>,
@@ -129,9 +131,9 @@ pub(super) struct RotatingTree<const W: usize> {
 
 impl<const W: usize> RotatingTree<W> {
     /// The tree of at least one step.
-    pub(super) fn new(terms: &Terms, labels: &Labels, objective: Objective, steps: &[[usize; 2]]) -> Self {
+    pub(super) fn new(terms: &Terms, labels: &Labels, objective: Objective, steps: &[[usize; 2]], limit: Log) -> Self {
         let operands = terms.operands.len();
-        let (_, values) = terms.trace(steps);
+        let values = terms.values(steps);
         let root = (operands + steps.len() - 1) as u32;
         let mut parents = vec![root; values.len()];
         for (step, pair) in steps.iter().enumerate() {
@@ -146,6 +148,7 @@ impl<const W: usize> RotatingTree<W> {
         });
         let mut tree = Self {
             objective,
+            limit,
             tables: Tables::get(),
             operands,
             sizes: labels.sizes.clone(),
@@ -190,6 +193,15 @@ impl<const W: usize> RotatingTree<W> {
 
     /// The score of a step by all of its labels and those of its result.
     fn score(&self, labels: &Set<W>, result: &Set<W>) -> Log {
+        let score = self.usual_score(labels, result);
+        if self.limit == Log::MAX {
+            return score;
+        }
+        // What is too large is halved by slices that may double what all steps multiply.
+        score + (self.size(result) - self.limit).max(0)
+    }
+
+    fn usual_score(&self, labels: &Set<W>, result: &Set<W>) -> Log {
         match self.objective {
             Objective::Mul => self.size(labels),
             Objective::Size | Objective::Write => self.size(result),
@@ -258,7 +270,8 @@ mod tests {
             let n = terms.operands.len();
             let steps: Vec<[usize; 2]> = (1..n).map(|k| if k == 1 { [0, 1] } else { [k, n + k - 2] }).collect();
             for objective in Objective::ALL {
-                let mut tree: RotatingTree<1> = RotatingTree::new(&terms, &Labels::new(&terms), objective, &steps);
+                let mut tree: RotatingTree<1> =
+                    RotatingTree::new(&terms, &Labels::new(&terms), objective, &steps, Log::MAX);
                 let mut random = Random::new(1, 0);
                 for _ in 0..200 {
                     let bits = random.next();
@@ -267,7 +280,8 @@ mod tests {
                         tree.rotate(step, &rotation);
                     }
                     let joins = canonical(&tree.shape().joins(n));
-                    let fresh: RotatingTree<1> = RotatingTree::new(&terms, &Labels::new(&terms), objective, &joins);
+                    let fresh: RotatingTree<1> =
+                        RotatingTree::new(&terms, &Labels::new(&terms), objective, &joins, Log::MAX);
                     assert!((fresh.total() - tree.total()).abs() < 1e-6, "{text} {objective}");
                 }
             }

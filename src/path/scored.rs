@@ -17,7 +17,15 @@ pub(super) struct ScoredTree {
 impl ScoredTree {
     pub(super) fn found(self, objective: Objective, certificate: Certificate) -> Found {
         let path = Path::from_ssa(&self.steps).unwrap_or_else(|error| unreachable!("a tree is a path: {error:?}"));
-        Found { path, objective, cost: self.cost, certificate, ended: Ended::Work, slices: Vec::new() }
+        Found {
+            path,
+            objective,
+            cost: self.cost,
+            certificate,
+            ended: Ended::Work,
+            slices: Vec::new(),
+            leading: Vec::new(),
+        }
     }
 
     /// The tree that scores less; this one, where both score the same.

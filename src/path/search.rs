@@ -7,13 +7,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::logs::{self, Log, ONE};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
 use super::reconfigure::{LARGE_PIECE, SMALL_PIECE};
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
+use super::slice_search::{SliceSearch, SumOrder};
+use super::sliced::{CallKind, Slicing};
 use super::terms::Terms;
-use super::tree::unfit;
+use super::tree::{frugal, unfit};
 use super::watch::Watch;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +38,9 @@ pub struct Found {
     pub ended: Ended,
     /// The labels that it runs over one index at a time; their order says nothing.
     pub slices: Vec<Label>,
+    /// The labels that calls sum before others, rising: a plan in slices of them then adds floats in the order in which
+    /// the whole would add them. Empty, calls sum in the order of labels.
+    pub leading: Vec<Label>,
 }
 
 /// The best path that the optimizer finds. The same options find the same path on every machine.
@@ -119,6 +125,73 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     Ok(found)
 }
 
+/// The best path and slices found in which no result has more than `elements`, starting from a path that is known; `None`
+/// where no slices make it fit.
+///
+/// `kinds` are the kinds of the calls of a path.
+pub(crate) fn search_within(
+    graph: &ContractionGraph,
+    options: &SearchOptions,
+    found: &Found,
+    elements: u64,
+    kinds: &(dyn Fn(&Path) -> Vec<CallKind> + Sync),
+    stop: &AtomicBool,
+) -> Result<Option<Found>> {
+    let terms = Terms::new(graph);
+    let objective = options.get_objective();
+    let deadline = options.get_time_budget().and_then(|budget| Instant::now().checked_add(budget));
+    let scoring = Scoring { terms: &terms, objective };
+    let limits = Limits::of(terms.operands.len()).times(options.get_effort());
+    let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
+    let known = scoring.as_made(found.path.ssa());
+    let sliced = |order: SumOrder, work: u64| {
+        let search = SliceSearch {
+            scoring,
+            // A hair below, since logarithms are rounded.
+            limit: logs::of_size(usize::try_from(elements).unwrap_or(usize::MAX)) - 1,
+            order,
+            kinds: &kinds_of,
+            watch: Watch { deadline, stop: Some(stop) },
+        };
+        search.run(&known, work, options.get_seed())
+    };
+    let work = limits.portfolio.max(MEDIUM_WORK);
+    let free = sliced(SumOrder::SlicesFirst, work / 2);
+    let listed = sliced(SumOrder::Listed, work / 2);
+    let (tree, order) = match (listed, free) {
+        // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
+        (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {
+            (listed, SumOrder::Listed)
+        }
+        (_, Some(free)) => (free, SumOrder::SlicesFirst),
+        (Some(listed), None) => (listed, SumOrder::Listed),
+        (None, None) => return Ok(None),
+    };
+    let path = Path::from_ssa(&frugal(&terms, &tree.steps))?;
+    let slices: Vec<Label> = tree.slices.iter().map(|&label| Label::from_index(label as usize)).collect();
+    let leading = if order == SumOrder::SlicesFirst { slices.clone() } else { Vec::new() };
+    let slicing = Slicing::new(graph, &path, &kinds(&path))?.summing_first(&leading);
+    if slicing.check(&slices).is_err() {
+        return Ok(None);
+    }
+    // What slices cost along another path is not known, but none multiplies less than without slices.
+    let lower_bound = match (&found.certificate, objective) {
+        (Certificate::Optimal, Objective::Mul) => found.cost.multiplications.clone(),
+        (Certificate::Unproved { lower_bound }, Objective::Mul) => lower_bound.clone(),
+        _ => Cost::ZERO,
+    };
+    let cost = slicing.cost(&slices);
+    Ok(Some(Found {
+        path,
+        objective,
+        cost,
+        certificate: Certificate::Unproved { lower_bound },
+        ended: found.ended,
+        slices,
+        leading,
+    }))
+}
+
 /// A path that was not searched for; an error where it does not have the graph's number of operands.
 pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
     if path.operands() != graph.operands() {
@@ -132,8 +205,12 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         certificate: Certificate::Given,
         ended: Ended::Work,
         slices: Vec::new(),
+        leading: Vec::new(),
     })
 }
+
+/// The bits of multiplications that sums in the order of labels are worth.
+const LISTED_WORTH: Log = ONE / 2;
 
 /// Up to this many operands all trees are looked at, without annealing and without looking at the connected ones first.
 const SMALL: usize = 12;
@@ -152,7 +229,7 @@ const MEDIUM_WORK: u64 = 4_000_000;
 /// Work for an operand, above.
 const OPERAND_WORK: u64 = 200_000;
 /// Work that is never exceeded without more effort.
-const MOST_WORK: u64 = 1_600_000_000;
+const MOST_WORK: u64 = 1_000_000_000;
 /// Work that `optimal` may do for its proof per unit of effort, which takes up to about a minute and 2 GB.
 const OPTIMAL_WORK: u64 = 1 << 32;
 

@@ -145,6 +145,13 @@ pub struct Slicing {
     summed: Vec<Vec<Label>>,
     /// By step; beyond its end, floats.
     kinds: Vec<CallKind>,
+    /// What calls sum before other labels.
+    leading: Vec<Label>,
+}
+
+/// The place of a label among those that a call sums.
+pub(crate) fn sum_order(leading: &[Label], label: Label) -> (bool, Label) {
+    (!leading.contains(&label), label)
 }
 
 impl Slicing {
@@ -182,7 +189,17 @@ impl Slicing {
             }
             summed.push(here);
         }
-        Ok(Self { terms, values, per_step, readers, fates, summed, kinds: kinds.to_vec() })
+        Ok(Self { terms, values, per_step, readers, fates, summed, kinds: kinds.to_vec(), leading: Vec::new() })
+    }
+
+    /// The same for calls that sum these labels before others; see [`Found::leading`](crate::path::Found::leading).
+    #[must_use]
+    pub fn summing_first(mut self, leading: &[Label]) -> Self {
+        for summed in &mut self.summed {
+            summed.sort_unstable_by_key(|label| sum_order(leading, *label));
+        }
+        self.leading = leading.to_vec();
+        self
     }
 
     /// Whether these labels can be sliced together, in any order; else the first that cannot, and why.
@@ -265,7 +282,7 @@ impl Slicing {
             let result = &self.values[operands + step];
             let inside = outer.iter().rposition(|&label| is_wide(result, label)).map_or(0, |innermost| innermost + 1);
             let mut here = outer[..inside].to_vec();
-            own[step].sort_unstable();
+            own[step].sort_unstable_by_key(|label| sum_order(&self.leading, *label));
             here.append(&mut own[step]);
             loops[step] = here;
         }

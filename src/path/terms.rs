@@ -125,6 +125,31 @@ impl Terms {
         parts
     }
 
+    /// The legs of every operand and of every result of steps in ids that are never reused.
+    pub(super) fn values(&self, steps: &[[usize; 2]]) -> Vec<Vec<Leg>> {
+        let mut left = self.holders.clone();
+        let mut values = self.operands.clone();
+        for &[a, b] in steps {
+            let mut result = Vec::with_capacity(values[a].len().max(values[b].len()));
+            for_each_in_union(&values[a], &values[b], |leg, shared| {
+                let label = leg.label as usize;
+                left[label] -= u32::from(shared);
+                if left[label] > 1 || self.kept[label] || !shared {
+                    result.push(leg);
+                }
+            });
+            values.push(result);
+        }
+        values
+    }
+
+    /// The same without some labels, as one index of each sees it.
+    pub(super) fn without(&self, labels: &[u32]) -> Self {
+        let is_left = |leg: &&Leg| !labels.contains(&leg.label);
+        let operands = self.operands.iter().map(|legs| legs.iter().filter(is_left).copied().collect()).collect();
+        Self::with_operands(operands, self.extents.clone(), self.kept.clone())
+    }
+
     /// Whether some label has no extent. Scores then need not grow with the operands.
     pub(super) fn has_zero(&self) -> bool {
         self.operands.iter().flatten().any(|leg| self.extents[leg.label as usize] == 0)

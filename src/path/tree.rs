@@ -1,11 +1,12 @@
 //! Contraction trees as steps, and the one path that a tree prints as.
 //!
 //! In come the joins of a tree in any order that makes an operand before it is used; out goes its canonical
-//! [`Path`]. Nothing here knows labels.
+//! [`Path`]. Labels count only where memory does.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::terms::Terms;
 use crate::error::{Error, ErrorKind};
 use crate::path::Path;
 
@@ -42,6 +43,46 @@ pub(super) fn canonical(joins: &[[usize; 2]]) -> Vec<[usize; 2]> {
         }
     }
     steps
+}
+
+/// The steps of a tree in the order that needs the least memory when every result is freed after its use: of the two sides
+/// of a step, that goes first which needs more beside its result.
+///
+/// R. Sethi and J. D. Ullman, *The generation of optimal code for arithmetic expressions*, 1970.
+pub(super) fn frugal(terms: &Terms, steps: &[[usize; 2]]) -> Vec<[usize; 2]> {
+    let operands = terms.operands.len();
+    let values = terms.values(steps);
+    let size = |value: usize| {
+        let wide = values[value].iter().filter(|leg| leg.wide);
+        wide.fold(1.0, |size, leg| size * terms.extents[leg.label as usize] as f64)
+    };
+    // By value: its elements, and the most that its making needs. Operands are there anyway.
+    let mut need = vec![(0.0_f64, 0.0_f64); values.len()];
+    let mut first = vec![0; steps.len()];
+    for (step, &[a, b]) in steps.iter().enumerate() {
+        let ((a_size, a_peak), (b_size, b_peak)) = (need[a], need[b]);
+        let [a_first, b_first] = [a_peak.max(a_size + b_peak), b_peak.max(b_size + a_peak)];
+        first[step] = usize::from(b_first < a_first);
+        let own = size(operands + step);
+        need[operands + step] = (own, a_first.min(b_first).max(a_size + b_size + own));
+    }
+    let mut ids: Vec<usize> = (0..values.len()).collect();
+    let mut ordered = Vec::with_capacity(steps.len());
+    let mut open: Vec<(usize, usize)> = steps.len().checked_sub(1).map(|last| (last, 0)).into_iter().collect();
+    while let Some((step, visited)) = open.pop() {
+        if visited < 2 {
+            open.push((step, visited + 1));
+            let child = steps[step][(first[step] + visited) % 2];
+            if child >= operands {
+                open.push((child - operands, 0));
+            }
+            continue;
+        }
+        let [a, b] = steps[step].map(|value| ids[value]);
+        ordered.push([a.min(b), a.max(b)]);
+        ids[operands + step] = operands + ordered.len() - 1;
+    }
+    ordered
 }
 
 /// That a path is for another number of operands.

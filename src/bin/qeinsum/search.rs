@@ -7,6 +7,7 @@ use qeinsum::QEinsum;
 use qeinsum::path::{Objective, Optimizer, Path, SearchOptions};
 
 use crate::failure::Failure;
+use crate::memory::Bytes;
 
 /// How to find a path, or the path.
 #[derive(Args)]
@@ -27,6 +28,10 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "TIME", value_parser = time)]
     time_budget: Option<Duration>,
 
+    /// Need no more memory than this, operands and output included, such as 4GiB; in slices when needed
+    #[arg(long, value_name = "BYTES")]
+    memory_limit: Option<Bytes>,
+
     /// Take this path and search none, such as `(1,2) (0,1)`
     #[arg(long, value_name = "PATH", conflicts_with_all = ["optimize", "minimize", "effort", "time_budget"])]
     path: Option<Path>,
@@ -36,8 +41,12 @@ impl SearchArgs {
     /// The options of a search.
     pub(crate) fn options(&self) -> SearchOptions {
         let options = SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort);
-        match self.time_budget {
+        let options = match self.time_budget {
             Some(budget) => options.time_budget(budget),
+            None => options,
+        };
+        match self.memory_limit {
+            Some(Bytes(bytes)) => options.memory_limit(bytes),
             None => options,
         }
     }

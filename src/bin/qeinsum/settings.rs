@@ -1,6 +1,7 @@
 //! What all cases of `qeinsum run` have in common.
 
 use std::ffi::OsString;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use qeinsum::rng::Layout;
@@ -121,7 +122,9 @@ impl Settings<'_> {
     pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
         let Some(plan) = &self.plan else {
             let path = self.search.path().cloned();
-            let plan = Plan::for_equation(equation, sizes, &self.search.options(), path, dtype)
+            let stop = AtomicBool::new(false);
+            let options = self.search.options();
+            let plan = Plan::search(equation, sizes, &options, path, dtype, self.config.as_ref(), &stop)
                 .map_err(|error| self.search.at_fault(error))?;
             return self.slices.apply(plan);
         };

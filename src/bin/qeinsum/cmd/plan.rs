@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use qeinsum::path::{given, search_until};
-use qeinsum::{ContractionGraph, Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
+use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
 use crate::destination::Destination;
@@ -112,15 +111,13 @@ impl Plan {
         let config = self.quantization.read(bound.equation.operands().len())?;
         let progress = Progress::start("searching a path");
         let start = Instant::now();
-        let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
-        let found = match self.search.path() {
-            Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
-            None => {
-                let options = self.seed.apply(self.search.options());
-                interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
-            }
-        };
-        let plan = BoundPlan::for_found(&bound.equation, &bound.sizes, found, self.dtype.into())?;
+        let path = self.search.path().cloned();
+        let options = self.seed.apply(self.search.options());
+        let (equation, sizes, dtype) = (&bound.equation, &bound.sizes, self.dtype.into());
+        let plan = interrupt::stoppable(|stop| {
+            BoundPlan::search(equation, sizes, &options, path, dtype, config.as_ref(), stop)
+        });
+        let plan = plan.map_err(|error| self.search.at_fault(error))?;
         let plan = self.slices.apply(plan)?;
         let seconds = start.elapsed().as_secs_f64();
         drop(progress);

@@ -105,15 +105,20 @@ fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {
     Error::new(ErrorKind::Limit, format!("the memory limit is {limit} bytes: {reason} {peak}"))
 }
 
-/// The path in slices of labels of these names, in place of those that it has.
-fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> Result<Found> {
+/// The labels of these names.
+fn labels(graph: &ContractionGraph, names: &[impl AsRef<str>]) -> Result<Vec<Label>> {
     let label = |name: &str| {
         graph.equation().label(name).ok_or_else(|| {
             let message = format!("label `{}` cannot be sliced: it is in no operand", printable_text(name, 40));
             Error::new(ErrorKind::Slice, message)
         })
     };
-    let slices: Vec<Label> = names.iter().map(|name| label(name.as_ref())).collect::<Result<_>>()?;
+    names.iter().map(|name| label(name.as_ref())).collect()
+}
+
+/// The path in slices of labels of these names, in place of those that it has.
+fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> Result<Found> {
+    let slices = labels(graph, names)?;
     let slicing = Slicing::new(graph, &found.path, &[])?.summing_first(&found.leading);
     slicing.check(&slices).map_err(|unsliceable| unsliceable.error(graph.equation()))?;
     let cost = slicing.cost(&slices);
@@ -201,6 +206,27 @@ impl Plan {
     pub fn with_slices(&self, names: &[impl AsRef<str>]) -> Result<Self> {
         let graph = ContractionGraph::new(&self.equation, &self.sizes);
         let found = sliced(&graph, self.found.clone(), names)?;
+        Ok(lower(&self.equation, &self.sizes, found, self.dtype))
+    }
+
+    /// The same path with calls that sum the labels of these names before others, unsliced.
+    ///
+    /// Of the labels that a call sums, those can be sliced that come first; a search under a memory limit moves labels there
+    /// when it has to. Floats are added in another order then, so that the result has other bits than by the usual order, and
+    /// the same as in slices.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("abd,bdc->ac")?.plan(&[&[2, 3, 4], &[3, 4, 5]])?;
+    /// assert!(plan.with_slices(&["d"]).is_err());
+    /// assert!(plan.with_leading(&["d"])?.with_slices(&["d"]).is_ok());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn with_leading(&self, names: &[impl AsRef<str>]) -> Result<Self> {
+        let graph = ContractionGraph::new(&self.equation, &self.sizes);
+        let mut leading = labels(&graph, names)?;
+        leading.sort_unstable();
+        leading.dedup();
+        let found = Found { leading, ..sliced(&graph, self.found.clone(), &[""; 0])? };
         Ok(lower(&self.equation, &self.sizes, found, self.dtype))
     }
 

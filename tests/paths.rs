@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qeinsum::graph::ContractionGraph;
-use qeinsum::path::{Certificate, Found, Objective, Optimizer, SearchOptions, evaluate, search};
+use qeinsum::path::{Certificate, Ended, Found, Objective, Optimizer, SearchOptions, evaluate, search, search_until};
 use qeinsum::{Equation, ErrorKind, QEinsum, Sizes, Syntax};
 
 /// A problem as this file sees it: labels by name, extents by operand.
@@ -416,4 +416,54 @@ fn the_references_search_gives_up_at_once_where_one_path_is_too_long() {
         let error = qe.with_search(options).plan(&shapes).unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Limit, "{error}");
     }
+}
+
+/// A random network in which every operand has three labels.
+fn regular(operands: usize, seed: u64) -> (Equation, Sizes) {
+    let mut random = crate::properties::Random::new(seed);
+    let mut ends: Vec<usize> = (0..operands).flat_map(|operand| [operand; 3]).collect();
+    random.shuffle(&mut ends);
+    let mut inputs = vec![Vec::new(); operands];
+    for (edge, pair) in ends.chunks_exact(2).enumerate() {
+        // An edge from an operand to itself is a trace.
+        pair.iter().for_each(|&operand| inputs[operand].push(format!("e{edge}")));
+    }
+    let shapes: Vec<Vec<usize>> = inputs.iter().map(|labels| vec![2; labels.len()]).collect();
+    let equation = Equation::new(Syntax::Named, &inputs, &[] as &[String]).unwrap();
+    let sizes = Sizes::new(&equation, &shapes).unwrap();
+    (equation, sizes)
+}
+
+#[test]
+fn searches_do_not_depend_on_threads_and_follow_their_seed() {
+    let (equation, sizes) = regular(80, 1);
+    let graph = ContractionGraph::new(&equation, &sizes);
+    let mut found = Vec::new();
+    for threads in [1, 2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        found.push(pool.install(|| search(&graph, &SearchOptions::new()).unwrap()));
+    }
+    assert!(found.iter().all(|each| *each == found[0]));
+    let greedy = search(&graph, &SearchOptions::new().optimizer(Optimizer::Greedy)).unwrap();
+    let random = search(&graph, &SearchOptions::new().optimizer(Optimizer::RandomGreedy)).unwrap();
+    let anneal = search(&graph, &SearchOptions::new().optimizer(Optimizer::Anneal)).unwrap();
+    for better in [&found[0], &random, &anneal] {
+        assert!(better.cost.multiplications <= greedy.cost.multiplications);
+    }
+    let seeds = (0..4).map(|seed| search(&graph, &SearchOptions::new().optimizer(Optimizer::RandomGreedy).seed(seed)));
+    let paths: std::collections::HashSet<String> = seeds.map(|found| found.unwrap().path.to_string()).collect();
+    assert!(paths.len() > 1);
+}
+
+#[test]
+fn a_search_ends_in_time_or_when_it_is_told() {
+    let (equation, sizes) = regular(400, 2);
+    let graph = ContractionGraph::new(&equation, &sizes);
+    let options = SearchOptions::new().time_budget(std::time::Duration::from_millis(300));
+    let found = search(&graph, &options).unwrap();
+    assert!(matches!(found.ended, Ended::Time(_)) && !found.ended.is_repeatable());
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    let stopped = search_until(&graph, &SearchOptions::new().effort(1000), &stop).unwrap();
+    assert_eq!((stopped.ended, stopped.path.operands()), (Ended::Stopped, 400));
+    assert!(search(&graph, &SearchOptions::new().optimizer(Optimizer::Greedy)).unwrap().ended.is_repeatable());
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 use num_complex::Complex;
 use qeinsum::graph::ContractionGraph;
-use qeinsum::path::{Path, Slicing};
+use qeinsum::path::{Path, SearchOptions, Slicing};
 use qeinsum::{DotGeneralConfig, Element, ErrorKind, Group, Label, Plan, QEinsum, QuantConfig, Stage};
 
 use crate::properties::{Problem, Random, random_path, relaid, seeds};
@@ -348,4 +348,51 @@ fn handles_and_outputs_that_are_there_take_slices() {
         assert_eq!(out, whole);
         assert!(matches!(compiled.plan().schedule()[..], [Stage::Loop(_)]));
     }
+}
+
+#[test]
+fn a_memory_limit_is_met_with_the_same_bits() {
+    // A ring of squares whose corners meet: every order of contraction makes something larger than an operand.
+    let qe = QEinsum::new("abc,cde,efg,gha,bdx,dfx,fhy,hby->").unwrap();
+    let shapes = [[6; 3]; 8];
+    let shapes: Vec<&[usize]> = shapes.iter().map(<[usize; 3]>::as_slice).collect();
+    let whole = qe.plan(&shapes).unwrap();
+    let operands: u64 = 8 * 216 * 4;
+    let mut random = Random::new(7);
+    let arrays: Vec<ArrayD<f32>> = shapes.iter().map(|shape| cast(&mut random, shape)).collect();
+    let mut sliced = 0;
+    for part in [2, 4, 8, 16] {
+        let limit = operands + (whole.peak_bytes().unwrap() - operands) / part;
+        let options = SearchOptions::new().memory_limit(limit);
+        let plan = qe.clone().with_search(options).plan(&shapes).unwrap();
+        assert!(plan.peak_bytes().unwrap() <= limit, "{limit}\n{plan}");
+        plan.verify().unwrap();
+        assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
+        // The same order of contraction and of sums, in one piece.
+        let unsliced = plan.with_slices(&[""; 0]).unwrap();
+        assert!(unsliced.slices().is_empty() && unsliced.leading() == plan.leading());
+        assert!(same(&unsliced.run(&arrays[..]).unwrap(), &plan.run(&arrays[..]).unwrap()), "{plan}");
+        sliced += usize::from(!plan.slices().is_empty());
+    }
+    assert!(sliced > 0);
+    let tight = qe.with_search(SearchOptions::new().memory_limit(operands));
+    let error = tight.plan(&shapes).unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Limit);
+}
+
+#[test]
+fn sums_of_sliced_labels_may_come_first() {
+    // Rows of one step sum `b` before `d`; a plan that leads with `d` is sliced by it alone.
+    let qe = QEinsum::new("abd,bdc->ac").unwrap();
+    let plan = qe.plan(&[&[3, 40, 50], &[40, 50, 4]]).unwrap();
+    assert!(plan.with_slices(&["d"]).is_err());
+    let leading = plan.with_leading(&["d"]).unwrap();
+    let sliced = leading.with_slices(&["d"]).unwrap();
+    assert!(sliced.to_string().contains("sums d first\n"), "{sliced}");
+    let mut random = Random::new(3);
+    let arrays: Vec<ArrayD<f32>> =
+        [vec![3, 40, 50], vec![40, 50, 4]].iter().map(|shape| cast(&mut random, shape)).collect();
+    assert!(same(&leading.run(&arrays[..]).unwrap(), &sliced.run(&arrays[..]).unwrap()));
+    assert_eq!(Plan::from_json(&sliced.to_json()).unwrap(), sliced);
+    assert!(plan.with_leading(&["z"]).is_err());
 }

@@ -121,6 +121,27 @@ fn thousands_of_operands_are_planned_at_once() {
 }
 
 #[test]
+fn searches_are_told_how_long_and_how_much_memory() {
+    let folder = Folder::with_arrays("limits");
+    let session = folder.session(&[
+        "plan ab,bc,cd,de->ae --shapes 30x40,40x50,50x20,20x3 --memory-limit 22kB",
+        "plan ab,bc,cd,da-> --shapes 30x40,40x50,50x20,20x30 --memory-limit 24kB",
+        "plan ab,bc,cd,da-> --shapes 30x40,40x50,50x20,20x30 --memory-limit 1kB",
+        "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --path (0,1),(0,1),(0,1) --memory-limit 300B",
+        "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --optimize anneal --seed 3 --threads 1",
+        "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --optimize random-greedy",
+        "path ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --time-budget 50ms",
+        "plan ab,bc --shapes 3x4,4x5 --time-budget 10",
+        "plan ab,bc --shapes 3x4,4x5 --time-budget 0s",
+        "plan ab,bc --shapes 3x4,4x5 --time-budget 9999h",
+        "plan ab,bc --shapes 3x4,4x5 --memory-limit lots",
+        "plan ab,bc --shapes 3x4,4x5 --memory-limit 1TiB",
+        "run ij,jk,kl->il a.npy b.npy c.npy --memory-limit 250B --out limited.npy",
+    ]);
+    snapshot::assert("cli__search_limits", "searches with limits on the command line", &session);
+}
+
+#[test]
 fn plans_in_slices_are_printed_saved_and_run() {
     let folder = Folder::with_arrays("slices");
     let session = folder.session(&[

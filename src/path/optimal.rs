@@ -16,12 +16,13 @@
 //! `((1,2),3),0`. No hash order and no order of discovery takes part in this.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::hash::BuildHasherDefault;
+use std::collections::BinaryHeap;
 
 use super::number::Number;
 use super::objective::Combining;
-use super::problem::{MOST_OPERANDS, Problem, Set, SetHasher, members};
+use super::operand_set::{Ids, MOST_OPERANDS, Set};
+use super::partners::{Kind, Partners, Query};
+use super::problem::{Problem, Room};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::{Cost, Objective};
@@ -66,65 +67,64 @@ pub(super) enum Proof {
     Cut(Cost),
 }
 
-/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time: about
-/// 5 ns a unit.
+/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time.
 const LOOK: u64 = 1;
-const SCORE: u64 = 4;
-const ENTER: u64 = 32;
+const SCORE: u64 = 8;
+const ENTER: u64 = 40;
 
-/// Sets finished between two looks at the watch.
-const GLANCE: u32 = 256;
+/// Units of work between two looks at the watch.
+const GLANCE: u64 = 1 << 17;
 
 /// The sets at which a search ends whatever work is left: they take up to about 2 GB.
 const MOST_SETS: usize = 1 << 23;
 
 /// Searches until the answer is proved or `work` is used up; `None` for more than 128 operands.
 pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> {
-    if question.terms.operands.len() > MOST_OPERANDS {
-        return None;
-    }
+    let operands = question.terms.operands.len();
     let widest = question.largest.map_or(question.upper, |largest| largest.max(question.upper));
     // Saturated numbers must lie above every bound, hence one bit to spare.
-    Some(match widest.bits() {
-        0..=63 => Search::<u64>::new(question).run(work),
-        64..=127 => Search::<u128>::new(question).run(work),
-        _ => Search::<Cost>::new(question).run(work),
+    Some(match (operands, widest.bits()) {
+        (..=64, ..=63) => Search::<u64, u64>::new(question).run(work),
+        (..=64, ..=127) => Search::<u64, u128>::new(question).run(work),
+        (..=MOST_OPERANDS, ..=63) => Search::<u128, u64>::new(question).run(work),
+        (..=MOST_OPERANDS, ..=127) => Search::<u128, u128>::new(question).run(work),
+        (..=MOST_OPERANDS, _) => Search::<u128, Cost>::new(question).run(work),
+        _ => return None,
     })
 }
 
 /// A set of operands and the best tree known for it.
-struct Node<N> {
-    set: Set,
+struct Node<S, N> {
+    set: S,
     score: N,
     elements: N,
     /// The nodes of the two parts, that with the set's first operand first; an operand's own id where it is one.
     parts: [u32; 2],
+    /// Of a final set. Else of no meaning.
+    kind: Kind,
     done: bool,
 }
 
-struct Search<'a, N> {
-    problem: Problem<N>,
+struct Search<'a, S, N> {
+    problem: Problem<S, N>,
     objective: Objective,
     trees: Trees,
     upper: N,
     largest: Option<N>,
-    nodes: Vec<Node<N>>,
+    nodes: Vec<Node<S, N>>,
     /// The legs of each node, `problem.words()` words each.
     legs: Vec<u64>,
-    ids: HashMap<Set, u32, BuildHasherDefault<SetHasher>>,
+    ids: Ids<S>,
     queue: BinaryHeap<Reverse<(N, u32)>>,
-    /// Per operand, the final sets that have it, by rising score.
-    with: Vec<Vec<(Set, u32)>>,
-    /// Per exponent of the elements, the final sets, by rising score. Empty where only connected trees count.
-    sized: Vec<Vec<(Set, u32)>>,
+    partners: Partners<S, N>,
     scratch: Vec<u64>,
     work: u64,
     watch: Watch<'a>,
 }
 
-impl<'a, N: Number> Search<'a, N> {
+impl<'a, S: Set, N: Number> Search<'a, S, N> {
     fn new(question: Question<'a>) -> Self {
-        let problem: Problem<N> = Problem::new(question.terms);
+        let problem: Problem<S, N> = Problem::new(question.terms);
         let mut search = Self {
             objective: question.objective,
             trees: question.trees,
@@ -132,10 +132,9 @@ impl<'a, N: Number> Search<'a, N> {
             largest: question.largest.map(N::from_cost),
             nodes: Vec::new(),
             legs: Vec::new(),
-            ids: HashMap::default(),
+            ids: Ids::new(problem.operands()),
             queue: BinaryHeap::new(),
-            with: vec![Vec::new(); problem.operands()],
-            sized: Vec::new(),
+            partners: Partners::new(problem.words()),
             scratch: Vec::new(),
             work: 0,
             watch: question.watch,
@@ -145,7 +144,7 @@ impl<'a, N: Number> Search<'a, N> {
             search.scratch.clear();
             search.scratch.extend_from_slice(search.problem.legs(operand));
             let elements = search.problem.elements(&search.scratch);
-            search.enter(1 << operand, N::ZERO, elements, [operand as u32; 2]);
+            search.enter(S::single(operand), N::ZERO, elements, [operand as u32; 2]);
         }
         search
     }
@@ -155,29 +154,30 @@ impl<'a, N: Number> Search<'a, N> {
         // Where a step can add nothing, a part of a best tree may leave the queue after the whole of it.
         let steps_count = self.objective.combining() == Combining::Sum && !self.problem.has_zero();
         let mut proof = Proof::Complete;
-        let mut finished = 0_u32;
+        let mut glance = GLANCE;
+        let mut found = Vec::new();
         while let Some(Reverse((score, id))) = self.queue.pop() {
             let node = &self.nodes[id as usize];
             if node.done || node.score != score {
                 continue;
             }
-            let found = self.ids.get(&full).map(|&full| &self.nodes[full as usize].score);
-            if found.is_some_and(|found| steps_count && score >= *found) {
+            let whole = self.ids.get(full).map(|full| &self.nodes[full as usize].score);
+            if whole.is_some_and(|whole| steps_count && score >= *whole) {
                 break;
             }
-            finished = finished.wrapping_add(1);
-            let is_over = finished.is_multiple_of(GLANCE) && self.watch.is_over();
+            let is_over = self.work > glance && self.watch.is_over();
+            glance = if self.work > glance { self.work + GLANCE } else { glance };
             if is_over || self.work > *work || self.nodes.len() > MOST_SETS {
                 let least = self.least_left(id).min(self.upper.clone());
-                if found.is_none_or(|found| *found > least) {
+                if whole.is_none_or(|whole| *whole > least) {
                     proof = Proof::Cut(least.to_cost());
                 }
                 break;
             }
-            self.finish(id);
+            self.finish(id, &mut found);
         }
         *work = work.saturating_sub(self.work);
-        let joins = self.ids.get(&full).map(|&id| self.joins(id));
+        let joins = self.ids.get(full).map(|id| self.joins(id));
         Answer { joins, proof }
     }
 
@@ -199,109 +199,147 @@ impl<'a, N: Number> Search<'a, N> {
     }
 
     /// Takes the set for final and joins it with all final sets that it can be joined with.
-    fn finish(&mut self, id: u32) {
+    fn finish(&mut self, id: u32, found: &mut Vec<u32>) {
+        let neighbours = self.problem.neighbours(self.nodes[id as usize].set);
+        let kind = self.kind(id, neighbours);
         let node = &mut self.nodes[id as usize];
         node.done = true;
-        let set = node.set;
-        let exponent = node.elements.exponent() as usize;
-        for operand in members(set) {
-            self.with[operand].push((set, id));
-        }
-        let neighbours = self.problem.neighbours(set);
-        let mut seen = set;
-        for operand in members(neighbours) {
-            // Sets entered meanwhile are not final, so the list does not grow.
-            let partners = std::mem::take(&mut self.with[operand]);
-            // Of the lists that have a partner, only that of its first neighbour counts.
-            self.consider_all(id, &partners, &N::ZERO, seen);
-            self.with[operand] = partners;
-            seen |= 1 << operand;
-        }
-        if self.trees == Trees::All {
-            if self.sized.len() <= exponent {
-                self.sized.resize(exponent + 1, Vec::new());
+        node.kind = kind;
+        let node = &self.nodes[id as usize];
+        let (set, own) = (node.set, self.outlook(&node.score, &node.elements));
+        if own <= self.upper {
+            let query = Query {
+                set,
+                legs: self.legs(id),
+                neighbours,
+                required: if kind == Kind::Product { neighbours } else { S::zero() },
+                most: self.left_of(&own),
+                rooms: self.rooms(node),
+                outer: (self.trees == Trees::All).then(|| self.outer_rooms(node)),
+            };
+            let looks = self.partners.find(&query, found);
+            if self.trees == Trees::All {
+                // The last step has no next one, which the rooms for outer products count on.
+                let rest = self.ids.get(self.problem.full() & !set);
+                found.extend(rest.filter(|&rest| self.nodes[rest as usize].done));
             }
-            self.sized[exponent].push((set, id));
-            for exponent in 0..self.sized.len() {
-                if self.sized[exponent].is_empty() {
-                    continue;
-                }
-                let least = self.outer_product(id, exponent as u32);
-                let partners = std::mem::take(&mut self.sized[exponent]);
-                self.consider_all(id, &partners, &least, set | neighbours);
-                self.sized[exponent] = partners;
+            self.work += looks * LOOK + found.len() as u64 * SCORE;
+            for partner in found.drain(..) {
+                self.consider(id, partner, neighbours);
             }
+        }
+        let words = self.problem.words();
+        let legs = &self.legs[id as usize * words..][..words];
+        self.partners.push(set, kind, legs, &self.nodes[id as usize].score, id);
+    }
+
+    fn legs(&self, id: u32) -> &[u64] {
+        let words = self.problem.words();
+        &self.legs[id as usize * words..][..words]
+    }
+
+    /// What may be added to a score within the bound.
+    fn left_of(&self, score: &N) -> N {
+        match self.objective.combining() {
+            Combining::Sum => self.upper.minus(score),
+            Combining::Max => self.upper.clone(),
         }
     }
 
-    /// Considers the partners that have nothing of `without`, by rising score, as long as a step that scores `least`
-    /// stays within the bound.
-    fn consider_all(&mut self, id: u32, partners: &[(Set, u32)], least: &N, without: Set) {
-        let reach = &partners[..self.in_reach(id, partners, least)];
-        self.work += reach.len() as u64 * LOOK + 1;
-        for &(other, partner) in reach {
-            if other & without == 0 {
-                self.consider(id, partner);
-            }
+    /// The kind of a set whose best tree is known.
+    fn kind(&self, id: u32, neighbours: S) -> Kind {
+        let counts = self.trees == Trees::All && self.objective.multiplies() && self.largest.is_none();
+        let node = &self.nodes[id as usize];
+        if !counts || self.problem.has_zero() || !self.problem.is_plain(node.set, self.legs(id), neighbours) {
+            return Kind::Any;
         }
+        let [one, other] = node.parts.map(|part| &self.nodes[part as usize]);
+        let is_product = self.objective == Objective::Mul
+            && one.set != node.set
+            && one.kind != Kind::Any
+            && other.kind != Kind::Any
+            && !self.problem.neighbours(one.set).meets(other.set);
+        if is_product { Kind::Product } else { Kind::Plain }
     }
 
-    /// What an outer product scores at least, of a set and another of at least `2^exponent` elements.
-    fn outer_product(&self, id: u32, exponent: u32) -> N {
+    /// The rooms that a set has for the labels of partners that share some with it: what they add multiplies its
+    /// elements.
+    fn rooms(&self, node: &Node<S, N>) -> [Room<'_>; 3] {
+        if !self.objective.multiplies() || self.problem.has_zero() {
+            return [self.problem.endless_room(); 3];
+        }
+        let room = self.problem.room(&self.left_of(&node.score).quotient(&node.elements));
+        [room, room, self.problem.room(&N::ONE)]
+    }
+
+    /// The rooms that a set has for partners that share nothing with it.
+    fn outer_rooms(&self, node: &Node<S, N>) -> [Room<'_>; 3] {
         if self.problem.has_zero() {
+            return [self.problem.endless_room(); 3];
+        }
+        let most = self.left_of(&node.score).quotient(&node.elements);
+        let [any, plain] = [Kind::Any, Kind::Plain].map(|kind| {
+            let factor = self.outer_factor((node.kind, &node.elements), (kind, &N::ONE));
+            self.problem.room(&most.quotient(&self.objective.step(&N::ONE, &N::ONE).plus(&factor)))
+        });
+        [any, plain, plain]
+    }
+
+    /// What the step that uses an outer product scores at least in a best tree, by the elements of the product.
+    ///
+    /// Let it join the product of `A` and `B`, of `a` and `b` elements, with `X`, in `W` multiplications. Joining `A`
+    /// with `X` first takes `W / m`, if `X` lacks labels of `B` of size `m`, and then `W / s`, if labels of size `s`
+    /// end there. As a best tree does not gain by it, `a b + W <= W / m + W / s`. So `m` or `s` is 1, and `W` at least
+    /// `a b m s`; likewise with `A` and `B` exchanged. Where the labels of `A` and `B` are ended by whoever has them
+    /// next, this leaves two cases: `X` has all labels of both, and `m s` is `a` or `b`; or it has none, and `m s` is
+    /// `b` or `a`. Where only those of `A` are, `m s` is a size at least in one of the ways. A score that counts
+    /// writing, too, leaves `a b m s` as it is, but not the cases: there the two ways together leave `a b` in all.
+    fn outer_factor(&self, a: (Kind, &N), b: (Kind, &N)) -> N {
+        if !self.objective.multiplies() {
             return N::ZERO;
         }
-        let elements = self.nodes[id as usize].elements.times(&N::power_of_two(exponent));
-        self.objective.step(&elements, &elements)
-    }
-
-    /// How many of the partners, by rising score, can be joined within the bound by a step that scores `least`.
-    fn in_reach(&self, id: u32, partners: &[(Set, u32)], least: &N) -> usize {
-        let node = &self.nodes[id as usize];
-        let own = self.objective.combine(&self.outlook(&N::ZERO, &node.elements).max(least.clone()), &node.score);
-        partners.partition_point(|&(_, partner)| {
-            self.objective.combine(&own, &self.nodes[partner as usize].score) <= self.upper
-        })
+        match (a.0 == Kind::Any, b.0 == Kind::Any) {
+            (false, false) if self.objective == Objective::Mul => a.1.max(b.1).clone(),
+            (false, false) => a.1.min(b.1).clone(),
+            (true, true) => N::ONE,
+            _ => N::saturated(2),
+        }
     }
 
     /// Scores the join of two final sets and enters their union where it can matter.
-    fn consider(&mut self, a: u32, b: u32) {
-        let words = self.problem.words();
-        self.work += SCORE * words as u64;
+    fn consider(&mut self, a: u32, b: u32, neighbours: S) {
         let (left, right) = (&self.nodes[a as usize], &self.nodes[b as usize]);
         let (set, objective) = (left.set | right.set, self.objective);
-        let legs = &self.legs[a as usize * words..][..words];
-        let others = &self.legs[b as usize * words..][..words];
+        let (legs, others) = (self.legs(a), self.legs(b));
         let parts = objective.combine(&left.score, &right.score);
-        let multiplications = if objective.multiplies() {
-            // A step multiplies `left * right / shared`. Sides share few labels, so this turns most pairs down
-            // before the many others are multiplied.
-            let most = self.upper.minus(&parts).times(&self.problem.shared(legs, others));
-            if left.elements.times(&right.elements) > most {
-                return;
-            }
-            self.problem.multiplications(&left.elements, legs, others)
-        } else {
-            N::ZERO
-        };
+        let multiplications =
+            if objective.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
         if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
             return;
         }
-        let known = self.ids.get(&set).copied();
+        let known = self.ids.get(set);
         let elements = if let Some(id) = known {
             self.nodes[id as usize].elements.clone()
         } else {
+            let words = self.problem.words();
+            let [legs, others] = [a, b].map(|id| &self.legs[id as usize * words..][..words]);
             self.problem.join(set, legs, others, &mut self.scratch);
             self.problem.elements(&self.scratch)
         };
         let score = objective.combine(&parts, &objective.step(&multiplications, &elements));
         let whole = set == self.problem.full();
-        let least = if whole { score.clone() } else { self.outlook(&score, &elements) };
+        let least = if whole {
+            score.clone()
+        } else if right.set.meets(neighbours) || self.problem.has_zero() {
+            self.outlook(&score, &elements)
+        } else {
+            let factor = self.outer_factor((left.kind, &left.elements), (right.kind, &right.elements));
+            objective.combine(&score, &multiplications.times(&factor))
+        };
         if least > self.upper || self.largest.as_ref().is_some_and(|largest| elements > *largest) {
             return;
         }
-        let first = set & set.wrapping_neg();
-        let parts = if left.set & first == 0 { [b, a] } else { [a, b] };
+        let parts = if left.set.comes_before(right.set) { [a, b] } else { [b, a] };
         match known {
             None => self.enter(set, score.clone(), elements, parts),
             Some(id) => self.improve(id, score.clone(), parts),
@@ -312,11 +350,11 @@ impl<'a, N: Number> Search<'a, N> {
     }
 
     /// Enters a set whose legs are in `scratch`.
-    fn enter(&mut self, set: Set, score: N, elements: N, parts: [u32; 2]) {
+    fn enter(&mut self, set: S, score: N, elements: N, parts: [u32; 2]) {
         self.work += ENTER;
         let id = self.nodes.len() as u32;
         self.legs.extend_from_slice(&self.scratch);
-        self.nodes.push(Node { set, score: score.clone(), elements, parts, done: false });
+        self.nodes.push(Node { set, score: score.clone(), elements, parts, kind: Kind::Any, done: false });
         self.ids.insert(set, id);
         self.queue.push(Reverse((score, id)));
     }
@@ -324,13 +362,9 @@ impl<'a, N: Number> Search<'a, N> {
     fn improve(&mut self, id: u32, score: N, parts: [u32; 2]) {
         let known = &self.nodes[id as usize];
         let first = |parts: [u32; 2]| self.nodes[parts[0] as usize].set;
-        let wins = score == known.score && {
-            let differ = first(parts) ^ first(known.parts);
-            first(parts) & differ & differ.wrapping_neg() != 0
-        };
         if score < known.score {
             self.queue.push(Reverse((score.clone(), id)));
-        } else if !wins {
+        } else if score > known.score || !first(parts).comes_before(first(known.parts)) {
             return;
         }
         let node = &mut self.nodes[id as usize];
@@ -350,11 +384,19 @@ impl<'a, N: Number> Search<'a, N> {
             }
         }
         order.retain(|&id| id as usize >= operands);
-        let mut values: HashMap<u32, usize> = (0..operands).map(|operand| (operand as u32, operand)).collect();
-        let mut joins = Vec::with_capacity(order.len());
-        for &id in order.iter().rev() {
-            joins.push(self.nodes[id as usize].parts.map(|part| values[&part]));
-            values.insert(id, operands + joins.len() - 1);
+        let mut joins: Vec<[usize; 2]> = Vec::with_capacity(order.len());
+        let value = |part: u32, place: usize| {
+            // Nodes come before their parts in the order, and are made after them.
+            let made = || order[place + 1..].iter().position(|&id| id == part);
+            if (part as usize) < operands {
+                part as usize
+            } else {
+                let below = made().map_or(0, |below| place + 1 + below);
+                operands + (order.len() - 1 - below)
+            }
+        };
+        for (place, &id) in order.iter().enumerate().rev() {
+            joins.push(self.nodes[id as usize].parts.map(|part| value(part, place)));
         }
         joins
     }

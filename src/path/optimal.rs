@@ -21,8 +21,8 @@ use std::collections::BinaryHeap;
 use super::number::Number;
 use super::objective::Combining;
 use super::operand_set::{Ids, MOST_OPERANDS, Set};
-use super::partners::{Kind, Partners, Query};
-use super::problem::{Problem, Room};
+use super::partners::{Kind, Partners, Query, ROOMS};
+use super::problem::{Problem, Room, sketch};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::{Cost, Objective};
@@ -134,7 +134,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
             legs: Vec::new(),
             ids: Ids::new(problem.operands()),
             queue: BinaryHeap::new(),
-            partners: Partners::new(problem.words()),
+            partners: Partners::new(),
             scratch: Vec::new(),
             work: 0,
             watch: question.watch,
@@ -210,12 +210,10 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
         if own <= self.upper {
             let query = Query {
                 set,
-                legs: self.legs(id),
+                labels: sketch(self.legs(id)),
                 neighbours,
                 required: if kind == Kind::Product { neighbours } else { S::zero() },
-                most: self.left_of(&own),
                 rooms: self.rooms(node),
-                outer: (self.trees == Trees::All).then(|| self.outer_rooms(node)),
             };
             let looks = self.partners.find(&query, found);
             if self.trees == Trees::All {
@@ -228,9 +226,8 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
                 self.consider(id, partner, neighbours);
             }
         }
-        let words = self.problem.words();
-        let legs = &self.legs[id as usize * words..][..words];
-        self.partners.push(set, kind, legs, &self.nodes[id as usize].score, id);
+        let labels = sketch(self.legs(id));
+        self.partners.push(set, kind, labels, &self.nodes[id as usize].score, id);
     }
 
     fn legs(&self, id: u32) -> &[u64] {
@@ -262,27 +259,20 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
         if is_product { Kind::Product } else { Kind::Plain }
     }
 
-    /// The rooms that a set has for the labels of partners that share some with it: what they add multiplies its
-    /// elements.
-    fn rooms(&self, node: &Node<S, N>) -> [Room<'_>; 3] {
-        if !self.objective.multiplies() || self.problem.has_zero() {
-            return [self.problem.endless_room(); 3];
-        }
-        let room = self.problem.room(&self.left_of(&node.score).quotient(&node.elements));
-        [room, room, self.problem.room(&N::ONE)]
-    }
-
-    /// The rooms that a set has for partners that share nothing with it.
-    fn outer_rooms(&self, node: &Node<S, N>) -> [Room<'_>; 3] {
-        if self.problem.has_zero() {
-            return [self.problem.endless_room(); 3];
-        }
-        let most = self.left_of(&node.score).quotient(&node.elements);
-        let [any, plain] = [Kind::Any, Kind::Plain].map(|kind| {
+    /// The rooms that a set has, first for partners that share labels with it: what they add multiplies its elements.
+    fn rooms(&self, node: &Node<S, N>) -> [Room<N>; ROOMS] {
+        let left = self.left_of(&node.score);
+        let room = |unit: &N| self.problem.room(unit, &left, self.objective.combining());
+        let inner = if self.objective.multiplies() { room(&node.elements) } else { self.problem.endless_room(&left) };
+        let outer = |kind| {
             let factor = self.outer_factor((node.kind, &node.elements), (kind, &N::ONE));
-            self.problem.room(&most.quotient(&self.objective.step(&N::ONE, &N::ONE).plus(&factor)))
-        });
-        [any, plain, plain]
+            room(&self.objective.step(&N::ONE, &N::ONE).plus(&factor).times(&node.elements))
+        };
+        let [any, plain] = match self.trees {
+            Trees::Connected => [self.problem.no_room(), self.problem.no_room()],
+            Trees::All => [outer(Kind::Any), outer(Kind::Plain)],
+        };
+        [inner.clone(), inner.clone(), inner.without_additions(), any, plain.clone(), plain]
     }
 
     /// What the step that uses an outer product scores at least in a best tree, by the elements of the product.

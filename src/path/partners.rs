@@ -11,7 +11,7 @@ use super::operand_set::Set;
 use super::problem::Room;
 
 /// Sets from which on a leaf is parted.
-const LEAF: usize = 64;
+const LEAF: usize = 48;
 
 /// One part of a leaf has no less than a share of its sets.
 const SHARE: usize = 8;
@@ -27,21 +27,23 @@ pub(super) enum Kind {
     Product,
 }
 
+/// How many kinds there are, and twice as many rooms.
+pub(super) const KINDS: usize = 3;
+pub(super) const ROOMS: usize = 2 * KINDS;
+
 /// What is asked for: the final sets that share no operand with a set.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Query<'a, S, N> {
+#[derive(Clone, Debug)]
+pub(super) struct Query<S, N> {
     pub(super) set: S,
-    pub(super) legs: &'a [u64],
+    /// The sketch of its labels.
+    pub(super) labels: u64,
     /// The operands outside that share a label with it.
     pub(super) neighbours: S,
     /// Those of them that a partner must have if it has any.
     pub(super) required: S,
-    /// What no partner scores above.
-    pub(super) most: N,
-    /// The room for the labels of partners that share labels, by their kind.
-    pub(super) rooms: [Room<'a>; 3],
-    /// The same of partners that do not; none where they do not count.
-    pub(super) outer: Option<[Room<'a>; 3]>,
+    /// The rooms for partners that share labels, by their kind, and then for those that do not. The first is the
+    /// largest.
+    pub(super) rooms: [Room<N>; ROOMS],
 }
 
 #[derive(Clone, Debug)]
@@ -61,11 +63,11 @@ struct Leaf<S, N> {
     /// The operands that all sets have, and those that any has.
     all: S,
     any: S,
-    /// The labels that all sets have.
-    common: SmallVec<[u64; 2]>,
+    /// The sketch of the labels that all sets have.
+    common: u64,
     sets: Vec<S>,
     kinds: Vec<Kind>,
-    legs: Vec<u64>,
+    labels: Vec<u64>,
     scores: Vec<N>,
     ids: Vec<u32>,
 }
@@ -73,19 +75,18 @@ struct Leaf<S, N> {
 /// The final sets.
 #[derive(Clone, Debug)]
 pub(super) struct Partners<S, N> {
-    words: usize,
     branches: Vec<Branch>,
     leaves: Vec<Leaf<S, N>>,
 }
 
 impl<S: Set, N: Number> Partners<S, N> {
-    /// None yet, with so many words of labels each.
-    pub(super) fn new(words: usize) -> Self {
-        Self { words, branches: vec![Branch::Leaf(0)], leaves: vec![Leaf::new(words, LEAF)] }
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { branches: vec![Branch::Leaf(0)], leaves: vec![Leaf::new(LEAF)] }
     }
 
-    /// Adds a set that scores no less than those before.
-    pub(super) fn push(&mut self, set: S, kind: Kind, legs: &[u64], score: &N, id: u32) {
+    /// Adds a set, with the sketch of its labels, that scores no less than those before.
+    pub(super) fn push(&mut self, set: S, kind: Kind, labels: u64, score: &N, id: u32) {
         let mut branch = 0;
         let leaf = loop {
             match self.branches[branch] {
@@ -95,14 +96,14 @@ impl<S: Set, N: Number> Partners<S, N> {
                 Branch::Leaf(leaf) => break leaf as usize,
             }
         };
-        self.leaves[leaf].push(set, kind, legs, score.clone(), id);
+        self.leaves[leaf].push(set, kind, labels, score.clone(), id);
         if self.leaves[leaf].sets.len() >= self.leaves[leaf].room {
             self.part(branch, leaf);
         }
     }
 
     /// Adds the partners that are asked for to `found`, and maybe some that are not. How many sets it looked at.
-    pub(super) fn find(&self, query: &Query<'_, S, N>, found: &mut Vec<u32>) -> u64 {
+    pub(super) fn find(&self, query: &Query<S, N>, found: &mut Vec<u32>) -> u64 {
         let mut looks = 0;
         let mut left: SmallVec<[u32; 64]> = SmallVec::new();
         left.push(0);
@@ -114,7 +115,7 @@ impl<S: Set, N: Number> Partners<S, N> {
                     }
                     left.push(sides[0]);
                 }
-                Branch::Leaf(leaf) => looks += self.leaves[leaf as usize].find(self.words, query, found),
+                Branch::Leaf(leaf) => looks += self.leaves[leaf as usize].find(query, found),
             }
         }
         looks
@@ -134,13 +135,12 @@ impl<S: Set, N: Number> Partners<S, N> {
             old.room *= 2;
             return;
         };
-        let mut sides = [Leaf::new(self.words, LEAF), Leaf::new(self.words, LEAF)];
+        let mut sides = [Leaf::new(LEAF), Leaf::new(LEAF)];
         sides[0].room = sides[0].room.max(2 * (old.sets.len() - with));
         sides[1].room = sides[1].room.max(2 * with);
         for (place, &set) in old.sets.iter().enumerate() {
-            let legs = &old.legs[place * self.words..][..self.words];
             let side = &mut sides[usize::from(set.meets(S::single(operand)))];
-            side.push(set, old.kinds[place], legs, old.scores[place].clone(), old.ids[place]);
+            side.push(set, old.kinds[place], old.labels[place], old.scores[place].clone(), old.ids[place]);
         }
         let [without, with] = sides;
         self.leaves[leaf] = without;
@@ -153,59 +153,61 @@ impl<S: Set, N: Number> Partners<S, N> {
 }
 
 impl<S: Set, N: Number> Leaf<S, N> {
-    fn new(words: usize, room: usize) -> Self {
+    fn new(room: usize) -> Self {
         Self {
             room,
             all: S::max_value(),
             any: S::zero(),
-            common: SmallVec::from_elem(u64::MAX, words),
+            common: u64::MAX,
             sets: Vec::new(),
             kinds: Vec::new(),
-            legs: Vec::new(),
+            labels: Vec::new(),
             scores: Vec::new(),
             ids: Vec::new(),
         }
     }
 
-    fn push(&mut self, set: S, kind: Kind, legs: &[u64], score: N, id: u32) {
+    fn push(&mut self, set: S, kind: Kind, labels: u64, score: N, id: u32) {
         self.all = self.all & set;
         self.any = self.any | set;
-        for (common, legs) in self.common.iter_mut().zip(legs) {
-            *common &= legs;
-        }
+        self.common &= labels;
         self.sets.push(set);
         self.kinds.push(kind);
-        self.legs.extend_from_slice(legs);
+        self.labels.push(labels);
         self.scores.push(score);
         self.ids.push(id);
     }
 
-    fn find(&self, words: usize, query: &Query<'_, S, N>, found: &mut Vec<u32>) -> u64 {
-        let apart = query.outer.is_none() && !self.any.meets(query.neighbours);
-        // No room is larger than that of the first kind.
-        if apart || self.all.meets(query.set) || !query.rooms[0].holds(query.legs, &self.common) {
+    fn find(&self, query: &Query<S, N>, found: &mut Vec<u32>) -> u64 {
+        let Some(least) = self.scores.first() else { return 1 };
+        if self.all.meets(query.set) || !query.rooms[0].fits(query.labels, self.common, least) {
             return 1;
         }
-        let reach = self.scores.partition_point(|score| *score <= query.most);
-        for (place, (&set, legs)) in self.sets[..reach].iter().zip(self.legs.chunks_exact(words)).enumerate() {
-            if set.meets(query.set) {
-                continue;
-            }
-            let kind = self.kinds[place] as usize;
-            let shared = set & query.neighbours;
-            let room = if shared == S::zero() {
-                let Some(outer) = &query.outer else { continue };
-                outer[kind]
-            } else if query.required.is_within(shared) {
-                query.rooms[kind]
-            } else {
-                continue;
-            };
-            if room.holds(query.legs, legs) {
-                found.push(self.ids[place]);
+        let reach = self.scores.partition_point(|score| score < query.rooms[0].below());
+        for start in (0..reach).step_by(64) {
+            // Whether a set shares operands cannot be foreseen, so this has no branches.
+            let sets = self.sets[start..reach].iter().take(64).enumerate();
+            let mut apart = sets.fold(0, |apart, (place, set)| apart | u64::from(!set.meets(query.set)) << place);
+            while apart != 0 {
+                let place = start + apart.trailing_zeros() as usize;
+                apart &= apart - 1;
+                if query.fits(self.sets[place], self.kinds[place], self.labels[place], &self.scores[place]) {
+                    found.push(self.ids[place]);
+                }
             }
         }
         reach as u64 + 1
+    }
+}
+
+impl<S: Set, N: Number> Query<S, N> {
+    /// Whether a set that shares no operands is a partner, as far as can be told without its node.
+    #[inline]
+    fn fits(&self, set: S, kind: Kind, labels: u64, score: &N) -> bool {
+        let shared = set & self.neighbours;
+        let outer = shared == S::zero();
+        let room = &self.rooms[kind as usize + usize::from(outer) * KINDS];
+        (outer | self.required.is_within(shared)) & room.fits(self.labels, labels, score)
     }
 }
 
@@ -219,15 +221,15 @@ mod tests {
     #[test]
     fn all_disjoint_sets_are_found_and_no_others() {
         let problem: Problem<u64, u64> = Problem::new(&Terms::new(&graph("ab,bc->", "")));
-        let mut partners = Partners::new(1);
+        let mut partners = Partners::new();
         let sets: Vec<u64> =
             (1..=10_000_u64).map(|number| (number * 0x9e37_79b9) & 0xfff | 1 << (number % 14)).collect();
         for (id, &set) in sets.iter().enumerate() {
-            partners.push(set, Kind::Any, &[0], &(id as u64), id as u32);
+            partners.push(set, Kind::Any, 0, &(id as u64), id as u32);
         }
         for (set, most) in [(0b1, 9_999), (0b1010_0001, 5_000), (0xff0, 9_999)] {
             let room = [problem.endless_room(); 3];
-            let query = Query { set, legs: &[0], neighbours: !0, required: 0, most, rooms: room, outer: None };
+            let query = Query { set, labels: 0, neighbours: !0, required: 0, most, rooms: room, outer: None };
             let mut found = Vec::new();
             let looks = partners.find(&query, &mut found);
             found.sort_unstable();

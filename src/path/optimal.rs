@@ -22,7 +22,9 @@ use super::number::Number;
 use super::objective::Combining;
 use super::operand_set::{Ids, MOST_OPERANDS, Set};
 use super::partners::{Kind, Partners, Query, ROOMS};
-use super::problem::{Problem, Room, sketch};
+use super::problem::Problem;
+use super::rooms::{Room, Rooms, sketch};
+use super::small::{FEW, small};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::{Cost, Objective};
@@ -72,6 +74,9 @@ const LOOK: u64 = 1;
 const SCORE: u64 = 8;
 const ENTER: u64 = 40;
 
+/// What a search of all sets of a few operands takes at most: 3^8 / 2 pairs.
+const FEW_WORK: u64 = 4096;
+
 /// Units of work between two looks at the watch.
 const GLANCE: u64 = 1 << 17;
 
@@ -84,13 +89,27 @@ pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> 
     let widest = question.largest.map_or(question.upper, |largest| largest.max(question.upper));
     // Saturated numbers must lie above every bound, hence one bit to spare.
     Some(match (operands, widest.bits()) {
-        (..=64, ..=63) => Search::<u64, u64>::new(question).run(work),
-        (..=64, ..=127) => Search::<u64, u128>::new(question).run(work),
-        (..=MOST_OPERANDS, ..=63) => Search::<u128, u64>::new(question).run(work),
-        (..=MOST_OPERANDS, ..=127) => Search::<u128, u128>::new(question).run(work),
-        (..=MOST_OPERANDS, _) => Search::<u128, Cost>::new(question).run(work),
+        (..=64, ..=63) => few_or_many::<u64>(question, work),
+        (..=64, ..=127) => few_or_many::<u128>(question, work),
+        (..=MOST_OPERANDS, ..=63) => many::<u128, u64>(question, work),
+        (..=MOST_OPERANDS, ..=127) => many::<u128, u128>(question, work),
+        (..=MOST_OPERANDS, _) => many::<u128, Cost>(question, work),
         _ => return None,
     })
+}
+
+fn few_or_many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
+    let problem: Problem<u64, N> = Problem::new(question.terms);
+    if problem.operands() > FEW || problem.operands() < 2 || problem.words() > 1 || *work < FEW_WORK {
+        return Search::new(question, problem).run(work);
+    }
+    let (joins, pairs) = small(&question, &problem);
+    *work -= pairs.min(FEW_WORK);
+    Answer { joins, proof: Proof::Complete }
+}
+
+fn many<S: Set, N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
+    Search::<S, N>::new(question, Problem::new(question.terms)).run(work)
 }
 
 /// A set of operands and the best tree known for it.
@@ -107,6 +126,8 @@ struct Node<S, N> {
 
 struct Search<'a, S, N> {
     problem: Problem<S, N>,
+    /// None where scores do not grow with labels.
+    rooms: Option<Rooms<N>>,
     objective: Objective,
     trees: Trees,
     upper: N,
@@ -123,9 +144,9 @@ struct Search<'a, S, N> {
 }
 
 impl<'a, S: Set, N: Number> Search<'a, S, N> {
-    fn new(question: Question<'a>) -> Self {
-        let problem: Problem<S, N> = Problem::new(question.terms);
+    fn new(question: Question<'a>, problem: Problem<S, N>) -> Self {
         let mut search = Self {
+            rooms: (!problem.has_zero()).then(|| Rooms::new(problem.sizes())),
             objective: question.objective,
             trees: question.trees,
             upper: N::from_cost(question.upper),
@@ -262,16 +283,18 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     /// The rooms that a set has, first for partners that share labels with it: what they add multiplies its elements.
     fn rooms(&self, node: &Node<S, N>) -> [Room<N>; ROOMS] {
         let left = self.left_of(&node.score);
-        let room = |unit: &N| self.problem.room(unit, &left, self.objective.combining());
-        let inner = if self.objective.multiplies() { room(&node.elements) } else { self.problem.endless_room(&left) };
-        let outer = |kind| {
+        let room = |unit: &N| match &self.rooms {
+            Some(rooms) => rooms.room(unit, &left, self.objective.combining()),
+            None => Room::endless(&left),
+        };
+        let inner = if self.objective.multiplies() { room(&node.elements) } else { Room::endless(&left) };
+        if self.trees == Trees::Connected {
+            return [inner, Room::none(), Room::none(), Room::none(), Room::none(), Room::none()];
+        }
+        let [any, plain] = [Kind::Any, Kind::Plain].map(|kind| {
             let factor = self.outer_factor((node.kind, &node.elements), (kind, &N::ONE));
             room(&self.objective.step(&N::ONE, &N::ONE).plus(&factor).times(&node.elements))
-        };
-        let [any, plain] = match self.trees {
-            Trees::Connected => [self.problem.no_room(), self.problem.no_room()],
-            Trees::All => [outer(Kind::Any), outer(Kind::Plain)],
-        };
+        });
         [inner.clone(), inner.clone(), inner.without_additions(), any, plain.clone(), plain]
     }
 

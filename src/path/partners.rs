@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::number::Number;
 use super::operand_set::Set;
-use super::problem::Room;
+use super::rooms::Room;
 
 /// Sets from which on a leaf is parted.
 const LEAF: usize = 48;
@@ -214,13 +214,9 @@ impl<S: Set, N: Number> Query<S, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::tests::graph;
-    use crate::path::problem::Problem;
-    use crate::path::terms::Terms;
 
     #[test]
     fn all_disjoint_sets_are_found_and_no_others() {
-        let problem: Problem<u64, u64> = Problem::new(&Terms::new(&graph("ab,bc->", "")));
         let mut partners = Partners::new();
         let sets: Vec<u64> =
             (1..=10_000_u64).map(|number| (number * 0x9e37_79b9) & 0xfff | 1 << (number % 14)).collect();
@@ -228,8 +224,8 @@ mod tests {
             partners.push(set, Kind::Any, 0, &(id as u64), id as u32);
         }
         for (set, most) in [(0b1, 9_999), (0b1010_0001, 5_000), (0xff0, 9_999)] {
-            let room = [problem.endless_room(); 3];
-            let query = Query { set, labels: 0, neighbours: !0, required: 0, most, rooms: room, outer: None };
+            let rooms = std::array::from_fn(|_| Room::endless(&most));
+            let query = Query { set, labels: 0, neighbours: !0, required: 0, rooms };
             let mut found = Vec::new();
             let looks = partners.find(&query, &mut found);
             found.sort_unstable();

@@ -3,10 +3,7 @@
 //! In come [`Terms`] of no more operands than a set holds; out go sets of operands in one machine word and sets of
 //! labels in as many words as the problem needs.
 
-use smallvec::SmallVec;
-
 use super::number::Number;
-use super::objective::Combining;
 use super::operand_set::Set;
 use super::terms::Terms;
 
@@ -34,27 +31,6 @@ pub(super) struct Problem<S, N> {
     /// Per operand: the operands that share a label with it, itself included where it has any.
     neighbours: Vec<S>,
     has_zero: bool,
-    /// The different sizes, falling.
-    sizes: Vec<N>,
-    /// For each number of sizes, from none on: the sketch of the labels of the largest ones, without bits that other
-    /// labels have, too.
-    largest: Vec<u64>,
-    /// What that many labels have at least, each power up to that of all labels.
-    powers: Vec<N>,
-}
-
-/// A set of labels in one word, for a first look: a label has the bit of its number modulo 64.
-pub(super) fn sketch(legs: &[u64]) -> u64 {
-    legs.iter().fold(0, |sketch, legs| sketch | legs)
-}
-
-/// Which partners a set has room for, by the labels that they add to its own and by their scores.
-#[derive(Clone, Debug)]
-pub(super) struct Room<N> {
-    /// A sketch of the labels that no partner may add.
-    barred: u64,
-    /// By how many labels a partner adds: what it has to score below. The last is for all larger numbers.
-    below: SmallVec<[N; 16]>,
 }
 
 impl<S: Set, N: Number> Problem<S, N> {
@@ -71,9 +47,6 @@ impl<S: Set, N: Number> Problem<S, N> {
             narrow: vec![0; words],
             neighbours: vec![S::zero(); operands],
             has_zero: bundles.iter().any(|bundle| bundle.size == N::ZERO),
-            sizes: bundles.iter().map(|bundle| bundle.size.clone()).collect(),
-            largest: Vec::new(),
-            powers: Vec::with_capacity(bundles.len() + 1),
             bundles,
         };
         for (index, bundle) in problem.bundles.iter().enumerate() {
@@ -87,23 +60,6 @@ impl<S: Set, N: Number> Problem<S, N> {
             if bundle.wide != bundle.holders {
                 problem.narrow[word] |= bit;
             }
-        }
-        problem.sizes.sort_unstable_by(|a, b| b.cmp(a));
-        problem.sizes.dedup();
-        problem.largest = (0..=problem.sizes.len())
-            .map(|level| {
-                let (mut large, mut small) = (0, 0);
-                for (index, bundle) in problem.bundles.iter().enumerate() {
-                    let is_large = problem.sizes[..level].last().is_some_and(|least| bundle.size >= *least);
-                    *(if is_large { &mut large } else { &mut small }) |= 1 << (index % 64);
-                }
-                large & !small
-            })
-            .collect();
-        let mut power = N::ONE;
-        for _ in 0..=problem.bundles.len() {
-            problem.powers.push(power.clone());
-            power = problem.sizes.last().map_or(N::ONE, |least| power.times(least));
         }
         problem
     }
@@ -132,6 +88,11 @@ impl<S: Set, N: Number> Problem<S, N> {
     /// The operands outside `set` that share a label with one inside.
     pub(super) fn neighbours(&self, set: S) -> S {
         set.members().fold(S::zero(), |all, operand| all | self.neighbours[operand]) & !set
+    }
+
+    /// The size of each label.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = &N> + Clone {
+        self.bundles.iter().map(|bundle| &bundle.size)
     }
 
     /// The product of the sizes of `legs`.
@@ -178,59 +139,8 @@ impl<S: Set, N: Number> Problem<S, N> {
         met == neighbours && met != S::zero()
     }
 
-    /// The room of a set whose step with a partner scores at least `unit`, times what the partner adds. Together with
-    /// the partner's own score, if they add up, it must not be above `most`.
-    pub(super) fn room(&self, unit: &N, most: &N, combining: Combining) -> Room<N> {
-        if self.has_zero {
-            return self.endless_room(most);
-        }
-        let largest = most.quotient(unit);
-        let barred = self.sizes.partition_point(|size| *size > largest);
-        let fitting = self.powers.iter().take_while(|power| **power <= largest);
-        let mut below: SmallVec<[N; 16]> = match combining {
-            Combining::Sum => fitting.map(|power| most.minus(&unit.times(power)).plus(&N::ONE)).collect(),
-            Combining::Max => fitting.map(|_| most.plus(&N::ONE)).collect(),
-        };
-        below.push(N::ZERO);
-        Room { barred: self.largest[barred], below }
-    }
-
-    /// The room for all partners that score no more than `most`.
-    pub(super) fn endless_room(&self, most: &N) -> Room<N> {
-        Room { barred: 0, below: SmallVec::from_elem(most.plus(&N::ONE), 1) }
-    }
-
-    /// The room for no partner.
-    pub(super) fn no_room(&self) -> Room<N> {
-        Room { barred: 0, below: SmallVec::from_elem(N::ZERO, 1) }
-    }
-
     fn times(&self, product: N, words: impl Iterator<Item = u64>) -> N {
         product.product(labels(words).map(|label| &self.bundles[label].size))
-    }
-}
-
-impl<N: Number> Room<N> {
-    /// Whether a partner fits, as far as sketches tell: of the set's labels and of its own. Those that are in one
-    /// place seem to be one, so that it seems to add no more than it does.
-    #[inline]
-    pub(super) fn fits(&self, labels: u64, others: u64, score: &N) -> bool {
-        let added = others & !labels;
-        let count = added.count_ones() as usize;
-        // No branch between the two: neither can be foreseen.
-        (added & self.barred == 0) & (*score < self.below[count.min(self.below.len() - 1)])
-    }
-
-    /// What all partners that fit score below.
-    pub(super) fn below(&self) -> &N {
-        &self.below[0]
-    }
-
-    /// The same, but only for those that add nothing.
-    pub(super) fn without_additions(mut self) -> Self {
-        self.below.truncate(1);
-        self.below.push(N::ZERO);
-        self
     }
 }
 
@@ -285,26 +195,6 @@ mod tests {
         problem.join(0b011, problem.legs(0), problem.legs(1), &mut legs);
         assert_eq!(problem.elements(&legs), 13 * 7);
         assert_eq!([1, 2, 4, 3].map(|set| problem.neighbours(set)), [2, 5, 2, 4]);
-    }
-
-    #[test]
-    fn a_room_holds_what_is_small_enough() {
-        let problem: Problem<u64, u64> = Problem::new(&Terms::new(&graph("ab,bc,cd->ad", "a=4 b=4 c=5 d=4")));
-        let fits = |most: u64, combining, operand| {
-            let room = problem.room(&10, &most, combining);
-            room.fits(problem.legs(0)[0], problem.legs(operand)[0], &3)
-        };
-        // It adds 5 to 10.
-        assert_eq!([50, 52, 53].map(|most| fits(most, Combining::Sum, 1)), [false, false, true]);
-        assert_eq!([49, 50, 52].map(|most| fits(most, Combining::Max, 1)), [false, true, true]);
-        // It adds 5 and 4, of which only is known that they are two labels of 4 or more.
-        assert_eq!([100, 162, 163].map(|most| fits(most, Combining::Sum, 2)), [false, false, true]);
-        let added = |room: Room<u64>| room.fits(0, 1, &3);
-        assert_eq!(
-            [problem.endless_room(&3), problem.endless_room(&2), problem.no_room()].map(added),
-            [true, false, false]
-        );
-        assert!(!added(problem.room(&1, &100, Combining::Sum).without_additions()));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::collections::BinaryHeap;
 use super::number::Number;
 use super::objective::Combining;
 use super::operand_set::{Ids, MOST_OPERANDS, Set};
-use super::partners::{Kind, Partners, Query, ROOMS};
+use super::partners::{Kind, Partners, Query, QueryRooms};
 use super::problem::Problem;
 use super::rooms::{Room, Rooms, sketch};
 use super::small::{FEW, small};
@@ -281,21 +281,26 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     }
 
     /// The rooms that a set has, first for partners that share labels with it: what they add multiplies its elements.
-    fn rooms(&self, node: &Node<S, N>) -> [Room<N>; ROOMS] {
+    fn rooms(&self, node: &Node<S, N>) -> QueryRooms<N> {
         let left = self.left_of(&node.score);
         let room = |unit: &N| match &self.rooms {
             Some(rooms) => rooms.room(unit, &left, self.objective.combining()),
             None => Room::endless(&left),
         };
-        let inner = if self.objective.multiplies() { room(&node.elements) } else { Room::endless(&left) };
+        let sharing = if self.objective.multiplies() { room(&node.elements) } else { Room::endless(&left) };
         if self.trees == Trees::Connected {
-            return [inner, Room::none(), Room::none(), Room::none(), Room::none(), Room::none()];
+            return QueryRooms {
+                sharing,
+                sharing_product: Room::none(),
+                apart: Room::none(),
+                apart_plain: Room::none(),
+            };
         }
-        let [any, plain] = [Kind::Any, Kind::Plain].map(|kind| {
+        let [apart, apart_plain] = [Kind::Any, Kind::Plain].map(|kind| {
             let factor = self.outer_factor((node.kind, &node.elements), (kind, &N::ONE));
             room(&self.objective.step(&N::ONE, &N::ONE).plus(&factor).times(&node.elements))
         });
-        [inner.clone(), inner.clone(), inner.without_additions(), any, plain.clone(), plain]
+        QueryRooms { sharing_product: sharing.without_additions(), sharing, apart, apart_plain }
     }
 
     /// What the step that uses an outer product scores at least in a best tree, by the elements of the product.

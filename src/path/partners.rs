@@ -27,9 +27,16 @@ pub(super) enum Kind {
     Product,
 }
 
-/// How many kinds there are, and twice as many rooms.
-pub(super) const KINDS: usize = 3;
-pub(super) const ROOMS: usize = 2 * KINDS;
+/// The rooms of a query, by what a partner and its set share: labels, or nothing.
+#[derive(Clone, Debug)]
+pub(super) struct QueryRooms<N> {
+    /// For partners that share labels and are no [`Kind::Product`]. No other room is larger.
+    pub(super) sharing: Room<N>,
+    pub(super) sharing_product: Room<N>,
+    /// For partners of [`Kind::Any`] that share none.
+    pub(super) apart: Room<N>,
+    pub(super) apart_plain: Room<N>,
+}
 
 /// What is asked for: the final sets that share no operand with a set.
 #[derive(Clone, Debug)]
@@ -41,9 +48,7 @@ pub(super) struct Query<S, N> {
     pub(super) neighbours: S,
     /// Those of them that a partner must have if it has any.
     pub(super) required: S,
-    /// The rooms for partners that share labels, by their kind, and then for those that do not. The first is the
-    /// largest.
-    pub(super) rooms: [Room<N>; ROOMS],
+    pub(super) rooms: QueryRooms<N>,
 }
 
 #[derive(Clone, Debug)]
@@ -180,10 +185,10 @@ impl<S: Set, N: Number> Leaf<S, N> {
 
     fn find(&self, query: &Query<S, N>, found: &mut Vec<u32>) -> u64 {
         let Some(least) = self.scores.first() else { return 1 };
-        if self.all.meets(query.set) || !query.rooms[0].fits(query.labels, self.common, least) {
+        if self.all.meets(query.set) || !query.rooms.sharing.fits(query.labels, self.common, least) {
             return 1;
         }
-        let reach = self.scores.partition_point(|score| score < query.rooms[0].below());
+        let reach = self.scores.partition_point(|score| score < query.rooms.sharing.below());
         for start in (0..reach).step_by(64) {
             // Whether a set shares operands cannot be foreseen, so this has no branches.
             let sets = self.sets[start..reach].iter().take(64).enumerate();
@@ -206,7 +211,12 @@ impl<S: Set, N: Number> Query<S, N> {
     fn fits(&self, set: S, kind: Kind, labels: u64, score: &N) -> bool {
         let shared = set & self.neighbours;
         let outer = shared == S::zero();
-        let room = &self.rooms[kind as usize + usize::from(outer) * KINDS];
+        let room = match (outer, kind) {
+            (false, Kind::Any | Kind::Plain) => &self.rooms.sharing,
+            (false, Kind::Product) => &self.rooms.sharing_product,
+            (true, Kind::Any) => &self.rooms.apart,
+            (true, Kind::Plain | Kind::Product) => &self.rooms.apart_plain,
+        };
         (outer | self.required.is_within(shared)) & room.fits(self.labels, labels, score)
     }
 }
@@ -224,7 +234,8 @@ mod tests {
             partners.push(set, Kind::Any, 0, &(id as u64), id as u32);
         }
         for (set, most) in [(0b1, 9_999), (0b1010_0001, 5_000), (0xff0, 9_999)] {
-            let rooms = std::array::from_fn(|_| Room::endless(&most));
+            let [sharing, sharing_product, apart, apart_plain] = std::array::from_fn(|_| Room::endless(&most));
+            let rooms = QueryRooms { sharing, sharing_product, apart, apart_plain };
             let query = Query { set, labels: 0, neighbours: !0, required: 0, rooms };
             let mut found = Vec::new();
             let looks = partners.find(&query, &mut found);

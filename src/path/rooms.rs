@@ -106,10 +106,8 @@ impl<N: Number> Room<N> {
     }
 
     /// The same, but only for those that add nothing.
-    pub(super) fn without_additions(mut self) -> Self {
-        self.below.truncate(1);
-        self.below.push(N::ZERO);
-        self
+    pub(super) fn without_additions(&self) -> Self {
+        Self { barred: 0, below: [self.below[0].clone(), N::ZERO].into_iter().collect() }
     }
 }
 

@@ -70,11 +70,18 @@ struct Leaf<S, N> {
     any: S,
     /// The sketch of the labels that all sets have.
     common: u64,
+    /// The sets, apart from what else is known of them, since most are passed over.
     sets: Vec<S>,
-    kinds: Vec<Kind>,
-    labels: Vec<u64>,
-    scores: Vec<N>,
-    ids: Vec<u32>,
+    entries: Vec<Entry<N>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<N> {
+    score: N,
+    /// The sketch of its labels.
+    labels: u64,
+    id: u32,
+    kind: Kind,
 }
 
 /// The final sets.
@@ -101,7 +108,7 @@ impl<S: Set, N: Number> Partners<S, N> {
                 Branch::Leaf(leaf) => break leaf as usize,
             }
         };
-        self.leaves[leaf].push(set, kind, labels, score.clone(), id);
+        self.leaves[leaf].push(set, Entry { score: score.clone(), labels, id, kind });
         if self.leaves[leaf].sets.len() >= self.leaves[leaf].room {
             self.part(branch, leaf);
         }
@@ -143,9 +150,9 @@ impl<S: Set, N: Number> Partners<S, N> {
         let mut sides = [Leaf::new(LEAF), Leaf::new(LEAF)];
         sides[0].room = sides[0].room.max(2 * (old.sets.len() - with));
         sides[1].room = sides[1].room.max(2 * with);
-        for (place, &set) in old.sets.iter().enumerate() {
+        for (&set, entry) in old.sets.iter().zip(&old.entries) {
             let side = &mut sides[usize::from(set.meets(S::single(operand)))];
-            side.push(set, old.kinds[place], old.labels[place], old.scores[place].clone(), old.ids[place]);
+            side.push(set, entry.clone());
         }
         let [without, with] = sides;
         self.leaves[leaf] = without;
@@ -159,36 +166,23 @@ impl<S: Set, N: Number> Partners<S, N> {
 
 impl<S: Set, N: Number> Leaf<S, N> {
     fn new(room: usize) -> Self {
-        Self {
-            room,
-            all: S::max_value(),
-            any: S::zero(),
-            common: u64::MAX,
-            sets: Vec::new(),
-            kinds: Vec::new(),
-            labels: Vec::new(),
-            scores: Vec::new(),
-            ids: Vec::new(),
-        }
+        Self { room, all: S::max_value(), any: S::zero(), common: u64::MAX, sets: Vec::new(), entries: Vec::new() }
     }
 
-    fn push(&mut self, set: S, kind: Kind, labels: u64, score: N, id: u32) {
+    fn push(&mut self, set: S, entry: Entry<N>) {
         self.all = self.all & set;
         self.any = self.any | set;
-        self.common &= labels;
+        self.common &= entry.labels;
         self.sets.push(set);
-        self.kinds.push(kind);
-        self.labels.push(labels);
-        self.scores.push(score);
-        self.ids.push(id);
+        self.entries.push(entry);
     }
 
     fn find(&self, query: &Query<S, N>, found: &mut Vec<u32>) -> u64 {
-        let Some(least) = self.scores.first() else { return 1 };
-        if self.all.meets(query.set) || !query.rooms.sharing.fits(query.labels, self.common, least) {
+        let Some(least) = self.entries.first() else { return 1 };
+        if self.all.meets(query.set) || !query.rooms.sharing.fits(query.labels, self.common, &least.score) {
             return 1;
         }
-        let reach = self.scores.partition_point(|score| score < query.rooms.sharing.below());
+        let reach = self.entries.partition_point(|entry| entry.score < *query.rooms.sharing.below());
         for start in (0..reach).step_by(64) {
             // Whether a set shares operands cannot be foreseen, so this has no branches.
             let sets = self.sets[start..reach].iter().take(64).enumerate();
@@ -196,8 +190,8 @@ impl<S: Set, N: Number> Leaf<S, N> {
             while apart != 0 {
                 let place = start + apart.trailing_zeros() as usize;
                 apart &= apart - 1;
-                if query.fits(self.sets[place], self.kinds[place], self.labels[place], &self.scores[place]) {
-                    found.push(self.ids[place]);
+                if query.fits(self.sets[place], &self.entries[place]) {
+                    found.push(self.entries[place].id);
                 }
             }
         }
@@ -208,16 +202,16 @@ impl<S: Set, N: Number> Leaf<S, N> {
 impl<S: Set, N: Number> Query<S, N> {
     /// Whether a set that shares no operands is a partner, as far as can be told without its node.
     #[inline]
-    fn fits(&self, set: S, kind: Kind, labels: u64, score: &N) -> bool {
+    fn fits(&self, set: S, entry: &Entry<N>) -> bool {
         let shared = set & self.neighbours;
         let outer = shared == S::zero();
-        let room = match (outer, kind) {
+        let room = match (outer, entry.kind) {
             (false, Kind::Any | Kind::Plain) => &self.rooms.sharing,
             (false, Kind::Product) => &self.rooms.sharing_product,
             (true, Kind::Any) => &self.rooms.apart,
             (true, Kind::Plain | Kind::Product) => &self.rooms.apart_plain,
         };
-        (outer | self.required.is_within(shared)) & room.fits(self.labels, labels, score)
+        (outer | self.required.is_within(shared)) & room.fits(self.labels, entry.labels, &entry.score)
     }
 }
 

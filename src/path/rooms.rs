@@ -3,8 +3,6 @@
 //! In come the sizes of all labels, and per set what its step with a partner scores at least; out comes a test of a few
 //! instructions that turns nearly all pairs down.
 
-use smallvec::SmallVec;
-
 use super::number::Number;
 use super::objective::Combining;
 
@@ -30,9 +28,12 @@ pub(super) struct Rooms<N> {
 pub(super) struct Room<N> {
     /// A sketch of the labels that no partner may add.
     barred: u64,
-    /// By how many labels a partner adds: what it has to score below. The last is for all larger numbers.
-    below: SmallVec<[N; 16]>,
+    /// By how many labels a partner adds: what it has to score below. The last is for larger numbers, too.
+    below: [N; COUNTS],
 }
+
+/// The numbers of added labels that are told apart. More than a few are too many for most sets.
+const COUNTS: usize = 16;
 
 impl<N: Number> Rooms<N> {
     /// For labels of these sizes, none of them zero.
@@ -69,12 +70,12 @@ impl<N: Number> Rooms<N> {
     pub(super) fn room(&self, unit: &N, most: &N, combining: Combining) -> Room<N> {
         let largest = most.quotient(unit);
         let barred = self.sizes.partition_point(|size| *size > largest);
-        let fitting = self.powers.iter().take_while(|power| **power <= largest);
-        let mut below: SmallVec<[N; 16]> = match combining {
-            Combining::Sum => fitting.map(|power| most.minus(&unit.times(power)).plus(&N::ONE)).collect(),
-            Combining::Max => fitting.map(|_| most.plus(&N::ONE)).collect(),
-        };
-        below.push(N::ZERO);
+        let mut powers = self.powers.iter().take_while(|power| **power <= largest);
+        let below = std::array::from_fn(|_| match (powers.next(), combining) {
+            (Some(power), Combining::Sum) => most.minus(&unit.times(power)).plus(&N::ONE),
+            (Some(_), Combining::Max) => most.plus(&N::ONE),
+            (None, _) => N::ZERO,
+        });
         Room { barred: self.largest[barred], below }
     }
 }
@@ -82,12 +83,12 @@ impl<N: Number> Rooms<N> {
 impl<N: Number> Room<N> {
     /// The room for all partners that score no more than `most`.
     pub(super) fn endless(most: &N) -> Self {
-        Self { barred: 0, below: SmallVec::from_elem(most.plus(&N::ONE), 1) }
+        Self { barred: 0, below: std::array::from_fn(|_| most.plus(&N::ONE)) }
     }
 
     /// The room for no partner.
     pub(super) fn none() -> Self {
-        Self { barred: 0, below: SmallVec::from_elem(N::ZERO, 1) }
+        Self { barred: 0, below: [const { N::ZERO }; COUNTS] }
     }
 
     /// Whether a partner fits, as far as sketches tell: of the set's labels and of its own. Those that are in one
@@ -97,7 +98,7 @@ impl<N: Number> Room<N> {
         let added = others & !labels;
         let count = added.count_ones() as usize;
         // No branch between the two: neither can be foreseen.
-        (added & self.barred == 0) & (*score < self.below[count.min(self.below.len() - 1)])
+        (added & self.barred == 0) & (*score < self.below[count.min(COUNTS - 1)])
     }
 
     /// What all partners that fit score below.
@@ -107,7 +108,9 @@ impl<N: Number> Room<N> {
 
     /// The same, but only for those that add nothing.
     pub(super) fn without_additions(&self) -> Self {
-        Self { barred: 0, below: [self.below[0].clone(), N::ZERO].into_iter().collect() }
+        let mut room = Self::none();
+        room.below[0] = self.below[0].clone();
+        room
     }
 }
 

@@ -8,6 +8,7 @@
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
 mod anneal;
+mod best_first;
 mod certificate;
 mod cost;
 mod eliminate;

@@ -91,8 +91,8 @@ impl<S: Set, N: Number> Problem<S, N> {
     }
 
     /// The size of each label.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = &N> + Clone {
-        self.bundles.iter().map(|bundle| &bundle.size)
+    pub(super) fn sizes(&self) -> Vec<N> {
+        self.bundles.iter().map(|bundle| bundle.size.clone()).collect()
     }
 
     /// The product of the sizes of `legs`.

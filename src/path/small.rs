@@ -8,8 +8,13 @@ use super::operand_set::Set as _;
 use super::optimal::{Question, Trees};
 use super::problem::Problem;
 
-/// Up to this many operands all sets are looked at.
-pub(super) const FEW: usize = 8;
+/// Up to this many operands all sets are looked at. It takes some 40 us then.
+pub(super) const FEW: usize = 10;
+
+/// The units of work that it takes at most: the sets, and the ways to split each in two.
+pub(super) fn most_work(operands: usize) -> u64 {
+    3_u64.pow(operands as u32) / 2 + (1 << operands)
+}
 
 /// The sets of operands. A set is its own place.
 struct Sets<N> {
@@ -22,7 +27,7 @@ struct Sets<N> {
     parts: Vec<u64>,
 }
 
-/// The joins of the best tree, none where no tree scores within the bound; and the pairs looked at.
+/// The joins of the best tree, none where no tree scores within the bound; and the work that it took.
 ///
 /// The problem's labels must fit one word.
 pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N>) -> (Option<Vec<[usize; 2]>>, u64) {
@@ -40,7 +45,7 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
         parts: vec![0; count],
     };
     let mut legs = Vec::with_capacity(1);
-    let mut pairs = 0;
+    let mut work = full;
     for set in 1..=full {
         let place = set as usize;
         let first = set & set.wrapping_neg();
@@ -58,25 +63,23 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
         sets.legs[place] = legs[0];
         sets.neighbours[place] = sets.neighbours[first as usize] | sets.neighbours[rest as usize];
         sets.elements[place] = elements.clone();
-        // What a step that makes the set scores at least, and what its tree may score if it is to count.
-        let step = if problem.has_zero() { N::ZERO } else { objective.step(&elements, &elements) };
-        let within = if set == full || problem.has_zero() {
-            upper.clone()
-        } else {
-            upper.minus(&objective.consuming(&elements))
+        // What the step that makes the set scores at least, and the one that uses it.
+        let (step, next) = match (problem.has_zero(), set == full) {
+            (true, _) => (N::ZERO, N::ZERO),
+            (false, true) => (objective.step(&elements, &elements), N::ZERO),
+            (false, false) => (objective.step(&elements, &elements), objective.consuming(&elements)),
         };
-        if objective.combine(&step, &objective.consuming(&elements)) > upper && set != full && !problem.has_zero()
-            || largest.as_ref().is_some_and(|largest| elements > *largest)
-        {
+        let is_too_large = largest.as_ref().is_some_and(|largest| elements > *largest);
+        if is_too_large || objective.combine(&step, &next) > upper {
             continue;
         }
-        let mut best = within.plus(&N::ONE);
+        let mut best = upper.minus(&next).plus(&N::ONE);
         let mut part = 0;
         // All parts that have the first operand, by the others that they have.
         let mut others = rest;
         while others != 0 {
             others = (others - 1) & rest;
-            pairs += 1;
+            work += 1;
             let (one, other) = (first | others, rest ^ others);
             let parts = objective.combine(&sets.scores[one as usize], &sets.scores[other as usize]);
             if objective.combine(&parts, &step) > best {
@@ -103,7 +106,7 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
         }
     }
     let found = sets.scores[full as usize] <= upper;
-    (found.then(|| joins(&sets.parts, problem.operands(), full)), pairs)
+    (found.then(|| joins(&sets.parts, problem.operands(), full)), work)
 }
 
 /// The joins of the best tree of a set, in ids that are never reused.

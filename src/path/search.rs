@@ -139,6 +139,9 @@ const MEDIUM: usize = 60;
 const PROOF_WORK: u64 = 1 << 24;
 /// Work for up to [`MEDIUM`] operands.
 const MEDIUM_WORK: u64 = 4_000_000;
+/// Work for a proof of more than [`PROVABLE`] and up to [`MEDIUM`] operands: what a lattice of 6 x 6 takes, with all
+/// of its trees.
+const MEDIUM_PROOF_WORK: u64 = 1 << 25;
 /// Work for an operand, above.
 const OPERAND_WORK: u64 = 200_000;
 /// Work that is never exceeded without more effort.
@@ -168,6 +171,7 @@ impl Limits {
         let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
         match operands {
             ..=PROVABLE => Self { portfolio: all / 4, exact: PROOF_WORK },
+            ..=MEDIUM => Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK },
             ..=MOST_PROVED => Self { portfolio: all / 2, exact: all / 2 },
             _ => Self { portfolio: all, exact: 0 },
         }

@@ -55,6 +55,16 @@ impl Cost {
         }
     }
 
+    /// How often a divisor, which is not zero, fits into the cost.
+    pub(super) fn over(&self, divisor: &Self) -> Self {
+        match (&self.0, &divisor.0) {
+            (Repr::Small(a), Repr::Small(b)) => Self(Repr::Small(a / b)),
+            (Repr::Big(a), Repr::Small(b)) => Self::from_big(a / *b),
+            (Repr::Big(a), Repr::Big(b)) => Self::from_big(a / b),
+            (Repr::Small(_), Repr::Big(_)) => Self::ZERO,
+        }
+    }
+
     /// Half of the cost, rounded up.
     pub(super) fn half(&self) -> Self {
         match &self.0 {
@@ -269,6 +279,15 @@ mod tests {
         assert_eq!(&far * &top, power(2, 428).less(&far));
         for (a, b, left) in [(&above, &Cost::ONE, &top), (&far, &far, &Cost::ZERO), (&top, &far, &Cost::ZERO)] {
             assert_eq!(a.less(b), *left);
+        }
+        for (a, b, quotient) in [
+            (&top, &Cost::from(5_usize), &Cost::from(u128::MAX / 5)),
+            (&far, &power(2, 172), &power(2, 128)),
+            (&far, &power(2, 173), &power(2, 127)),
+            (&top, &above, &Cost::ZERO),
+            (&power(3, 100), &power(3, 80), &power(3, 20)),
+        ] {
+            assert_eq!(a.over(b), *quotient);
         }
         assert_eq!(
             [&Cost::ZERO, &Cost::ONE, &above, &far].map(Cost::half),

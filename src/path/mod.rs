@@ -8,6 +8,7 @@
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
 mod anneal;
+mod best_first;
 mod certificate;
 mod cost;
 mod eliminate;
@@ -19,20 +20,24 @@ mod logs;
 mod loop_costs;
 mod number;
 mod objective;
+mod operand_set;
 mod optimal;
 mod options;
+mod partners;
 mod pieces;
 mod portfolio;
 mod problem;
 mod random;
 mod reconfigure;
 mod reference;
+mod rooms;
 mod rotating;
 mod scaled;
 mod scored;
 mod search;
 mod slice_search;
 mod sliced;
+mod small;
 mod terms;
 mod tree;
 mod watch;

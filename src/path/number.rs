@@ -25,6 +25,9 @@ pub(super) trait Number: Clone + Ord {
     /// The number less another that is not above it; zero for one that is.
     fn minus(&self, other: &Self) -> Self;
 
+    /// How often a divisor, which is not zero, fits into the number.
+    fn quotient(&self, divisor: &Self) -> Self;
+
     /// The number times all of `factors`.
     fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self
     where
@@ -32,12 +35,6 @@ pub(super) trait Number: Clone + Ord {
     {
         factors.fold(self, |product, factor| product.times(factor))
     }
-
-    /// The exponent of the largest power of two that is not above the number; 0 for zero.
-    fn exponent(&self) -> u32;
-
-    /// The power of two with this exponent.
-    fn power_of_two(exponent: u32) -> Self;
 }
 
 impl Number for u64 {
@@ -68,12 +65,8 @@ impl Number for u64 {
         self.saturating_sub(*other)
     }
 
-    fn exponent(&self) -> u32 {
-        self.checked_ilog2().unwrap_or(0)
-    }
-
-    fn power_of_two(exponent: u32) -> Self {
-        1_u64.checked_shl(exponent).unwrap_or(Self::MAX)
+    fn quotient(&self, divisor: &Self) -> Self {
+        self / divisor
     }
 }
 
@@ -105,12 +98,8 @@ impl Number for u128 {
         self.saturating_sub(*other)
     }
 
-    fn exponent(&self) -> u32 {
-        self.checked_ilog2().unwrap_or(0)
-    }
-
-    fn power_of_two(exponent: u32) -> Self {
-        1_u128.checked_shl(exponent).unwrap_or(Self::MAX)
+    fn quotient(&self, divisor: &Self) -> Self {
+        self / divisor
     }
 }
 
@@ -155,11 +144,7 @@ impl Number for Cost {
         &product * &Cost::from(pending)
     }
 
-    fn exponent(&self) -> u32 {
-        self.bits().saturating_sub(1) as u32
-    }
-
-    fn power_of_two(exponent: u32) -> Self {
-        Cost::power_of_two(exponent)
+    fn quotient(&self, divisor: &Self) -> Self {
+        self.over(divisor)
     }
 }

@@ -1,12 +1,8 @@
-//! The exact search: best-first over sets of operands.
+//! The exact search: the best tree, and whether it is.
 //!
 //! In come [`Terms`], an objective and the score of a tree that is known; out goes the best tree, if it is found
-//! within the limit of work, or else what no tree scores below.
-//!
-//! A queue holds sets of operands by the score of the best tree known for each. The cheapest set leaves it: its
-//! score is final, since a union scores no less than its parts. It is joined with every final set it can be joined
-//! with, and the unions enter the queue. A union is dropped where what is known already shows that no tree through
-//! it scores as low as the bound; ties are never dropped.
+//! within the limit of work, or else what no tree scores below. A table of [all sets](super::small) serves for a few
+//! operands, [best-first](super::best_first) search for more; both find the same.
 //!
 //! # Ties
 //!
@@ -15,13 +11,11 @@
 //! that is in this part one way but not the other; the way that has it there wins. So `((1,2),0),3` wins over
 //! `((1,2),3),0`. No hash order and no order of discovery takes part in this.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::hash::BuildHasherDefault;
-
+use super::best_first::best_first;
 use super::number::Number;
-use super::objective::Combining;
-use super::problem::{MOST_OPERANDS, Problem, Set, SetHasher, members};
+use super::operand_set::MOST_OPERANDS;
+use super::problem::Problem;
+use super::small::{FEW, most_work, small};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::{Cost, Objective};
@@ -66,298 +60,34 @@ pub(super) enum Proof {
     Cut(Cost),
 }
 
-/// Units of work that a pair looked at, a pair scored and a set entered cost, in proportion to their time: about
-/// 5 ns a unit.
-const LOOK: u64 = 1;
-const SCORE: u64 = 4;
-const ENTER: u64 = 32;
-
-/// Sets finished between two looks at the watch.
-const GLANCE: u32 = 256;
-
-/// The sets at which a search ends whatever work is left: they take up to about 2 GB.
-const MOST_SETS: usize = 1 << 23;
-
 /// Searches until the answer is proved or `work` is used up; `None` for more than 128 operands.
 pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> {
-    if question.terms.operands.len() > MOST_OPERANDS {
-        return None;
-    }
+    let operands = question.terms.operands.len();
     let widest = question.largest.map_or(question.upper, |largest| largest.max(question.upper));
     // Saturated numbers must lie above every bound, hence one bit to spare.
-    Some(match widest.bits() {
-        0..=63 => Search::<u64>::new(question).run(work),
-        64..=127 => Search::<u128>::new(question).run(work),
-        _ => Search::<Cost>::new(question).run(work),
+    Some(match (operands, widest.bits()) {
+        (..=64, ..=63) => few_or_many::<u64>(question, work),
+        (..=64, ..=127) => few_or_many::<u128>(question, work),
+        (..=MOST_OPERANDS, ..=63) => many::<u64>(question, work),
+        (..=MOST_OPERANDS, ..=127) => many::<u128>(question, work),
+        (..=MOST_OPERANDS, _) => many::<Cost>(question, work),
+        _ => return None,
     })
 }
 
-/// A set of operands and the best tree known for it.
-struct Node<N> {
-    set: Set,
-    score: N,
-    elements: N,
-    /// The nodes of the two parts, that with the set's first operand first; an operand's own id where it is one.
-    parts: [u32; 2],
-    done: bool,
+fn few_or_many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
+    let problem: Problem<u64, N> = Problem::new(question.terms);
+    let operands = problem.operands();
+    if !(2..=FEW).contains(&operands) || problem.words() > 1 || *work < most_work(operands) {
+        return best_first(question, problem, work);
+    }
+    let (joins, taken) = small(&question, &problem);
+    *work -= taken;
+    Answer { joins, proof: Proof::Complete }
 }
 
-struct Search<'a, N> {
-    problem: Problem<N>,
-    objective: Objective,
-    trees: Trees,
-    upper: N,
-    largest: Option<N>,
-    nodes: Vec<Node<N>>,
-    /// The legs of each node, `problem.words()` words each.
-    legs: Vec<u64>,
-    ids: HashMap<Set, u32, BuildHasherDefault<SetHasher>>,
-    queue: BinaryHeap<Reverse<(N, u32)>>,
-    /// Per operand, the final sets that have it, by rising score.
-    with: Vec<Vec<(Set, u32)>>,
-    /// Per exponent of the elements, the final sets, by rising score. Empty where only connected trees count.
-    sized: Vec<Vec<(Set, u32)>>,
-    scratch: Vec<u64>,
-    work: u64,
-    watch: Watch<'a>,
-}
-
-impl<'a, N: Number> Search<'a, N> {
-    fn new(question: Question<'a>) -> Self {
-        let problem: Problem<N> = Problem::new(question.terms);
-        let mut search = Self {
-            objective: question.objective,
-            trees: question.trees,
-            upper: N::from_cost(question.upper),
-            largest: question.largest.map(N::from_cost),
-            nodes: Vec::new(),
-            legs: Vec::new(),
-            ids: HashMap::default(),
-            queue: BinaryHeap::new(),
-            with: vec![Vec::new(); problem.operands()],
-            sized: Vec::new(),
-            scratch: Vec::new(),
-            work: 0,
-            watch: question.watch,
-            problem,
-        };
-        for operand in 0..search.problem.operands() {
-            search.scratch.clear();
-            search.scratch.extend_from_slice(search.problem.legs(operand));
-            let elements = search.problem.elements(&search.scratch);
-            search.enter(1 << operand, N::ZERO, elements, [operand as u32; 2]);
-        }
-        search
-    }
-
-    fn run(mut self, work: &mut u64) -> Answer {
-        let full = self.problem.full();
-        // Where a step can add nothing, a part of a best tree may leave the queue after the whole of it.
-        let steps_count = self.objective.combining() == Combining::Sum && !self.problem.has_zero();
-        let mut proof = Proof::Complete;
-        let mut finished = 0_u32;
-        while let Some(Reverse((score, id))) = self.queue.pop() {
-            let node = &self.nodes[id as usize];
-            if node.done || node.score != score {
-                continue;
-            }
-            let found = self.ids.get(&full).map(|&full| &self.nodes[full as usize].score);
-            if found.is_some_and(|found| steps_count && score >= *found) {
-                break;
-            }
-            finished = finished.wrapping_add(1);
-            let is_over = finished.is_multiple_of(GLANCE) && self.watch.is_over();
-            if is_over || self.work > *work || self.nodes.len() > MOST_SETS {
-                let least = self.least_left(id).min(self.upper.clone());
-                if found.is_none_or(|found| *found > least) {
-                    proof = Proof::Cut(least.to_cost());
-                }
-                break;
-            }
-            self.finish(id);
-        }
-        *work = work.saturating_sub(self.work);
-        let joins = self.ids.get(&full).map(|&id| self.joins(id));
-        Answer { joins, proof }
-    }
-
-    /// What no tree scores below that still has to be found, `next` being the first set not final.
-    fn least_left(&self, next: u32) -> N {
-        let left = self.queue.iter().map(|Reverse((_, id))| *id).chain([next]);
-        let scores = left.map(|id| &self.nodes[id as usize]).filter(|node| !node.done).map(|node| {
-            if node.set == self.problem.full() { node.score.clone() } else { self.outlook(&node.score, &node.elements) }
-        });
-        scores.min().unwrap_or(N::ZERO)
-    }
-
-    /// What no tree scores below that has a part of this score and elements.
-    fn outlook(&self, score: &N, elements: &N) -> N {
-        if self.problem.has_zero() {
-            return score.clone();
-        }
-        self.objective.combine(score, &self.objective.consuming(elements))
-    }
-
-    /// Takes the set for final and joins it with all final sets that it can be joined with.
-    fn finish(&mut self, id: u32) {
-        let node = &mut self.nodes[id as usize];
-        node.done = true;
-        let set = node.set;
-        let exponent = node.elements.exponent() as usize;
-        for operand in members(set) {
-            self.with[operand].push((set, id));
-        }
-        let neighbours = self.problem.neighbours(set);
-        let mut seen = set;
-        for operand in members(neighbours) {
-            // Sets entered meanwhile are not final, so the list does not grow.
-            let partners = std::mem::take(&mut self.with[operand]);
-            // Of the lists that have a partner, only that of its first neighbour counts.
-            self.consider_all(id, &partners, &N::ZERO, seen);
-            self.with[operand] = partners;
-            seen |= 1 << operand;
-        }
-        if self.trees == Trees::All {
-            if self.sized.len() <= exponent {
-                self.sized.resize(exponent + 1, Vec::new());
-            }
-            self.sized[exponent].push((set, id));
-            for exponent in 0..self.sized.len() {
-                if self.sized[exponent].is_empty() {
-                    continue;
-                }
-                let least = self.outer_product(id, exponent as u32);
-                let partners = std::mem::take(&mut self.sized[exponent]);
-                self.consider_all(id, &partners, &least, set | neighbours);
-                self.sized[exponent] = partners;
-            }
-        }
-    }
-
-    /// Considers the partners that have nothing of `without`, by rising score, as long as a step that scores `least`
-    /// stays within the bound.
-    fn consider_all(&mut self, id: u32, partners: &[(Set, u32)], least: &N, without: Set) {
-        let reach = &partners[..self.in_reach(id, partners, least)];
-        self.work += reach.len() as u64 * LOOK + 1;
-        for &(other, partner) in reach {
-            if other & without == 0 {
-                self.consider(id, partner);
-            }
-        }
-    }
-
-    /// What an outer product scores at least, of a set and another of at least `2^exponent` elements.
-    fn outer_product(&self, id: u32, exponent: u32) -> N {
-        if self.problem.has_zero() {
-            return N::ZERO;
-        }
-        let elements = self.nodes[id as usize].elements.times(&N::power_of_two(exponent));
-        self.objective.step(&elements, &elements)
-    }
-
-    /// How many of the partners, by rising score, can be joined within the bound by a step that scores `least`.
-    fn in_reach(&self, id: u32, partners: &[(Set, u32)], least: &N) -> usize {
-        let node = &self.nodes[id as usize];
-        let own = self.objective.combine(&self.outlook(&N::ZERO, &node.elements).max(least.clone()), &node.score);
-        partners.partition_point(|&(_, partner)| {
-            self.objective.combine(&own, &self.nodes[partner as usize].score) <= self.upper
-        })
-    }
-
-    /// Scores the join of two final sets and enters their union where it can matter.
-    fn consider(&mut self, a: u32, b: u32) {
-        let words = self.problem.words();
-        self.work += SCORE * words as u64;
-        let (left, right) = (&self.nodes[a as usize], &self.nodes[b as usize]);
-        let (set, objective) = (left.set | right.set, self.objective);
-        let legs = &self.legs[a as usize * words..][..words];
-        let others = &self.legs[b as usize * words..][..words];
-        let parts = objective.combine(&left.score, &right.score);
-        let multiplications = if objective.multiplies() {
-            // A step multiplies `left * right / shared`. Sides share few labels, so this turns most pairs down
-            // before the many others are multiplied.
-            let most = self.upper.minus(&parts).times(&self.problem.shared(legs, others));
-            if left.elements.times(&right.elements) > most {
-                return;
-            }
-            self.problem.multiplications(&left.elements, legs, others)
-        } else {
-            N::ZERO
-        };
-        if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
-            return;
-        }
-        let known = self.ids.get(&set).copied();
-        let elements = if let Some(id) = known {
-            self.nodes[id as usize].elements.clone()
-        } else {
-            self.problem.join(set, legs, others, &mut self.scratch);
-            self.problem.elements(&self.scratch)
-        };
-        let score = objective.combine(&parts, &objective.step(&multiplications, &elements));
-        let whole = set == self.problem.full();
-        let least = if whole { score.clone() } else { self.outlook(&score, &elements) };
-        if least > self.upper || self.largest.as_ref().is_some_and(|largest| elements > *largest) {
-            return;
-        }
-        let first = set & set.wrapping_neg();
-        let parts = if left.set & first == 0 { [b, a] } else { [a, b] };
-        match known {
-            None => self.enter(set, score.clone(), elements, parts),
-            Some(id) => self.improve(id, score.clone(), parts),
-        }
-        if whole && score < self.upper {
-            self.upper = score;
-        }
-    }
-
-    /// Enters a set whose legs are in `scratch`.
-    fn enter(&mut self, set: Set, score: N, elements: N, parts: [u32; 2]) {
-        self.work += ENTER;
-        let id = self.nodes.len() as u32;
-        self.legs.extend_from_slice(&self.scratch);
-        self.nodes.push(Node { set, score: score.clone(), elements, parts, done: false });
-        self.ids.insert(set, id);
-        self.queue.push(Reverse((score, id)));
-    }
-
-    fn improve(&mut self, id: u32, score: N, parts: [u32; 2]) {
-        let known = &self.nodes[id as usize];
-        let first = |parts: [u32; 2]| self.nodes[parts[0] as usize].set;
-        let wins = score == known.score && {
-            let differ = first(parts) ^ first(known.parts);
-            first(parts) & differ & differ.wrapping_neg() != 0
-        };
-        if score < known.score {
-            self.queue.push(Reverse((score.clone(), id)));
-        } else if !wins {
-            return;
-        }
-        let node = &mut self.nodes[id as usize];
-        node.score = score;
-        node.parts = parts;
-    }
-
-    /// The joins of the tree of a node, in ids that are never reused.
-    fn joins(&self, root: u32) -> Vec<[usize; 2]> {
-        let operands = self.problem.operands();
-        let mut order = vec![root];
-        let mut next = 0;
-        while let Some(&id) = order.get(next) {
-            next += 1;
-            if id as usize >= operands {
-                order.extend(self.nodes[id as usize].parts);
-            }
-        }
-        order.retain(|&id| id as usize >= operands);
-        let mut values: HashMap<u32, usize> = (0..operands).map(|operand| (operand as u32, operand)).collect();
-        let mut joins = Vec::with_capacity(order.len());
-        for &id in order.iter().rev() {
-            joins.push(self.nodes[id as usize].parts.map(|part| values[&part]));
-            values.insert(id, operands + joins.len() - 1);
-        }
-        joins
-    }
+fn many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
+    best_first::<u128, N>(question, Problem::new(question.terms), work)
 }
 
 #[cfg(test)]
@@ -460,6 +190,30 @@ mod tests {
             last = bound;
         }
         assert!(last > Cost::ONE, "{last}");
+    }
+
+    #[test]
+    fn a_table_of_all_sets_finds_what_best_first_search_does() {
+        let cases = [
+            ("ab,bc,cd,da,ac,bd->", "a=3 b=4 c=5 d=6"),
+            ("ab,bc,cd,de,ef->af", ""),
+            ("a,b,c,d,e->abcde", "a=1 c=1"),
+            ("xa,xb,xc,xd,x->", "x=3"),
+            ("abc,cde,efa,bdf,a,x,x->x", "a=2 b=3 x=50"),
+        ];
+        for (text, sizes) in cases {
+            let terms = Terms::new(&graph(text, sizes));
+            for (objective, trees) in
+                Objective::ALL.into_iter().flat_map(|it| [(it, Trees::All), (it, Trees::Connected)])
+            {
+                let (upper, watch) = (&Cost::from(100_000_usize), Watch::default());
+                let question = Question { terms: &terms, objective, trees, upper, largest: None, watch };
+                let problem: Problem<u64, u64> = Problem::new(&terms);
+                let table = small(&question, &problem).0.map(|joins| canonical(&joins));
+                let other = best_first(question, problem, &mut u64::MAX.clone()).joins.map(|joins| canonical(&joins));
+                assert_eq!(table, other, "{text} {objective} {trees:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,33 +1,27 @@
 //! A problem of the exact search: operands and labels as bit sets.
 //!
-//! In come [`Terms`] of at most 128 operands; out go sets of operands in one machine word and sets of labels in as
-//! many words as the problem needs.
-
-use std::collections::BTreeMap;
-use std::hash::Hasher;
+//! In come [`Terms`] of no more operands than a set holds; out go sets of operands in one machine word and sets of
+//! labels in as many words as the problem needs.
 
 use super::number::Number;
+use super::operand_set::Set;
 use super::terms::Terms;
-
-/// A set of operands, a bit each.
-pub(super) type Set = u128;
-
-/// The most operands that a [`Set`] holds.
-pub(super) const MOST_OPERANDS: usize = Set::BITS as usize;
 
 /// A label, or several that the same operands have in the same way.
 #[derive(Clone, Debug)]
-struct Bundle<N> {
-    size: N,
-    holders: Set,
+struct Bundle<S, N> {
+    holders: S,
+    /// The operands that have it at full extent.
+    wide: S,
     kept: bool,
+    size: N,
 }
 
 /// The operands and labels of a search.
 #[derive(Clone, Debug)]
-pub(super) struct Problem<N> {
+pub(super) struct Problem<S, N> {
     operands: usize,
-    bundles: Vec<Bundle<N>>,
+    bundles: Vec<Bundle<S, N>>,
     /// Words of a set of labels.
     words: usize,
     /// Per operand: the labels that it has at full extent.
@@ -35,51 +29,37 @@ pub(super) struct Problem<N> {
     /// The labels that broadcast in some operand.
     narrow: Vec<u64>,
     /// Per operand: the operands that share a label with it, itself included where it has any.
-    neighbours: Vec<Set>,
+    neighbours: Vec<S>,
     has_zero: bool,
 }
 
-impl<N: Number> Problem<N> {
-    /// The problem of at most [`MOST_OPERANDS`] operands.
+impl<S: Set, N: Number> Problem<S, N> {
+    /// The problem of no more operands than `S` holds.
     pub(super) fn new(terms: &Terms) -> Self {
         let operands = terms.operands.len();
-        debug_assert!(operands <= MOST_OPERANDS);
-        let mut holders: Vec<Set> = vec![0; terms.extents.len()];
-        let mut wide: Vec<Set> = vec![0; terms.extents.len()];
-        for (operand, legs) in terms.operands.iter().enumerate() {
-            for leg in legs {
-                holders[leg.label as usize] |= 1 << operand;
-                wide[leg.label as usize] |= Set::from(leg.wide) << operand;
-            }
-        }
-        // Labels that the same operands have always live and die together: they count as one.
-        let mut same: BTreeMap<(Set, Set, bool), N> = BTreeMap::new();
-        for (label, &extent) in terms.extents.iter().enumerate().filter(|(label, _)| holders[*label] != 0) {
-            let size = same.entry((holders[label], wide[label], terms.kept[label])).or_insert(N::ONE);
-            *size = size.times(&N::saturated(extent as u128));
-        }
-        let words = same.len().div_ceil(64).max(1);
+        debug_assert!(operands <= S::CAPACITY);
+        let bundles: Vec<Bundle<S, N>> = bundles(terms);
+        let words = bundles.len().div_ceil(64).max(1);
         let mut problem = Self {
             operands,
-            bundles: Vec::with_capacity(same.len()),
             words,
             legs: vec![0; words * operands],
             narrow: vec![0; words],
-            neighbours: vec![0; operands],
-            has_zero: terms.has_zero(),
+            neighbours: vec![S::zero(); operands],
+            has_zero: bundles.iter().any(|bundle| bundle.size == N::ZERO),
+            bundles,
         };
-        for (index, ((holders, wide, kept), size)) in same.into_iter().enumerate() {
+        for (index, bundle) in problem.bundles.iter().enumerate() {
             let (word, bit) = (index / 64, 1 << (index % 64));
-            for operand in members(holders) {
-                problem.neighbours[operand] |= holders;
+            for operand in bundle.holders.members() {
+                problem.neighbours[operand] = problem.neighbours[operand] | bundle.holders;
             }
-            for operand in members(wide) {
+            for operand in bundle.wide.members() {
                 problem.legs[operand * words + word] |= bit;
             }
-            if wide != holders {
+            if bundle.wide != bundle.holders {
                 problem.narrow[word] |= bit;
             }
-            problem.bundles.push(Bundle { size, holders, kept });
         }
         problem
     }
@@ -89,8 +69,8 @@ impl<N: Number> Problem<N> {
     }
 
     /// The set of all operands.
-    pub(super) fn full(&self) -> Set {
-        Set::MAX >> (MOST_OPERANDS - self.operands)
+    pub(super) fn full(&self) -> S {
+        S::first(self.operands)
     }
 
     pub(super) fn words(&self) -> usize {
@@ -106,8 +86,13 @@ impl<N: Number> Problem<N> {
     }
 
     /// The operands outside `set` that share a label with one inside.
-    pub(super) fn neighbours(&self, set: Set) -> Set {
-        members(set).fold(0, |all, operand| all | self.neighbours[operand]) & !set
+    pub(super) fn neighbours(&self, set: S) -> S {
+        set.members().fold(S::zero(), |all, operand| all | self.neighbours[operand]) & !set
+    }
+
+    /// The size of each label.
+    pub(super) fn sizes(&self) -> Vec<N> {
+        self.bundles.iter().map(|bundle| bundle.size.clone()).collect()
     }
 
     /// The product of the sizes of `legs`.
@@ -120,13 +105,8 @@ impl<N: Number> Problem<N> {
         self.times(elements.clone(), legs.iter().zip(others).map(|(legs, others)| others & !legs))
     }
 
-    /// The product of the sizes of the legs that both sides have.
-    pub(super) fn shared(&self, legs: &[u64], others: &[u64]) -> N {
-        self.times(N::ONE, legs.iter().zip(others).map(|(legs, others)| others & legs))
-    }
-
     /// The legs of a result over the operands of `set`, made of two sides.
-    pub(super) fn join(&self, set: Set, legs: &[u64], others: &[u64], result: &mut Vec<u64>) {
+    pub(super) fn join(&self, set: S, legs: &[u64], others: &[u64], result: &mut Vec<u64>) {
         result.clear();
         for (word, (&legs, &others)) in legs.iter().zip(others).enumerate() {
             let mut both = legs | others;
@@ -136,7 +116,7 @@ impl<N: Number> Problem<N> {
                 let bit = candidates & candidates.wrapping_neg();
                 candidates ^= bit;
                 let bundle = &self.bundles[word * 64 + bit.trailing_zeros() as usize];
-                if !bundle.kept && bundle.holders & !set == 0 {
+                if !bundle.kept && bundle.holders.is_within(set) {
                     both ^= bit;
                 }
             }
@@ -144,51 +124,61 @@ impl<N: Number> Problem<N> {
         }
     }
 
+    /// Whether a result over `set` with these legs has legs, and each of them has one operand left to meet, which
+    /// ends it; and whether these are all of its `neighbours`.
+    pub(super) fn is_plain(&self, set: S, legs: &[u64], neighbours: S) -> bool {
+        let mut met = S::zero();
+        for label in labels(legs.iter().copied()) {
+            let bundle = &self.bundles[label];
+            let left = bundle.holders & !set;
+            if bundle.kept || bundle.wide != bundle.holders || left.count_ones() != 1 {
+                return false;
+            }
+            met = met | left;
+        }
+        met == neighbours && met != S::zero()
+    }
+
     fn times(&self, product: N, words: impl Iterator<Item = u64>) -> N {
-        let labels = words.enumerate().flat_map(|(word, bits)| bits64(bits).map(move |bit| word * 64 + bit));
-        product.product(labels.map(|label| &self.bundles[label].size))
+        product.product(labels(words).map(|label| &self.bundles[label].size))
     }
 }
 
-/// The members of a set, in order.
-pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
-    let mut left = set;
-    std::iter::from_fn(move || {
-        let member = (left != 0).then(|| left.trailing_zeros() as usize);
-        left &= left.wrapping_sub(1);
-        member
-    })
-}
-
-fn bits64(mut left: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = (left != 0).then(|| left.trailing_zeros() as usize);
-        left &= left.wrapping_sub(1);
-        bit
-    })
-}
-
-/// A hash for sets of operands, much cheaper than the standard one. The keys are bits that nobody chooses.
-#[derive(Default)]
-pub(super) struct SetHasher(u64);
-
-impl Hasher for SetHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u128(u128::from(byte));
+/// The labels that some operand has. Those that the same operands have always live and die together: they count as
+/// one.
+fn bundles<S: Set, N: Number>(terms: &Terms) -> Vec<Bundle<S, N>> {
+    let bundle = |(&extent, &kept): (&usize, &bool)| Bundle {
+        holders: S::zero(),
+        wide: S::zero(),
+        kept,
+        size: N::saturated(extent as u128),
+    };
+    let mut bundles: Vec<Bundle<S, N>> = terms.extents.iter().zip(&terms.kept).map(bundle).collect();
+    for (operand, legs) in terms.operands.iter().enumerate() {
+        let operand = S::single(operand);
+        for leg in legs {
+            let bundle = &mut bundles[leg.label as usize];
+            bundle.holders = bundle.holders | operand;
+            if leg.wide {
+                bundle.wide = bundle.wide | operand;
+            }
         }
     }
+    bundles.retain(|bundle| bundle.holders != S::zero());
+    bundles.sort_unstable_by_key(|bundle| (bundle.holders, bundle.wide, bundle.kept));
+    bundles.dedup_by(|bundle, before| {
+        let same = (bundle.holders, bundle.wide, bundle.kept) == (before.holders, before.wide, before.kept);
+        if same {
+            before.size = before.size.times(&bundle.size);
+        }
+        same
+    });
+    bundles
+}
 
-    fn write_u128(&mut self, set: u128) {
-        let folded = (self.0 ^ set as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ ((set >> 64) as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        self.0 = (folded ^ (folded >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 29;
-    }
+/// The labels of a set that is given word by word.
+fn labels(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(word, bits)| bits.members().map(move |bit| word * 64 + bit))
 }
 
 #[cfg(test)]
@@ -198,12 +188,25 @@ mod tests {
 
     #[test]
     fn parallel_labels_are_one_and_the_summed_ones_die() {
-        let problem: Problem<u64> = Problem::new(&Terms::new(&graph("abx,abc,cd->dx", "a=3 b=5 c=7 d=11 x=13")));
+        let problem: Problem<u128, u64> = Problem::new(&Terms::new(&graph("abx,abc,cd->dx", "a=3 b=5 c=7 d=11 x=13")));
         assert_eq!(problem.bundles.len(), 4);
         assert_eq!(problem.multiplications(&(15 * 13), problem.legs(0), problem.legs(1)), 15 * 13 * 7);
         let mut legs = Vec::new();
         problem.join(0b011, problem.legs(0), problem.legs(1), &mut legs);
         assert_eq!(problem.elements(&legs), 13 * 7);
         assert_eq!([1, 2, 4, 3].map(|set| problem.neighbours(set)), [2, 5, 2, 4]);
+    }
+
+    #[test]
+    fn plain_is_what_the_next_operand_ends() {
+        let problem: Problem<u64, u64> = Problem::new(&Terms::new(&graph("ab,bcx,cdx,x,y,->dy", "")));
+        let plain = [0b1, 0b10, 0b100, 0b1100, 0b1_0000, 0b10_0000].map(|set: u64| {
+            let mut legs = vec![0; problem.words()];
+            for operand in set.members() {
+                problem.join(set, &legs.clone(), problem.legs(operand), &mut legs);
+            }
+            problem.is_plain(set, &legs, problem.neighbours(set))
+        });
+        assert_eq!(plain, [true, false, false, false, false, false]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::logs::{self, Log, ONE};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
-use super::reconfigure::{LARGE_PIECE, SMALL_PIECE};
+use super::reconfigure::LARGE_PIECE;
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
 use super::slice_search::{SliceSearch, SumOrder};
@@ -226,6 +226,9 @@ const MEDIUM: usize = 60;
 const PROOF_WORK: u64 = 1 << 24;
 /// Work for up to [`MEDIUM`] operands.
 const MEDIUM_WORK: u64 = 4_000_000;
+/// Work for a proof of more than [`PROVABLE`] and up to [`MEDIUM`] operands, with all of their trees: some
+/// twenty milliseconds.
+const MEDIUM_PROOF_WORK: u64 = 1 << 22;
 /// Work for an operand, above.
 const OPERAND_WORK: u64 = 200_000;
 /// Work that is never exceeded without more effort.
@@ -255,6 +258,7 @@ impl Limits {
         let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
         match operands {
             ..=PROVABLE => Self { portfolio: all / 4, exact: PROOF_WORK },
+            ..=MEDIUM => Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK },
             ..=MOST_PROVED => Self { portfolio: all / 2, exact: all / 2 },
             _ => Self { portfolio: all, exact: 0 },
         }
@@ -314,7 +318,7 @@ impl Search<'_> {
     fn round(&self, known: Option<ScoredTree>, mut limits: Limits, round: u64) -> Found {
         let mut best = match known {
             Some(known) => known,
-            None => self.seed_tree(&mut limits),
+            None => seed_tree(self.scoring),
         };
         if best.steps.len() < 2 {
             return self.unproved(best);
@@ -330,16 +334,6 @@ impl Search<'_> {
             }
         }
         self.proved(best, connected_proved, &mut limits.exact)
-    }
-
-    /// The greedy tree or elimination order to begin with; where the exact search comes next, with its pieces arranged,
-    /// since a good bound makes that search many times faster.
-    fn seed_tree(&self, limits: &mut Limits) -> ScoredTree {
-        let seed = seed_tree(self.scoring);
-        if (SMALL_PIECE..SMALL).contains(&seed.steps.len()) {
-            return arranged(self.scoring, seed, SMALL_PIECE, &mut limits.portfolio, self.watch);
-        }
-        seed
     }
 
     /// The search over all trees, which may prove the tree.
@@ -409,7 +403,7 @@ impl Search<'_> {
             let terms = terms.part(part);
             let search = Search { scoring: Scoring { terms: &terms, ..self.scoring }, ..*self };
             let mut own = limits.share(part.len(), operands);
-            let (tree, is_proved) = search.part(search.seed_tree(&mut own), &mut own, round);
+            let (tree, is_proved) = search.part(seed_tree(search.scoring), &mut own, round);
             proved &= is_proved;
             roots.push(take(&tree.steps, part.clone()));
         }
@@ -436,20 +430,29 @@ impl Search<'_> {
         if known.steps.len() < 2 {
             return (known, true);
         }
-        let work = limits.portfolio;
+        let exact = limits.exact;
+        // Most networks that can be proved at all are proved in no time, and leave nothing to anneal for.
+        let (known, is_proved) = self.connected(known, limits, exact / 8);
+        if is_proved {
+            return (known, true);
+        }
         let known = if known.steps.len() < SMALL {
             known
         } else {
-            portfolio(self.scoring, known, work, self.seed, round, self.watch)
+            portfolio(self.scoring, known, limits.portfolio, self.seed, round, self.watch)
         };
-        if limits.exact == 0 {
+        // The rest is kept for what comes after.
+        self.connected(known, limits, exact / 4 * 3)
+    }
+
+    /// The best tree without outer products within some of the exact search's work, and whether it is proved.
+    fn connected(&self, known: ScoredTree, limits: &mut Limits, work: u64) -> (ScoredTree, bool) {
+        if work == 0 {
             return (known, false);
         }
-        // A quarter of the work is kept for what comes after.
-        let kept = limits.exact / 4;
-        limits.exact -= kept;
-        let answer = self.ask(Trees::Connected, &known, None, &mut limits.exact);
-        limits.exact += kept;
+        let mut left = work;
+        let answer = self.ask(Trees::Connected, &known, None, &mut left);
+        limits.exact -= work - left;
         match answer {
             Some(Answer { joins, proof }) => {
                 let tree = joins.map_or(known, |joins| self.scoring.tree(&joins));

@@ -60,14 +60,14 @@ impl Planning {
         if by_hand || self.path.is_some() {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, plan, &self.options, config, limit, stop)
+        within(&graph, &plan, &self.options, config, limit, stop)
     }
 }
 
 /// Searches for slices in which a plan needs no more than `limit` bytes.
 fn within(
     graph: &ContractionGraph,
-    plan: Plan,
+    plan: &Plan,
     options: &SearchOptions,
     config: Option<&QuantConfig>,
     limit: u64,
@@ -80,7 +80,7 @@ fn within(
     let fixed = fixed.map(elements).try_fold(0_u64, |all, elements| all.checked_add(elements?.checked_mul(bytes)?));
     let Some(mut left) = fixed.and_then(|fixed| limit.checked_sub(fixed)) else {
         return Err(over_limit(
-            &plan,
+            plan,
             limit,
             "the operands and the output alone do not fit; without slices the plan needs",
         ));
@@ -97,7 +97,7 @@ fn within(
         }
         left /= 2;
     }
-    Err(over_limit(&plan, limit, "no order and no slices were found that fit; without slices the plan needs"))
+    Err(over_limit(plan, limit, "no order and no slices were found that fit; without slices the plan needs"))
 }
 
 fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {

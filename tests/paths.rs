@@ -426,7 +426,9 @@ fn regular(operands: usize, seed: u64) -> (Equation, Sizes) {
     let mut inputs = vec![Vec::new(); operands];
     for (edge, pair) in ends.chunks_exact(2).enumerate() {
         // An edge from an operand to itself is a trace.
-        pair.iter().for_each(|&operand| inputs[operand].push(format!("e{edge}")));
+        for &operand in pair {
+            inputs[operand].push(format!("e{edge}"));
+        }
     }
     let shapes: Vec<Vec<usize>> = inputs.iter().map(|labels| vec![2; labels.len()]).collect();
     let equation = Equation::new(Syntax::Named, &inputs, &[] as &[String]).unwrap();

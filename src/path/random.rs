@@ -2,7 +2,7 @@
 //!
 //! A library's generator may change with its version, and plans would change with it.
 
-/// SplitMix64: a counter and a mix of its bits.
+/// `SplitMix64`: a counter and a mix of its bits.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

@@ -256,11 +256,14 @@ impl Limits {
             return Self { portfolio: PROOF_WORK, exact: PROOF_WORK };
         }
         let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
-        match operands {
-            ..=PROVABLE => Self { portfolio: all / 4, exact: PROOF_WORK },
-            ..=MEDIUM => Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK },
-            ..=MOST_PROVED => Self { portfolio: all / 2, exact: all / 2 },
-            _ => Self { portfolio: all, exact: 0 },
+        if operands <= PROVABLE {
+            Self { portfolio: all / 4, exact: PROOF_WORK }
+        } else if operands <= MEDIUM {
+            Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK }
+        } else if operands <= MOST_PROVED {
+            Self { portfolio: all / 2, exact: all / 2 }
+        } else {
+            Self { portfolio: all, exact: 0 }
         }
     }
 

@@ -67,12 +67,11 @@ impl Path {
         let text = match self.problem.read()? {
             Problem::Bound(bound) => {
                 let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
-                let found = match self.search.path() {
-                    Some(path) => given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?,
-                    None => {
-                        let options = self.seed.apply(self.search.options());
-                        interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
-                    }
+                let found = if let Some(path) = self.search.path() {
+                    given(&graph, path.clone()).map_err(|error| self.search.at_fault(error))?
+                } else {
+                    let options = self.seed.apply(self.search.options());
+                    interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
                 };
                 match self.format {
                     Format::Text => text(&found),

@@ -53,7 +53,7 @@ impl Planning {
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
         let plan = lower(equation, sizes, found, dtype);
-        let Some(limit) = self.options.get_memory_limit() else { return Ok(plan) };
+        let Some(limit) = self.options.memory_limit else { return Ok(plan) };
         if plan.peak_bytes().is_some_and(|peak| peak <= limit) {
             return Ok(plan);
         }

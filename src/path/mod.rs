@@ -16,6 +16,7 @@ mod ended;
 mod evaluate;
 mod greedy;
 mod id_set;
+mod limits;
 mod logs;
 mod loop_costs;
 mod number;
@@ -41,6 +42,7 @@ mod small;
 mod terms;
 mod tree;
 mod watch;
+mod within;
 
 use std::fmt;
 
@@ -55,10 +57,10 @@ pub use ended::Ended;
 pub use evaluate::{PathCost, StepCost, evaluate};
 pub use objective::Objective;
 pub use options::{Optimizer, SearchOptions};
-pub(crate) use search::search_within;
 pub use search::{Found, given, search, search_until};
 pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
+pub(crate) use within::search_within;
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

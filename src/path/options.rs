@@ -95,12 +95,12 @@ impl std::str::FromStr for Optimizer {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[must_use]
 pub struct SearchOptions {
-    optimizer: Optimizer,
-    objective: Objective,
-    effort: u32,
-    seed: u64,
-    time_budget: Option<Duration>,
-    memory_limit: Option<u64>,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) objective: Objective,
+    pub(crate) effort: u32,
+    pub(crate) seed: u64,
+    pub(crate) time_budget: Option<Duration>,
+    pub(crate) memory_limit: Option<u64>,
 }
 
 impl Default for SearchOptions {
@@ -160,30 +160,6 @@ impl SearchOptions {
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
-    }
-
-    pub(crate) fn get_memory_limit(&self) -> Option<u64> {
-        self.memory_limit
-    }
-
-    pub(super) fn get_optimizer(&self) -> Optimizer {
-        self.optimizer
-    }
-
-    pub(super) fn get_objective(&self) -> Objective {
-        self.objective
-    }
-
-    pub(super) fn get_effort(&self) -> u64 {
-        u64::from(self.effort)
-    }
-
-    pub(super) fn get_seed(&self) -> u64 {
-        self.seed
-    }
-
-    pub(super) fn get_time_budget(&self) -> Option<Duration> {
-        self.time_budget
     }
 }
 

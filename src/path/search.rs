@@ -7,16 +7,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::logs::{self, Log, ONE};
+use super::limits::{Limits, OPTIMAL_WORK, RANDOM_TRIALS, REFERENCE_WORK, SMALL};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
 use super::reconfigure::LARGE_PIECE;
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
-use super::slice_search::{SliceSearch, SumOrder};
-use super::sliced::{CallKind, Slicing};
 use super::terms::Terms;
-use super::tree::{frugal, unfit};
+use super::tree::unfit;
 use super::watch::Watch;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -87,16 +85,16 @@ pub fn search(graph: &ContractionGraph, options: &SearchOptions) -> Result<Found
 /// Errors are those of [`search()`].
 pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &AtomicBool) -> Result<Found> {
     let terms = Terms::new(graph);
-    let effort = options.get_effort();
-    let deadline = options.get_time_budget().and_then(|budget| Instant::now().checked_add(budget));
+    let effort = u64::from(options.effort);
+    let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
     let search = Search {
-        scoring: Scoring { terms: &terms, objective: options.get_objective() },
-        seed: options.get_seed(),
+        scoring: Scoring { terms: &terms, objective: options.objective },
+        seed: options.seed,
         watch: Watch { deadline, stop: Some(stop) },
     };
     let operands = terms.operands.len();
     let limits = Limits::of(operands).times(effort);
-    let mut found = match options.get_optimizer() {
+    let mut found = match options.optimizer {
         Optimizer::Auto => search.run(limits),
         Optimizer::Optimal => search.run(Limits { exact: OPTIMAL_WORK.saturating_mul(effort), ..limits }),
         Optimizer::Anneal => search.run(Limits { exact: 0, ..limits }),
@@ -119,77 +117,10 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     };
     if stop.load(Ordering::Relaxed) {
         found.ended = Ended::Stopped;
-    } else if let (Some(budget), false) = (options.get_time_budget(), found.certificate.is_optimal()) {
+    } else if let (Some(budget), false) = (options.time_budget, found.certificate.is_optimal()) {
         found.ended = Ended::Time(budget);
     }
     Ok(found)
-}
-
-/// The best path and slices found in which no result has more than `elements`, starting from a path that is known; `None`
-/// where no slices make it fit.
-///
-/// `kinds` are the kinds of the calls of a path.
-pub(crate) fn search_within(
-    graph: &ContractionGraph,
-    options: &SearchOptions,
-    found: &Found,
-    elements: u64,
-    kinds: &(dyn Fn(&Path) -> Vec<CallKind> + Sync),
-    stop: &AtomicBool,
-) -> Result<Option<Found>> {
-    let terms = Terms::new(graph);
-    let objective = options.get_objective();
-    let deadline = options.get_time_budget().and_then(|budget| Instant::now().checked_add(budget));
-    let scoring = Scoring { terms: &terms, objective };
-    let limits = Limits::of(terms.operands.len()).times(options.get_effort());
-    let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
-    let known = scoring.as_made(found.path.ssa());
-    let sliced = |order: SumOrder, work: u64| {
-        let search = SliceSearch {
-            scoring,
-            // A hair below, since logarithms are rounded.
-            limit: logs::of_size(usize::try_from(elements).unwrap_or(usize::MAX)) - 1,
-            order,
-            kinds: &kinds_of,
-            watch: Watch { deadline, stop: Some(stop) },
-        };
-        search.run(&known, work, options.get_seed())
-    };
-    let work = limits.portfolio.max(MEDIUM_WORK);
-    let free = sliced(SumOrder::SlicesFirst, work / 2);
-    let listed = sliced(SumOrder::Listed, work / 2);
-    let (tree, order) = match (listed, free) {
-        // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
-        (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {
-            (listed, SumOrder::Listed)
-        }
-        (_, Some(free)) => (free, SumOrder::SlicesFirst),
-        (Some(listed), None) => (listed, SumOrder::Listed),
-        (None, None) => return Ok(None),
-    };
-    let path = Path::from_ssa(&frugal(&terms, &tree.steps))?;
-    let slices: Vec<Label> = tree.slices.iter().map(|&label| Label::from_index(label as usize)).collect();
-    let leading = if order == SumOrder::SlicesFirst { slices.clone() } else { Vec::new() };
-    let slicing = Slicing::new(graph, &path, &kinds(&path))?.summing_first(&leading);
-    if slicing.check(&slices).is_err() {
-        return Ok(None);
-    }
-    // What slices cost along another path is not known, but none multiplies less than without slices.
-    let lower_bound = match (&found.certificate, objective) {
-        (Certificate::Optimal, Objective::Mul) => found.cost.multiplications.clone(),
-        (Certificate::Unproved { lower_bound }, Objective::Mul) => lower_bound.clone(),
-        _ => Cost::ZERO,
-    };
-    let cost = slicing.cost(&slices);
-    Ok(Some(Found {
-        path,
-        objective,
-        cost,
-        certificate: Certificate::Unproved { lower_bound },
-        ended: found.ended,
-        slices,
-        leading,
-    }))
 }
 
 /// A path that was not searched for; an error where it does not have the graph's number of operands.
@@ -208,72 +139,6 @@ pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
         leading: Vec::new(),
     })
 }
-
-/// The bits of multiplications that sums in the order of labels are worth.
-const LISTED_WORTH: Log = ONE / 2;
-
-/// Up to this many operands all trees are looked at, without annealing and without looking at the connected ones first.
-const SMALL: usize = 12;
-
-/// Up to this many operands a proof has better chances than annealing has of finding more.
-const PROVABLE: usize = 20;
-
-/// Up to this many operands a search takes the same time.
-const MEDIUM: usize = 60;
-
-/// A unit of work is about 5 ns. Work for [`SMALL`] problems, and for a proof of up to [`PROVABLE`] operands: what
-/// it takes to prove any 12 operands.
-const PROOF_WORK: u64 = 1 << 24;
-/// Work for up to [`MEDIUM`] operands.
-const MEDIUM_WORK: u64 = 4_000_000;
-/// Work for a proof of more than [`PROVABLE`] and up to [`MEDIUM`] operands, with all of their trees: some
-/// twenty milliseconds.
-const MEDIUM_PROOF_WORK: u64 = 1 << 22;
-/// Work for an operand, above.
-const OPERAND_WORK: u64 = 200_000;
-/// Work that is never exceeded without more effort.
-const MOST_WORK: u64 = 1_000_000_000;
-/// Work that `optimal` may do for its proof per unit of effort, which takes up to about a minute and 2 GB.
-const OPTIMAL_WORK: u64 = 1 << 32;
-
-/// Pairs that `reference` may look at per unit of effort: some forty seconds of a slow machine.
-const REFERENCE_WORK: u64 = 1 << 29;
-
-/// Trees that `random-greedy` makes per unit of effort.
-const RANDOM_TRIALS: u64 = 128;
-
-/// How much work the parts of a search may do.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    portfolio: u64,
-    exact: u64,
-}
-
-impl Limits {
-    /// The limits by the number of operands.
-    fn of(operands: usize) -> Self {
-        if operands <= SMALL {
-            return Self { portfolio: PROOF_WORK, exact: PROOF_WORK };
-        }
-        let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
-        if operands <= PROVABLE {
-            Self { portfolio: all / 4, exact: PROOF_WORK }
-        } else if operands <= MEDIUM {
-            Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK }
-        } else if operands <= MOST_PROVED {
-            Self { portfolio: all / 2, exact: all / 2 }
-        } else {
-            Self { portfolio: all, exact: 0 }
-        }
-    }
-
-    fn times(self, effort: u64) -> Self {
-        Self { portfolio: self.portfolio.saturating_mul(effort), exact: self.exact.saturating_mul(effort) }
-    }
-}
-
-/// The most operands that a connected part may have for a proof to be tried.
-const MOST_PROVED: usize = 128;
 
 /// The joins of the operands in written order.
 fn written(operands: usize) -> Vec<[usize; 2]> {
@@ -463,16 +328,6 @@ impl Search<'_> {
             }
             None => (known, false),
         }
-    }
-}
-
-impl Limits {
-    /// Takes the share of some of the operands.
-    fn share(&mut self, part: usize, operands: usize) -> Self {
-        let share = |work: u64| (u128::from(work) * part as u128 / operands as u128) as u64;
-        let own = Self { portfolio: share(self.portfolio), exact: share(self.exact) };
-        self.exact -= own.exact;
-        own
     }
 }
 

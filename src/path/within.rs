@@ -1,0 +1,89 @@
+//! Paths whose results stay below a size: the search for slices, from a path that is known to the one that is lowered.
+//!
+//! In come the graph, a path and a limit of elements; out goes a path with slices and its exact cost.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::limits::{Limits, MEDIUM_WORK};
+use super::logs::{self, Log, ONE};
+use super::scored::Scoring;
+use super::slice_search::{SliceSearch, SumOrder};
+use super::sliced::{CallKind, Slicing};
+use super::terms::Terms;
+use super::tree::frugal;
+use super::watch::Watch;
+use crate::equation::Label;
+use crate::error::Result;
+use crate::graph::ContractionGraph;
+use crate::path::{Certificate, Cost, Found, Objective, Path, SearchOptions};
+
+/// The bits of multiplications that sums in the order of labels are worth.
+const LISTED_WORTH: Log = ONE / 2;
+
+/// The best path and slices found in which no result has more than `elements`, starting from a path that is known; `None`
+/// where no slices make it fit.
+///
+/// `kinds` are the kinds of the calls of a path.
+pub(crate) fn search_within(
+    graph: &ContractionGraph,
+    options: &SearchOptions,
+    found: &Found,
+    elements: u64,
+    kinds: &(dyn Fn(&Path) -> Vec<CallKind> + Sync),
+    stop: &AtomicBool,
+) -> Result<Option<Found>> {
+    let terms = Terms::new(graph);
+    let objective = options.objective;
+    let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
+    let scoring = Scoring { terms: &terms, objective };
+    let limits = Limits::of(terms.operands.len()).times(u64::from(options.effort));
+    let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
+    let known = scoring.as_made(found.path.ssa());
+    let sliced = |order: SumOrder, work: u64| {
+        let search = SliceSearch {
+            scoring,
+            // A hair below, since logarithms are rounded.
+            limit: logs::of_size(usize::try_from(elements).unwrap_or(usize::MAX)) - 1,
+            order,
+            kinds: &kinds_of,
+            watch: Watch { deadline, stop: Some(stop) },
+        };
+        search.run(&known, work, options.seed)
+    };
+    let work = limits.portfolio.max(MEDIUM_WORK);
+    let free = sliced(SumOrder::SlicesFirst, work / 2);
+    let listed = sliced(SumOrder::Listed, work / 2);
+    let (tree, order) = match (listed, free) {
+        // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
+        (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {
+            (listed, SumOrder::Listed)
+        }
+        (_, Some(free)) => (free, SumOrder::SlicesFirst),
+        (Some(listed), None) => (listed, SumOrder::Listed),
+        (None, None) => return Ok(None),
+    };
+    let path = Path::from_ssa(&frugal(&terms, &tree.steps))?;
+    let slices: Vec<Label> = tree.slices.iter().map(|&label| Label::from_index(label as usize)).collect();
+    let leading = if order == SumOrder::SlicesFirst { slices.clone() } else { Vec::new() };
+    let slicing = Slicing::new(graph, &path, &kinds(&path))?.summing_first(&leading);
+    if slicing.check(&slices).is_err() {
+        return Ok(None);
+    }
+    // What slices cost along another path is not known, but none multiplies less than without slices.
+    let lower_bound = match (&found.certificate, objective) {
+        (Certificate::Optimal, Objective::Mul) => found.cost.multiplications.clone(),
+        (Certificate::Unproved { lower_bound }, Objective::Mul) => lower_bound.clone(),
+        _ => Cost::ZERO,
+    };
+    let cost = slicing.cost(&slices);
+    Ok(Some(Found {
+        path,
+        objective,
+        cost,
+        certificate: Certificate::Unproved { lower_bound },
+        ended: found.ended,
+        slices,
+        leading,
+    }))
+}

@@ -99,6 +99,7 @@ mod operands;
 pub mod parse;
 pub mod path;
 mod planning;
+mod predict;
 mod qeinsum;
 pub mod quant;
 pub mod rng;
@@ -120,6 +121,7 @@ pub use lower::{
     PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
 pub use operands::{Operand, OperandView, Operands};
+pub use predict::Prediction;
 pub use qeinsum::QEinsum;
 pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;

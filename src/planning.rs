@@ -11,6 +11,7 @@ use crate::path::{
     Certificate, Cost, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search, search_until,
     search_within,
 };
+use crate::predict::arithmetic;
 use crate::quant::QuantConfig;
 use crate::sizes::Sizes;
 use crate::span::printable_text;
@@ -46,9 +47,10 @@ impl Planning {
         stop: &AtomicBool,
     ) -> Result<Plan> {
         let graph = ContractionGraph::new(equation, sizes);
+        let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
         let found = match &self.path {
             Some(path) => given(&graph, path.clone())?,
-            None => search_until(&graph, &self.options, stop)?,
+            None => search_until(&graph, &options, stop)?,
         };
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
@@ -60,7 +62,7 @@ impl Planning {
         if by_hand || self.path.is_some() {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &self.options, config, limit, stop)
+        within(&graph, &plan, &options, config, limit, stop)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::kernel::Element;
 use crate::lower::{Plan, SymbolicPlan};
 use crate::operands::{Operand, OperandView, Operands};
 use crate::parse::{self, Ast, Note, SublistItem};
-use crate::path::{Path, SearchOptions};
+use crate::path::{Objective, Path, SearchOptions};
 use crate::planning::Planning;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
@@ -180,6 +180,9 @@ impl QEinsum {
         if !self.planning.slices.is_empty() {
             return Err(Error::new(ErrorKind::Slice, "slices need sizes, which the symbolic view does not have"));
         }
+        if self.planning.options.objective == Objective::Time {
+            return Err(Error::new(ErrorKind::Path, "times need sizes, which the symbolic view does not have"));
+        }
         let equation = parse::resolve_symbolic(&self.ast)?;
         SymbolicPlan::new(&equation, |graph| self.planning.find(graph))
     }
@@ -232,7 +235,8 @@ impl QEinsum {
     /// The plan with what the configuration does at each call; see [`Plan::explain`].
     pub fn explain(&self, shapes: &[&[usize]]) -> Result<String> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
-        Ok(plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default())))
+        let text = plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default()));
+        Ok(text + &plan.explain_time(self.config.as_deref(), &self.planning.options)?)
     }
 
     /// A handle for operands of these shapes: planned once, run often.

@@ -8,9 +8,9 @@
 use super::logs::{self, Log, Tables};
 use super::random::Random;
 use super::rotating::{Labels, RotatingTree};
+use super::scorer::Scorer;
 use super::terms::Terms;
 use super::watch::Watch;
-use crate::path::Objective;
 
 /// How long and how hot a search is.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -74,7 +74,7 @@ const MOST_WORDS: usize = 64;
 /// `None` for more labels than trees are annealed with.
 pub(super) fn anneal(
     terms: &Terms,
-    objective: Objective,
+    scorer: Scorer<'_>,
     steps: &[[usize; 2]],
     schedule: Schedule,
     random: &mut Random,
@@ -96,19 +96,19 @@ pub(super) fn anneal(
         33..=MOST_WORDS => run::<MOST_WORDS>,
         _ => return None,
     };
-    Some(run(terms, &labels, objective, steps, schedule, random, watch))
+    Some(run(terms, &labels, scorer, steps, schedule, random, watch))
 }
 
 fn run<const W: usize>(
     terms: &Terms,
     labels: &Labels,
-    objective: Objective,
+    scorer: Scorer<'_>,
     steps: &[[usize; 2]],
     schedule: Schedule,
     random: &mut Random,
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
-    let mut tree: RotatingTree<W> = RotatingTree::new(terms, labels, objective, steps, schedule.limit);
+    let mut tree: RotatingTree<'_, W> = RotatingTree::new(terms, labels, scorer, steps, schedule.limit);
     let mut best = (tree.total(), tree.shape());
     let [first, last] = schedule.beta;
     let ratio = logs::exp(logs::ln(last / first) / (schedule.levels - 1) as f64);
@@ -133,7 +133,7 @@ fn run<const W: usize>(
 const BETA_UNIT: f64 = 1024.0;
 
 /// Visits every step once.
-fn sweep<const W: usize>(tree: &mut RotatingTree<W>, beta: f64, random: &mut Random) {
+fn sweep<const W: usize>(tree: &mut RotatingTree<'_, W>, beta: f64, random: &mut Random) {
     let tables = Tables::get();
     let beta = (beta * BETA_UNIT) as Log;
     for step in 0..tree.steps() {
@@ -150,7 +150,8 @@ fn sweep<const W: usize>(tree: &mut RotatingTree<W>, beta: f64, random: &mut Ran
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
-    use crate::path::tree::canonical;
+    use crate::path::Objective;
+    use crate::path::scored::Scoring;
 
     fn written(operands: usize) -> Vec<[usize; 2]> {
         (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect()
@@ -159,14 +160,14 @@ mod tests {
     #[test]
     fn a_ladder_is_annealed_to_its_best_tree() {
         let terms = Terms::new(&graph("ab,acd,bce,dfg,efh,gij,hik,jl,kl->", "a=8 b=8 c=8 d=8 e=8 f=8 g=8 h=8"));
-        for objective in Objective::ALL {
+        for scorer in Scorer::all() {
             let mut random = Random::new(3, 0);
             let schedule = Schedule::forgetting(400);
-            let joins = anneal(&terms, objective, &written(9), schedule, &mut random, Watch::default()).unwrap();
-            let score = |joins: &[[usize; 2]]| objective.score(&terms.cost(&canonical(joins)));
-            assert!(score(&joins) <= score(&written(9)), "{objective}");
-            assert!(objective != Objective::Mul || score(&joins) < score(&written(9)));
-            let again = anneal(&terms, objective, &written(9), schedule, &mut Random::new(3, 0), Watch::default());
+            let joins = anneal(&terms, scorer, &written(9), schedule, &mut random, Watch::default()).unwrap();
+            let score = |joins: &[[usize; 2]]| Scoring { terms: &terms, scorer }.tree(joins).score;
+            assert!(score(&joins) <= score(&written(9)), "{}", scorer.objective);
+            assert!(scorer.objective != Objective::Mul || score(&joins) < score(&written(9)));
+            let again = anneal(&terms, scorer, &written(9), schedule, &mut Random::new(3, 0), Watch::default());
             assert_eq!(again.unwrap(), joins);
         }
     }
@@ -178,7 +179,8 @@ mod tests {
             let steps = written(terms.operands.len());
             let mut random = Random::new(0, 0);
             let schedule = Schedule::improving(1);
-            let joins = anneal(&terms, Objective::Mul, &steps, schedule, &mut random, Watch::default()).unwrap();
+            let joins =
+                anneal(&terms, Scorer::of(Objective::Mul), &steps, schedule, &mut random, Watch::default()).unwrap();
             assert_eq!(joins.len(), steps.len(), "{text}");
         }
     }

@@ -11,12 +11,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::number::Number;
-use super::objective::Combining;
 use super::operand_set::{Ids, Set};
 use super::optimal::{Answer, Proof, Question, Trees};
 use super::partners::{Kind, Partners, Query, QueryRooms};
 use super::problem::Problem;
 use super::rooms::{Room, Rooms, sketch};
+use super::scorer::{Combining, Scorer};
 use super::watch::Watch;
 use crate::path::Objective;
 
@@ -52,7 +52,7 @@ struct Search<'a, S, N> {
     problem: Problem<S, N>,
     /// None where scores do not grow with labels.
     rooms: Option<Rooms<N>>,
-    objective: Objective,
+    scorer: Scorer<'a>,
     trees: Trees,
     upper: N,
     largest: Option<N>,
@@ -71,7 +71,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     fn new(question: Question<'a>, problem: Problem<S, N>) -> Self {
         let mut search = Self {
             rooms: (!problem.has_zero()).then(|| Rooms::new(&problem.sizes())),
-            objective: question.objective,
+            scorer: question.scorer,
             trees: question.trees,
             upper: N::from_cost(question.upper),
             largest: question.largest.map(N::from_cost),
@@ -97,7 +97,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     fn run(mut self, work: &mut u64) -> Answer {
         let full = self.problem.full();
         // Where a step can add nothing, a part of a best tree may leave the queue after the whole of it.
-        let steps_count = self.objective.combining() == Combining::Sum && !self.problem.has_zero();
+        let steps_count = self.scorer.combining() == Combining::Sum && !self.problem.has_zero();
         let mut proof = Proof::Complete;
         let mut glance = GLANCE;
         let mut found = Vec::new();
@@ -140,7 +140,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
         if self.problem.has_zero() {
             return score.clone();
         }
-        self.objective.combine(score, &self.objective.consuming(elements))
+        self.scorer.combine(score, &self.scorer.consuming(elements))
     }
 
     /// Takes the set for final and joins it with all final sets that it can be joined with.
@@ -182,7 +182,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
 
     /// What may be added to a score within the bound.
     fn left_of(&self, score: &N) -> N {
-        match self.objective.combining() {
+        match self.scorer.combining() {
             Combining::Sum => self.upper.minus(score),
             Combining::Max => self.upper.clone(),
         }
@@ -190,13 +190,13 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
 
     /// The kind of a set whose best tree is known.
     fn kind(&self, id: u32, neighbours: S) -> Kind {
-        let counts = self.trees == Trees::All && self.objective.multiplies() && self.largest.is_none();
+        let counts = self.trees == Trees::All && self.scorer.counts_multiplications() && self.largest.is_none();
         let node = &self.nodes[id as usize];
         if !counts || self.problem.has_zero() || !self.problem.is_plain(node.set, self.legs(id), neighbours) {
             return Kind::Any;
         }
         let [one, other] = node.parts.map(|part| &self.nodes[part as usize]);
-        let is_product = self.objective == Objective::Mul
+        let is_product = self.scorer.objective == Objective::Mul
             && one.set != node.set
             && one.kind != Kind::Any
             && other.kind != Kind::Any
@@ -208,10 +208,11 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     fn rooms(&self, node: &Node<S, N>) -> QueryRooms<N> {
         let left = self.left_of(&node.score);
         let room = |unit: &N| match &self.rooms {
-            Some(rooms) => rooms.room(unit, &left, self.objective.combining()),
+            Some(rooms) => rooms.room(unit, &left, self.scorer.combining()),
             None => Room::endless(&left),
         };
-        let sharing = if self.objective.multiplies() { room(&node.elements) } else { Room::endless(&left) };
+        let each: N = self.scorer.per_multiplication();
+        let sharing = if each == N::ZERO { Room::endless(&left) } else { room(&each.times(&node.elements)) };
         if self.trees == Trees::Connected {
             return QueryRooms {
                 sharing,
@@ -222,7 +223,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
         }
         let [apart, apart_plain] = [Kind::Any, Kind::Plain].map(|kind| {
             let factor = self.outer_factor((node.kind, &node.elements), (kind, &N::ONE));
-            room(&self.objective.step(&N::ONE, &N::ONE).plus(&factor).times(&node.elements))
+            room(&self.scorer.at_least(&N::ONE, &N::ONE).plus(&factor).times(&node.elements))
         });
         QueryRooms { sharing_product: sharing.without_additions(), sharing, apart, apart_plain }
     }
@@ -237,11 +238,11 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     /// `b` or `a`. Where only those of `A` are, `m s` is a size at least in one of the ways. A score that counts
     /// writing, too, leaves `a b m s` as it is, but not the cases: there the two ways together leave `a b` in all.
     fn outer_factor(&self, a: (Kind, &N), b: (Kind, &N)) -> N {
-        if !self.objective.multiplies() {
+        if !self.scorer.counts_multiplications() {
             return N::ZERO;
         }
         match (a.0 == Kind::Any, b.0 == Kind::Any) {
-            (false, false) if self.objective == Objective::Mul => a.1.max(b.1).clone(),
+            (false, false) if self.scorer.objective == Objective::Mul => a.1.max(b.1).clone(),
             (false, false) => a.1.min(b.1).clone(),
             (true, true) => N::ONE,
             _ => N::saturated(2),
@@ -251,12 +252,12 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
     /// Scores the join of two final sets and enters their union where it can matter.
     fn consider(&mut self, a: u32, b: u32, neighbours: S) {
         let (left, right) = (&self.nodes[a as usize], &self.nodes[b as usize]);
-        let (set, objective) = (left.set | right.set, self.objective);
+        let (set, scorer) = (left.set | right.set, self.scorer);
         let (legs, others) = (self.legs(a), self.legs(b));
-        let parts = objective.combine(&left.score, &right.score);
+        let parts = scorer.combine(&left.score, &right.score);
         let multiplications =
-            if objective.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
-        if objective.combine(&parts, &objective.step(&multiplications, &N::ZERO)) > self.upper {
+            if scorer.multiplies() { self.problem.multiplications(&left.elements, legs, others) } else { N::ZERO };
+        if scorer.combine(&parts, &scorer.at_least(&multiplications, &N::ZERO)) > self.upper {
             return;
         }
         let known = self.ids.get(set);
@@ -268,7 +269,8 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
             self.problem.join(set, legs, others, &mut self.scratch);
             self.problem.elements(&self.scratch)
         };
-        let score = objective.combine(&parts, &objective.step(&multiplications, &elements));
+        let step = scorer.step(&multiplications, [&left.elements, &right.elements], &elements);
+        let score = scorer.combine(&parts, &step);
         let whole = set == self.problem.full();
         let least = if whole {
             score.clone()
@@ -276,7 +278,7 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
             self.outlook(&score, &elements)
         } else {
             let factor = self.outer_factor((left.kind, &left.elements), (right.kind, &right.elements));
-            objective.combine(&score, &multiplications.times(&factor))
+            scorer.combine(&score, &multiplications.times(&factor))
         };
         if least > self.upper || self.largest.as_ref().is_some_and(|largest| elements > *largest) {
             return;

@@ -102,6 +102,16 @@ impl Cost {
         }
     }
 
+    /// The 64 leading binary digits, of a number above zero.
+    pub(super) fn leading(&self) -> u64 {
+        let bits = self.bits();
+        let lead = match &self.0 {
+            Repr::Small(value) => (value << (128 - bits)) >> 64,
+            Repr::Big(value) => (value >> (bits - 64)).to_u128().unwrap_or(1 << 63),
+        };
+        lead as u64
+    }
+
     /// The logarithm to base 2, for display: exact for powers of two, else right to about 15 digits; the same bits
     /// on every machine. Minus infinity for zero.
     pub fn log2(&self) -> f64 {
@@ -109,12 +119,8 @@ impl Cost {
         if bits == 0 {
             return f64::NEG_INFINITY;
         }
-        // The 64 leading digits, as a number in [1, 2).
-        let lead = match &self.0 {
-            Repr::Small(value) => (value << (128 - bits)) >> 64,
-            Repr::Big(value) => (value >> (bits - 64)).to_u128().unwrap_or(1 << 63),
-        };
-        let mantissa = lead as f64 / (1_u64 << 63) as f64;
+        // The leading digits, as a number in [1, 2).
+        let mantissa = self.leading() as f64 / (1_u64 << 63) as f64;
         (bits - 1) as f64 + ln(mantissa) / std::f64::consts::LN_2
     }
 

@@ -43,6 +43,11 @@ pub(super) fn exp(x: f64) -> f64 {
     series * power_of_two(halves as i64)
 }
 
+/// Entries of the table of leading digits.
+const LEADING: usize = 1 << 12;
+/// Entries of the table of powers.
+const POWERS: usize = 1 << 8;
+
 /// Entries of the table of sums for a difference of one.
 const PER_ONE: Log = 64;
 /// The difference above which the smaller of two numbers does not count.
@@ -57,6 +62,10 @@ pub(super) struct Tables {
     sums: Vec<Log>,
     /// Quantiles of the distribution of `-log2(u)`, `u` being uniform.
     draws: Vec<Log>,
+    /// `log2(1 + x)` by `x`, and one more.
+    leading: Vec<Log>,
+    /// `2^(x + 63)` by `x`, below and including one.
+    powers: Vec<u64>,
 }
 
 impl Tables {
@@ -76,13 +85,34 @@ impl Tables {
             })
             .collect();
         let draws = (0..DRAWS).map(|draw| in_units(-ln((draw as f64 + 0.5) / DRAWS as f64))).collect();
-        Self { sums, draws }
+        let leading = (0..=LEADING).map(|step| in_units(ln(1.0 + step as f64 / LEADING as f64))).collect();
+        let power = |step| exp(step as f64 / POWERS as f64 * LN_2) * power_of_two(63);
+        // The conversion of the last, which is 2^64, saturates.
+        let powers = (0..=POWERS).map(|step| power(step) as u64).collect();
+        Self { sums, draws, leading, powers }
     }
 
     /// The logarithm of the sum of two numbers, by theirs.
     pub(super) fn sum(&self, a: Log, b: Log) -> Log {
         let step = (a - b).unsigned_abs() as usize / (ONE / PER_ONE) as usize;
         a.max(b) + self.sums.get(step).copied().unwrap_or(0)
+    }
+
+    /// The logarithm of a number of so many binary digits, by its 64 leading ones.
+    pub(super) fn of_leading(&self, lead: u64, bits: u64) -> Log {
+        // The digits after the first: some for the entry, some for the way to the next.
+        let step = (lead << 1 >> 52) as usize;
+        let rest = (lead << 13 >> 48) as Log;
+        let (below, above) = (self.leading[step], self.leading[step + 1]);
+        (bits as Log - 1) * ONE + below + ((above - below) * rest >> 16)
+    }
+
+    /// Two to a logarithm, as a number between 2^63 and 2^64 and a power of two to multiply it with.
+    pub(super) fn power(&self, log: Log) -> (u64, i64) {
+        let rest = (log & (ONE - 1)) as usize;
+        let (below, above) = (self.powers[rest / POWERS], self.powers[rest / POWERS + 1]);
+        let way = (u128::from(above - below) * (rest % POWERS) as u128) / POWERS as u128;
+        (below + way as u64, (log >> 16) - 63)
     }
 
     /// A random `-log2(u)`, `u` uniform, from random bits.
@@ -111,6 +141,24 @@ mod tests {
             assert!((exp(x) / x.exp() - 1.0).abs() <= 1e-12, "{x}");
         }
         assert_eq!([of_size(0), of_size(1), of_size(1 << 40)], [0, 0, 40 * ONE]);
+    }
+
+    #[test]
+    fn logarithms_of_numbers_and_back() {
+        let tables = Tables::get();
+        for number in [1_u64, 2, 3, 5, 1000, 1023, 1 << 40, (1 << 53) - 1, u64::MAX] {
+            let bits = 64 - u64::from(number.leading_zeros());
+            let log = tables.of_leading(number << number.leading_zeros(), bits);
+            assert!((log as f64 / ONE as f64 - (number as f64).log2()).abs() < 3e-5, "{number}");
+            let (lead, exponent) = tables.power(log);
+            assert!(((lead as f64).log2() + exponent as f64 - log as f64 / ONE as f64).abs() < 3e-6, "{number}");
+        }
+        let mut last = (-64, 0);
+        for log in 0..2 * ONE {
+            let (lead, exponent) = tables.power(log);
+            assert!((exponent, lead) >= last, "{log}");
+            last = (exponent, lead);
+        }
     }
 
     #[test]

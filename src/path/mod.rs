@@ -35,10 +35,12 @@ mod rooms;
 mod rotating;
 mod scaled;
 mod scored;
+mod scorer;
 mod search;
 mod slice_search;
 mod sliced;
 mod small;
+mod speeds;
 mod terms;
 mod tree;
 mod watch;
@@ -60,6 +62,7 @@ pub use options::{Optimizer, SearchOptions};
 pub use search::{Found, given, search, search_until};
 pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
+pub use speeds::{Arithmetic, MEASURED_SIZES, Measured, SPEEDS_FORMAT, Speeds};
 pub(crate) use within::search_within;
 
 /// A contraction path: pairs of positions into the shrinking list of operands.

@@ -4,6 +4,7 @@
 //! bound. Which numbers are wide enough is decided once, where a search starts.
 
 use super::cost::Cost;
+use super::logs::{Log, Tables};
 
 /// A natural number that adds and multiplies without wrapping.
 pub(super) trait Number: Clone + Ord {
@@ -27,6 +28,12 @@ pub(super) trait Number: Clone + Ord {
 
     /// How often a divisor, which is not zero, fits into the number.
     fn quotient(&self, divisor: &Self) -> Self;
+
+    /// The logarithm to base 2, of a number above zero.
+    fn log(&self) -> Log;
+
+    /// The whole number below two to a logarithm.
+    fn from_log(log: Log) -> Self;
 
     /// The number times all of `factors`.
     fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self
@@ -68,6 +75,19 @@ impl Number for u64 {
     fn quotient(&self, divisor: &Self) -> Self {
         self / divisor
     }
+
+    fn log(&self) -> Log {
+        let zeros = self.leading_zeros();
+        Tables::get().of_leading(self << zeros, u64::from(Self::BITS - zeros))
+    }
+
+    fn from_log(log: Log) -> Self {
+        match Tables::get().power(log) {
+            (lead, 0) => lead,
+            (_, 1..) => Self::MAX,
+            (lead, exponent) => lead.checked_shr(exponent.unsigned_abs() as u32).unwrap_or(0),
+        }
+    }
 }
 
 impl Number for u128 {
@@ -101,6 +121,19 @@ impl Number for u128 {
     fn quotient(&self, divisor: &Self) -> Self {
         self / divisor
     }
+
+    fn log(&self) -> Log {
+        let zeros = self.leading_zeros();
+        Tables::get().of_leading(((self << zeros) >> 64) as u64, u64::from(Self::BITS - zeros))
+    }
+
+    fn from_log(log: Log) -> Self {
+        match Tables::get().power(log) {
+            (_, 65..) => Self::MAX,
+            (lead, exponent @ 0..) => Self::from(lead) << exponent,
+            (lead, exponent) => Self::from(lead.checked_shr(exponent.unsigned_abs() as u32).unwrap_or(0)),
+        }
+    }
 }
 
 impl Number for Cost {
@@ -129,6 +162,18 @@ impl Number for Cost {
 
     fn minus(&self, other: &Self) -> Self {
         self.less(other)
+    }
+
+    fn log(&self) -> Log {
+        Tables::get().of_leading(self.leading(), self.bits())
+    }
+
+    fn from_log(log: Log) -> Self {
+        let (lead, exponent) = Tables::get().power(log);
+        match u32::try_from(exponent) {
+            Ok(exponent) => &Cost::from(u128::from(lead)) * &Cost::power_of_two(exponent),
+            Err(_) => Cost::from(u128::from_log(log)),
+        }
     }
 
     fn product<'a>(self, factors: impl Iterator<Item = &'a Self>) -> Self {

@@ -15,10 +15,11 @@ use super::best_first::best_first;
 use super::number::Number;
 use super::operand_set::MOST_OPERANDS;
 use super::problem::Problem;
+use super::scorer::Scorer;
 use super::small::{FEW, most_work, small};
 use super::terms::Terms;
 use super::watch::Watch;
-use crate::path::{Cost, Objective};
+use crate::path::Cost;
 
 /// The trees that a search looks at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +34,7 @@ pub(super) enum Trees {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'a> {
     pub(super) terms: &'a Terms,
-    pub(super) objective: Objective,
+    pub(super) scorer: Scorer<'a>,
     pub(super) trees: Trees,
     /// The score of a tree that is known. Trees that score above are not looked for.
     pub(super) upper: &'a Cost,
@@ -94,6 +95,7 @@ fn many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
+    use crate::path::Objective;
     use crate::path::terms::Leg;
     use crate::path::tree::canonical;
 
@@ -121,8 +123,14 @@ mod tests {
     }
 
     fn ask(terms: &Terms, trees: Trees, upper: &Cost, work: u64) -> Option<Answer> {
-        let question =
-            Question { terms, objective: Objective::Mul, trees, upper, largest: None, watch: Watch::default() };
+        let question = Question {
+            terms,
+            scorer: Scorer::of(Objective::Mul),
+            trees,
+            upper,
+            largest: None,
+            watch: Watch::default(),
+        };
         optimal(question, &mut { work })
     }
 
@@ -203,15 +211,13 @@ mod tests {
         ];
         for (text, sizes) in cases {
             let terms = Terms::new(&graph(text, sizes));
-            for (objective, trees) in
-                Objective::ALL.into_iter().flat_map(|it| [(it, Trees::All), (it, Trees::Connected)])
-            {
-                let (upper, watch) = (&Cost::from(100_000_usize), Watch::default());
-                let question = Question { terms: &terms, objective, trees, upper, largest: None, watch };
+            for (scorer, trees) in Scorer::all().flat_map(|it| [(it, Trees::All), (it, Trees::Connected)]) {
+                let (upper, watch) = (&Cost::from(10_000_000_000_000_usize), Watch::default());
+                let question = Question { terms: &terms, scorer, trees, upper, largest: None, watch };
                 let problem: Problem<u64, u64> = Problem::new(&terms);
                 let table = small(&question, &problem).0.map(|joins| canonical(&joins));
                 let other = best_first(question, problem, &mut u64::MAX.clone()).joins.map(|joins| canonical(&joins));
-                assert_eq!(table, other, "{text} {objective} {trees:?}");
+                assert_eq!(table, other, "{text} {} {trees:?}", scorer.objective);
             }
         }
     }

@@ -3,10 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use super::scored::Scoring;
+use super::scorer::Scorer;
+use super::terms::Terms;
+use super::tree::unfit;
 use crate::error::{Error, ErrorKind, Result};
-use crate::path::Objective;
+use crate::graph::ContractionGraph;
+use crate::path::{Arithmetic, Cost, Objective, Path, Speeds};
 use crate::span::printable_text;
 
 /// How a path is looked for.
@@ -92,7 +99,7 @@ impl std::str::FromStr for Optimizer {
 /// let options = SearchOptions::new().optimizer(Optimizer::Optimal).objective(Objective::Size).effort(4);
 /// assert_ne!(options, SearchOptions::default());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[must_use]
 pub struct SearchOptions {
     pub(crate) optimizer: Optimizer,
@@ -101,6 +108,9 @@ pub struct SearchOptions {
     pub(crate) seed: u64,
     pub(crate) time_budget: Option<Duration>,
     pub(crate) memory_limit: Option<u64>,
+    pub(crate) arithmetic: Arithmetic,
+    /// None for the shipped ones.
+    pub(crate) speeds: Option<Arc<Speeds>>,
 }
 
 impl Default for SearchOptions {
@@ -112,6 +122,8 @@ impl Default for SearchOptions {
             seed: 0,
             time_budget: None,
             memory_limit: None,
+            arithmetic: Arithmetic::default(),
+            speeds: None,
         }
     }
 }
@@ -160,6 +172,53 @@ impl SearchOptions {
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
+    }
+
+    /// The same options for calls that compute in this arithmetic, which [`Objective::Time`] depends on; f32 unless told.
+    ///
+    /// Planning for an element type and a configuration sets it by these.
+    pub fn arithmetic(mut self, arithmetic: Arithmetic) -> Self {
+        self.arithmetic = arithmetic;
+        self
+    }
+
+    /// The same options with speeds in place of [`Speeds::shipped`] for [`Objective::Time`], such as those measured on a
+    /// machine, on which the plans then depend.
+    pub fn speeds(mut self, speeds: Arc<Speeds>) -> Self {
+        self.speeds = Some(speeds);
+        self
+    }
+
+    /// The speeds that [`Objective::Time`] is predicted by.
+    pub fn used_speeds(&self) -> &Speeds {
+        self.speeds.as_deref().unwrap_or_else(|| Speeds::shipped())
+    }
+
+    /// What a path scores for the objective: what the search makes least.
+    ///
+    /// An error where it does not have the graph's number of operands.
+    ///
+    /// ```
+    /// use qeinsum::graph::ContractionGraph;
+    /// use qeinsum::path::{Objective, SearchOptions, search};
+    /// use qeinsum::{Equation, Sizes, Syntax};
+    /// let equation = Equation::new(Syntax::Compact, &[vec!["i", "j"], vec!["j", "k"]], &["i", "k"])?;
+    /// let graph = ContractionGraph::new(&equation, &Sizes::new(&equation, &[[2, 3], [3, 4]])?);
+    /// let options = SearchOptions::new().objective(Objective::Write);
+    /// let path = search(&graph, &options)?.path;
+    /// assert_eq!(options.score(&graph, &path)?.to_string(), "8");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn score(&self, graph: &ContractionGraph, path: &Path) -> Result<Cost> {
+        if path.operands() != graph.operands() {
+            return Err(unfit(path, graph.operands()));
+        }
+        let terms = Terms::new(graph);
+        Ok(Scoring { terms: &terms, scorer: self.scorer() }.as_made(path.ssa()).score)
+    }
+
+    pub(super) fn scorer(&self) -> Scorer<'_> {
+        Scorer { objective: self.objective, rates: self.used_speeds().rates(self.arithmetic) }
     }
 }
 

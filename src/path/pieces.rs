@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::anneal::{Schedule, anneal, visit_work};
 use super::random::Random;
 use super::rotating::TreeShape;
+use super::scorer::Scorer;
 use super::terms::{Leg, Terms};
 use super::watch::Watch;
-use crate::path::Objective;
 
 /// A connected part of a tree. Values are operands and then steps.
 struct Piece {
@@ -26,7 +26,7 @@ struct Piece {
 /// `anneals` is how a piece is annealed and the work for all of them; the second part of the seed is that of a round.
 pub(super) fn anneal_pieces(
     terms: &Terms,
-    objective: Objective,
+    scorer: Scorer<'_>,
     steps: &[[usize; 2]],
     size: usize,
     anneals: (fn(u64) -> Schedule, u64),
@@ -48,7 +48,7 @@ pub(super) fn anneal_pieces(
             let visits = work / terms.operands.len() as u64 * local.operands.len() as u64 / visit_work(&local)?;
             let schedule = schedule(visits);
             let mut random = Random::new(seed[0], seed[1] << 32 | place as u64);
-            anneal(&local, objective, &steps, schedule, &mut random, watch)
+            anneal(&local, scorer, &steps, schedule, &mut random, watch)
         })
         .collect();
     let mut children: Vec<[u32; 2]> = steps.iter().map(|pair| pair.map(|child| child as u32)).collect();
@@ -127,7 +127,15 @@ mod tests {
         let before = terms.cost(&steps).multiplications;
         for size in [2, 3, 7, 29, 30, 100] {
             let anneals: (fn(u64) -> Schedule, u64) = (Schedule::forgetting, 30_000);
-            let joins = anneal_pieces(&terms, Objective::Mul, &steps, size, anneals, [1, 0], Watch::default());
+            let joins = anneal_pieces(
+                &terms,
+                Scorer::of(crate::path::Objective::Mul),
+                &steps,
+                size,
+                anneals,
+                [1, 0],
+                Watch::default(),
+            );
             assert!(terms.cost(&canonical(&joins)).multiplications <= before, "{size}");
             let pieces = cut(30, &steps, size);
             assert_eq!(pieces.iter().map(|piece| piece.inner.len()).sum::<usize>(), 29);

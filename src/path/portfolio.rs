@@ -65,7 +65,7 @@ pub(super) fn arranged(
     work: &mut u64,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let other = scoring.tree(&reconfigure(scoring.terms, scoring.objective, &tree.steps, size, work, watch));
+    let other = scoring.tree(&reconfigure(scoring.terms, scoring.scorer, &tree.steps, size, work, watch));
     tree.or_better(other)
 }
 
@@ -133,13 +133,13 @@ fn by_pieces(
     [seed, round]: [u64; 2],
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let Scoring { terms, objective } = scoring;
+    let Scoring { terms, scorer } = scoring;
     let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64;
     let mut best = known;
     for (place, size) in PIECES.into_iter().enumerate() {
         let schedule: fn(u64) -> Schedule = if place < 2 { Schedule::forgetting } else { Schedule::improving };
         let seed = [seed, round * PIECES.len() as u64 + place as u64];
-        let joins = anneal_pieces(terms, objective, &best.steps, size, (schedule, each), seed, watch);
+        let joins = anneal_pieces(terms, scorer, &best.steps, size, (schedule, each), seed, watch);
         best = best.or_better(scoring.tree(&joins));
     }
     let mut left = work / SHARES * ARRANGEMENT;
@@ -157,7 +157,7 @@ fn lineage(
 ) -> ScoredTree {
     let mut best = from.clone();
     let mut step = |best: &mut ScoredTree, from: &ScoredTree, schedule: Schedule| {
-        let joins = anneal(scoring.terms, scoring.objective, &from.steps, schedule, random, watch);
+        let joins = anneal(scoring.terms, scoring.scorer, &from.steps, schedule, random, watch);
         if let Some(tree) = joins.map(|joins| scoring.tree(&joins)).filter(|tree| tree.score < best.score) {
             *best = tree;
         }

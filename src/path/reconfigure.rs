@@ -5,10 +5,11 @@
 //! there is.
 
 use super::optimal::{Question, Trees, optimal};
+use super::scorer::Scorer;
 use super::terms::{Leg, Terms};
 use super::tree::canonical;
 use super::watch::Watch;
-use crate::path::{Cost, Objective};
+use crate::path::{Cost, StepCost};
 
 /// The operands of a piece that is arranged in no time, some ten microseconds.
 pub(super) const SMALL_PIECE: usize = 8;
@@ -22,13 +23,13 @@ const PASSES: usize = 8;
 /// Arranges the pieces of a tree, of up to `size` operands, better until none changes or `work` is used up.
 pub(super) fn reconfigure(
     terms: &Terms,
-    objective: Objective,
+    scorer: Scorer<'_>,
     steps: &[[usize; 2]],
     size: usize,
     work: &mut u64,
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
-    let mut tree = Tree::new(terms, objective, steps);
+    let mut tree = Tree::new(terms, scorer, steps);
     for _ in 0..PASSES {
         let mut changed = false;
         // The dearest steps first: with them a better tree is found soonest, and most of the others never count.
@@ -48,13 +49,21 @@ pub(super) fn reconfigure(
     tree.steps()
 }
 
+/// What each step scores, by the elements of every value.
+fn scores(scorer: Scorer<'_>, steps: &[[usize; 2]], per_step: &[StepCost], elements: &[Cost]) -> Vec<Cost> {
+    let step = |(&[a, b], step): (&[usize; 2], &StepCost)| {
+        scorer.step(&step.multiplications, [&elements[a], &elements[b]], &step.elements)
+    };
+    steps.iter().zip(per_step).map(step).collect()
+}
+
 /// A piece that scores less than the whole tree by this factor times its number of joins is left as it is.
 const NEGLIGIBLE: u32 = 6;
 
 /// A tree whose joins can be exchanged. Values are operands and then joins, in no order.
-struct Tree {
+struct Tree<'a> {
     operands: usize,
-    objective: Objective,
+    scorer: Scorer<'a>,
     extents: Vec<usize>,
     joins: Vec<[usize; 2]>,
     /// Per join: the score of its step.
@@ -68,16 +77,17 @@ struct Tree {
     now: u64,
 }
 
-impl Tree {
-    fn new(terms: &Terms, objective: Objective, steps: &[[usize; 2]]) -> Self {
+impl<'a> Tree<'a> {
+    fn new(terms: &Terms, scorer: Scorer<'a>, steps: &[[usize; 2]]) -> Self {
         let (per_step, legs) = terms.trace(steps);
+        let elements: Vec<Cost> = legs.iter().map(|legs| terms.elements(legs)).collect();
         Self {
             operands: terms.operands.len(),
-            objective,
+            scorer,
             extents: terms.extents.clone(),
             joins: steps.to_vec(),
-            scores: per_step.iter().map(|step| objective.step(&step.multiplications, &step.elements)).collect(),
-            elements: legs.iter().map(|legs| terms.elements(legs)).collect(),
+            scores: scores(scorer, steps, &per_step, &elements),
+            elements,
             made: vec![0; legs.len()],
             looked: vec![0; steps.len()],
             now: 0,
@@ -114,7 +124,7 @@ impl Tree {
         let (piece, names) = Terms::piece(&bottom, &self.legs[self.operands + root], &self.extents);
         let question = Question {
             terms: &piece,
-            objective: self.objective,
+            scorer: self.scorer,
             trees: Trees::All,
             upper: &before,
             largest: None,
@@ -122,8 +132,9 @@ impl Tree {
         };
         let Some(steps) = optimal(question, work).and_then(|answer| answer.joins) else { return false };
         let (per_step, mut legs) = piece.trace(&steps);
-        let scores: Vec<Cost> =
-            per_step.iter().map(|step| self.objective.step(&step.multiplications, &step.elements)).collect();
+        let mut elements: Vec<Cost> = leaves.iter().map(|&leaf| self.elements[leaf].clone()).collect();
+        elements.extend(per_step.iter().map(|step| step.elements.clone()));
+        let scores = scores(self.scorer, &steps, &per_step, &elements);
         if self.total(scores.iter()) >= before {
             return false;
         }
@@ -147,8 +158,8 @@ impl Tree {
         true
     }
 
-    fn total<'a>(&self, scores: impl Iterator<Item = &'a Cost>) -> Cost {
-        scores.fold(Cost::ZERO, |total, score| self.objective.combine(&total, score))
+    fn total<'s>(&self, scores: impl Iterator<Item = &'s Cost>) -> Cost {
+        scores.fold(Cost::ZERO, |total, score| self.scorer.combine(&total, score))
     }
 
     /// The values at the bottom of the piece below a join, and the joins inside it, `root` first.
@@ -173,26 +184,30 @@ impl Tree {
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
+    use crate::path::Objective;
+    use crate::path::scored::Scoring;
 
     #[test]
     fn a_bad_tree_becomes_the_best() {
         let terms = Terms::new(&graph("ab,bc,cd,de,ef,fg,gh->ah", "a=9 b=2 c=30 d=4 e=50 f=6 g=70 h=8"));
         let written = [[0, 1], [2, 7], [3, 8], [4, 9], [5, 10], [6, 11]];
-        for objective in [Objective::Mul, Objective::Write, Objective::Combo] {
+        for objective in [Objective::Mul, Objective::Write, Objective::Combo, Objective::Time] {
+            let scorer = Scorer::of(objective);
             let mut work = u64::MAX;
-            let steps = reconfigure(&terms, objective, &written, SMALL_PIECE, &mut work, Watch::default());
-            let score = objective.score(&terms.cost(&steps));
-            let before = objective.score(&terms.cost(&written));
+            let steps = reconfigure(&terms, scorer, &written, SMALL_PIECE, &mut work, Watch::default());
+            let score_of = |steps: &[[usize; 2]]| Scoring { terms: &terms, scorer }.as_made(steps.to_vec()).score;
+            let score = score_of(&steps);
+            let before = score_of(&written);
             let question = Question {
                 terms: &terms,
-                objective,
+                scorer,
                 trees: Trees::All,
                 upper: &before,
                 largest: None,
                 watch: Watch::default(),
             };
             let best = optimal(question, &mut work).and_then(|answer| answer.joins).unwrap();
-            assert_eq!(score, objective.score(&terms.cost(&best)), "{objective}");
+            assert_eq!(score, Scoring { terms: &terms, scorer }.tree(&best).score, "{objective}");
             assert!(score < before, "{objective}");
         }
     }
@@ -213,7 +228,7 @@ mod tests {
         let written: Vec<[usize; 2]> =
             (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();
         let mut work = u64::MAX;
-        let steps = reconfigure(&terms, Objective::Mul, &written, SMALL_PIECE, &mut work, Watch::default());
+        let steps = reconfigure(&terms, Scorer::of(Objective::Mul), &written, SMALL_PIECE, &mut work, Watch::default());
         let mul = |steps: &[[usize; 2]]| terms.cost(steps).multiplications.to_f64();
         assert!(mul(&steps) < mul(&written) / 2.0, "{} {}", mul(&steps), mul(&written));
     }

@@ -4,7 +4,7 @@
 //! instructions that turns nearly all pairs down.
 
 use super::number::Number;
-use super::objective::Combining;
+use super::scorer::Combining;
 
 /// A set of labels in one word, for a first look: a label has the bit of its number modulo 64.
 pub(super) fn sketch(legs: &[u64]) -> u64 {

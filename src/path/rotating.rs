@@ -4,7 +4,8 @@
 //! Labels that broadcast in an operand count as if they had their extent there, which is seldom more than what counts
 //! in the end.
 
-use super::logs::{self, Log, ONE, Tables};
+use super::logs::{self, Log, Tables};
+use super::scorer::Scorer;
 use super::terms::{Leg, Terms};
 use crate::path::Objective;
 
@@ -110,8 +111,8 @@ pub(super) struct Rotation<const W: usize> {
     pub(super) growth: Log,
 }
 
-pub(super) struct RotatingTree<const W: usize> {
-    objective: Objective,
+pub(super) struct RotatingTree<'a, const W: usize> {
+    scorer: Scorer<'a>,
     /// The logarithm of the elements that a result should have at most.
     limit: Log,
     tables: &'static Tables,
@@ -129,9 +130,9 @@ pub(super) struct RotatingTree<const W: usize> {
     root: u32,
 }
 
-impl<const W: usize> RotatingTree<W> {
+impl<'a, const W: usize> RotatingTree<'a, W> {
     /// The tree of at least one step.
-    pub(super) fn new(terms: &Terms, labels: &Labels, objective: Objective, steps: &[[usize; 2]], limit: Log) -> Self {
+    pub(super) fn new(terms: &Terms, labels: &Labels, scorer: Scorer<'a>, steps: &[[usize; 2]], limit: Log) -> Self {
         let operands = terms.operands.len();
         let values = terms.values(steps);
         let root = (operands + steps.len() - 1) as u32;
@@ -147,7 +148,7 @@ impl<const W: usize> RotatingTree<W> {
             sizes.iter().all(|&size| size == first).then_some(first)
         });
         let mut tree = Self {
-            objective,
+            scorer,
             limit,
             tables: Tables::get(),
             operands,
@@ -161,7 +162,7 @@ impl<const W: usize> RotatingTree<W> {
         };
         for (step, pair) in steps.iter().enumerate() {
             let [a, b] = pair.map(|child| &tree.legs[child]);
-            tree.scores.push(tree.score(&union(a, b), &tree.legs[operands + step]));
+            tree.scores.push(tree.score([a, b], &union(a, b), &tree.legs[operands + step]));
         }
         tree
     }
@@ -191,9 +192,9 @@ impl<const W: usize> RotatingTree<W> {
         size
     }
 
-    /// The score of a step by all of its labels and those of its result.
-    fn score(&self, labels: &Set<W>, result: &Set<W>) -> Log {
-        let score = self.usual_score(labels, result);
+    /// The score of a step by those of its sides, all of its labels and those of its result.
+    fn score(&self, sides: [&Set<W>; 2], labels: &Set<W>, result: &Set<W>) -> Log {
+        let score = self.usual_score(sides, labels, result);
         if self.limit == Log::MAX {
             return score;
         }
@@ -201,19 +202,23 @@ impl<const W: usize> RotatingTree<W> {
         score + (self.size(result) - self.limit).max(0)
     }
 
-    fn usual_score(&self, labels: &Set<W>, result: &Set<W>) -> Log {
-        match self.objective {
+    fn usual_score(&self, sides: [&Set<W>; 2], labels: &Set<W>, result: &Set<W>) -> Log {
+        match self.scorer.objective {
             Objective::Mul => self.size(labels),
             Objective::Size | Objective::Write => self.size(result),
-            Objective::Combo => self.tables.sum(self.size(labels), self.size(result) + 6 * ONE),
+            Objective::Combo | Objective::Time => {
+                self.scorer.step_log(self.size(labels), || sides.map(|side| self.size(side)), self.size(result))
+            }
         }
     }
 
     /// The logarithm of the score of the whole tree.
     pub(super) fn total(&self) -> f64 {
-        match self.objective {
+        match self.scorer.objective {
             Objective::Size => self.scores.iter().max().map_or(0.0, |&largest| largest as f64),
-            Objective::Mul | Objective::Write | Objective::Combo => logs::total(self.scores.iter().copied()),
+            Objective::Mul | Objective::Write | Objective::Combo | Objective::Time => {
+                logs::total(self.scores.iter().copied())
+            }
         }
     }
 
@@ -233,7 +238,10 @@ impl<const W: usize> RotatingTree<W> {
         let labels = union(kept_legs, other_legs);
         // What is outside is either in the part that moves or still there above.
         let legs = common(&labels, &union(moved_legs, result));
-        let scores = [self.score(&labels, &legs), self.score(&union(&legs, moved_legs), result)];
+        let scores = [
+            self.score([kept_legs, other_legs], &labels, &legs),
+            self.score([&legs, moved_legs], &union(&legs, moved_legs), result),
+        ];
         let before = self.tables.sum(self.scores[step], self.scores[above]);
         let growth = self.tables.sum(scores[0], scores[1]) - before;
         Some(Rotation { kept, moved, other, legs, scores, growth })
@@ -269,9 +277,9 @@ mod tests {
             let terms = Terms::new(&graph(text, "a=3 b=4 c=5 d=6 x=7 i=2 j=3 k=9"));
             let n = terms.operands.len();
             let steps: Vec<[usize; 2]> = (1..n).map(|k| if k == 1 { [0, 1] } else { [k, n + k - 2] }).collect();
-            for objective in Objective::ALL {
-                let mut tree: RotatingTree<1> =
-                    RotatingTree::new(&terms, &Labels::new(&terms), objective, &steps, Log::MAX);
+            for scorer in Scorer::all() {
+                let mut tree: RotatingTree<'_, 1> =
+                    RotatingTree::new(&terms, &Labels::new(&terms), scorer, &steps, Log::MAX);
                 let mut random = Random::new(1, 0);
                 for _ in 0..200 {
                     let bits = random.next();
@@ -280,9 +288,9 @@ mod tests {
                         tree.rotate(step, &rotation);
                     }
                     let joins = canonical(&tree.shape().joins(n));
-                    let fresh: RotatingTree<1> =
-                        RotatingTree::new(&terms, &Labels::new(&terms), objective, &joins, Log::MAX);
-                    assert!((fresh.total() - tree.total()).abs() < 1e-6, "{text} {objective}");
+                    let fresh: RotatingTree<'_, 1> =
+                        RotatingTree::new(&terms, &Labels::new(&terms), scorer, &joins, Log::MAX);
+                    assert!((fresh.total() - tree.total()).abs() < 1e-6, "{text} {}", scorer.objective);
                 }
             }
         }

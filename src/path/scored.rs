@@ -2,6 +2,7 @@
 //!
 //! In come joins; out go the steps of their tree in canonical order, what they cost and how that scores.
 
+use super::scorer::Scorer;
 use super::terms::Terms;
 use super::tree::canonical;
 use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, PathCost};
@@ -38,7 +39,7 @@ impl ScoredTree {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scoring<'a> {
     pub(super) terms: &'a Terms,
-    pub(super) objective: Objective,
+    pub(super) scorer: Scorer<'a>,
 }
 
 impl Scoring<'_> {
@@ -50,7 +51,7 @@ impl Scoring<'_> {
     /// A tree whose steps stay in the order in which they are given.
     pub(super) fn as_made(&self, steps: Vec<[usize; 2]>) -> ScoredTree {
         let cost = self.terms.cost(&steps);
-        let score = self.objective.score(&cost);
+        let score = self.scorer.tree(&cost, &steps, |operand| self.terms.elements(&self.terms.operands[operand]));
         ScoredTree { steps, cost, score }
     }
 }

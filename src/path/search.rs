@@ -13,6 +13,7 @@ use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, see
 use super::reconfigure::LARGE_PIECE;
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
+use super::scorer::Scorer;
 use super::terms::Terms;
 use super::tree::unfit;
 use super::watch::Watch;
@@ -88,7 +89,7 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     let effort = u64::from(options.effort);
     let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
     let search = Search {
-        scoring: Scoring { terms: &terms, objective: options.objective },
+        scoring: Scoring { terms: &terms, scorer: options.scorer() },
         seed: options.seed,
         watch: Watch { deadline, stop: Some(stop) },
     };
@@ -154,14 +155,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn unproved(&self, tree: ScoredTree) -> Found {
-        let lower_bound = self.scoring.terms.least(self.scoring.objective);
+        let lower_bound = self.scoring.terms.least(self.scoring.scorer);
         // Of two operands there is one tree only.
         let certificate = if tree.steps.len() < 2 || tree.score <= lower_bound {
             Certificate::Optimal
         } else {
             Certificate::Unproved { lower_bound }
         };
-        tree.found(self.scoring.objective, certificate)
+        tree.found(self.scoring.scorer.objective, certificate)
     }
 
     /// Rounds of a search, until its path is proved or its time is over; one round where no time is given.
@@ -210,14 +211,14 @@ impl Search<'_> {
         if let Some(joins) = &answer.joins {
             best = self.scoring.tree(joins);
         }
-        let objective = self.scoring.objective;
+        let objective = self.scoring.scorer.objective;
         match answer.proof {
             Proof::Complete => {
                 let best = if objective == Objective::Size { self.fewest(best, work) } else { best };
                 best.found(objective, Certificate::Optimal)
             }
             Proof::Cut(least) => {
-                let lower_bound = least.max(self.scoring.terms.least(objective));
+                let lower_bound = least.max(self.scoring.terms.least(self.scoring.scorer));
                 let certificate = if best.score <= lower_bound {
                     Certificate::Optimal
                 } else if connected_proved {
@@ -231,14 +232,15 @@ impl Search<'_> {
     }
 
     fn ask(&self, trees: Trees, best: &ScoredTree, largest: Option<&Cost>, work: &mut u64) -> Option<Answer> {
-        let Scoring { terms, objective } = self.scoring;
-        let question = Question { terms, objective, trees, upper: &best.score, largest, watch: self.watch };
+        let Scoring { terms, scorer } = self.scoring;
+        let question = Question { terms, scorer, trees, upper: &best.score, largest, watch: self.watch };
         optimal(question, work)
     }
 
     /// Of the trees with results as small as `best` has, the one of the fewest multiplications.
     fn fewest(&self, best: ScoredTree, work: &mut u64) -> ScoredTree {
-        let multiplying = Self { scoring: Scoring { objective: Objective::Mul, ..self.scoring }, ..*self };
+        let scorer = Scorer { objective: Objective::Mul, ..self.scoring.scorer };
+        let multiplying = Self { scoring: Scoring { scorer, ..self.scoring }, ..*self };
         let known = ScoredTree { score: best.cost.multiplications.clone(), ..best.clone() };
         let answer = multiplying.ask(Trees::All, &known, Some(&best.score), work);
         match answer.and_then(|answer| answer.joins) {

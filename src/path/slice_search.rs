@@ -98,7 +98,7 @@ impl SliceSearch<'_> {
         let terms = self.scoring.terms.without(slices);
         let Some(visit) = visit_work(&terms) else { return steps.to_vec() };
         let schedule = Schedule::improving(work / visit).within(self.limit);
-        let joins = anneal(&terms, self.scoring.objective, steps, schedule, random, self.watch);
+        let joins = anneal(&terms, self.scoring.scorer, steps, schedule, random, self.watch);
         joins.map_or_else(|| steps.to_vec(), |joins| canonical(&joins))
     }
 
@@ -180,11 +180,12 @@ mod tests {
     use super::*;
     use crate::graph::tests::graph;
     use crate::path::Objective;
+    use crate::path::scorer::Scorer;
     use crate::path::terms::Terms;
 
     fn slice(text: &str, limit: Log, order: SumOrder, kind: CallKind) -> Option<(SlicedTree, SlicedTree)> {
         let terms = Terms::new(&graph(text, "a=8 b=8 c=8 d=8 e=8 f=8 g=8 h=8 i=8 j=8"));
-        let scoring = Scoring { terms: &terms, objective: Objective::Mul };
+        let scoring = Scoring { terms: &terms, scorer: Scorer::of(Objective::Mul) };
         let n = terms.operands.len();
         let steps: Vec<[usize; 2]> = (1..n).map(|k| if k == 1 { [0, 1] } else { [k, n + k - 2] }).collect();
         let kinds = |steps: &[[usize; 2]]| vec![kind; steps.len()];

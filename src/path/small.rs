@@ -34,7 +34,7 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
     let upper = N::from_cost(question.upper);
     let above = upper.plus(&N::ONE);
     let largest = question.largest.map(N::from_cost);
-    let objective = question.objective;
+    let scorer = question.scorer;
     let full = problem.full();
     let count = full as usize + 1;
     let mut sets = Sets {
@@ -66,11 +66,11 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
         // What the step that makes the set scores at least, and the one that uses it.
         let (step, next) = match (problem.has_zero(), set == full) {
             (true, _) => (N::ZERO, N::ZERO),
-            (false, true) => (objective.step(&elements, &elements), N::ZERO),
-            (false, false) => (objective.step(&elements, &elements), objective.consuming(&elements)),
+            (false, true) => (scorer.at_least(&elements, &elements), N::ZERO),
+            (false, false) => (scorer.at_least(&elements, &elements), scorer.consuming(&elements)),
         };
         let is_too_large = largest.as_ref().is_some_and(|largest| elements > *largest);
-        if is_too_large || objective.combine(&step, &next) > upper {
+        if is_too_large || scorer.combine(&step, &next) > upper {
             continue;
         }
         let mut best = upper.minus(&next).plus(&N::ONE);
@@ -81,20 +81,21 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
             others = (others - 1) & rest;
             work += 1;
             let (one, other) = (first | others, rest ^ others);
-            let parts = objective.combine(&sets.scores[one as usize], &sets.scores[other as usize]);
-            if objective.combine(&parts, &step) > best {
+            let parts = scorer.combine(&sets.scores[one as usize], &sets.scores[other as usize]);
+            if scorer.combine(&parts, &step) > best {
                 continue;
             }
             if question.trees == Trees::Connected && sets.neighbours[one as usize] & other == 0 {
                 continue;
             }
-            let multiplications = if objective.multiplies() {
+            let multiplications = if scorer.multiplies() {
                 let (legs, others) = ([sets.legs[one as usize]], [sets.legs[other as usize]]);
                 problem.multiplications(&sets.elements[one as usize], &legs, &others)
             } else {
                 N::ZERO
             };
-            let score = objective.combine(&parts, &objective.step(&multiplications, &elements));
+            let sides = [&sets.elements[one as usize], &sets.elements[other as usize]];
+            let score = scorer.combine(&parts, &scorer.step(&multiplications, sides, &elements));
             if score < best || (score == best && part != 0 && one.comes_before(part)) {
                 best = score;
                 part = one;

@@ -3,6 +3,7 @@
 //! In comes the contraction graph; out go, per operand, sorted labels with a mark where one broadcasts. All
 //! searches and the cost of a path read these and nothing else.
 
+use super::scorer::Scorer;
 use crate::graph::ContractionGraph;
 use crate::path::{Cost, Objective};
 
@@ -165,7 +166,7 @@ impl Terms {
     ///
     /// Every operand takes part in a step, which multiplies at least as many numbers as the operand has; a step
     /// takes two operands at most. The last step makes the output, and every other result has an element.
-    pub(super) fn least(&self, objective: Objective) -> Cost {
+    pub(super) fn least(&self, scorer: Scorer<'_>) -> Cost {
         let steps = self.operands.len() - 1;
         if steps == 0 || self.has_zero() {
             return Cost::ZERO;
@@ -177,9 +178,11 @@ impl Terms {
         let half = sizes.iter().sum::<Cost>().half();
         let multiplications = largest.max(half).max(Cost::from(steps));
         let write = &output + &Cost::from(steps - 1);
-        match objective {
+        match scorer.objective {
             Objective::Size => output,
-            Objective::Mul | Objective::Write | Objective::Combo => objective.step(&multiplications, &write),
+            Objective::Mul | Objective::Write | Objective::Combo | Objective::Time => {
+                scorer.at_least(&multiplications, &write)
+            }
         }
     }
 }
@@ -234,9 +237,9 @@ mod tests {
     #[test]
     fn the_least_is_a_bound_and_sometimes_reached() {
         let terms = Terms::new(&graph("ij,jk->ik", "i=3 j=4 k=5"));
-        let least = |objective| terms.least(objective).to_u128().unwrap();
+        let least = |objective| terms.least(Scorer::of(objective)).to_u128().unwrap();
         assert_eq!([Objective::Mul, Objective::Size, Objective::Write].map(least), [20, 15, 15]);
         assert_eq!(least(Objective::Combo), 20 + 64 * 15);
-        assert_eq!(Terms::new(&graph("ij,jk->ik", "j=0")).least(Objective::Mul), Cost::ZERO);
+        assert_eq!(Terms::new(&graph("ij,jk->ik", "j=0")).least(Scorer::of(Objective::Mul)), Cost::ZERO);
     }
 }

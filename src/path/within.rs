@@ -36,7 +36,7 @@ pub(crate) fn search_within(
     let terms = Terms::new(graph);
     let objective = options.objective;
     let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
-    let scoring = Scoring { terms: &terms, objective };
+    let scoring = Scoring { terms: &terms, scorer: options.scorer() };
     let limits = Limits::of(terms.operands.len()).times(u64::from(options.effort));
     let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
     let known = scoring.as_made(found.path.ssa());

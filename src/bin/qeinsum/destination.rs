@@ -16,6 +16,11 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
+    /// Whether a place was named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Writes a text that ends its last line.
     pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
         match self.out.as_deref() {

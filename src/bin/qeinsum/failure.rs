@@ -48,6 +48,14 @@ impl Failure {
         }
     }
 
+    /// What it says, without where and how it is shown.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Request(text) | Self::Machine(text) => text.clone(),
+            Self::Closed => String::new(),
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {

@@ -1,11 +1,14 @@
 //! The flags that say how a path is looked for.
 
+use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use qeinsum::QEinsum;
-use qeinsum::path::{Objective, Optimizer, Path, SearchOptions};
+use qeinsum::path::{Objective, Optimizer, Path, SearchOptions, Speeds};
 
+use crate::calibrate;
 use crate::failure::Failure;
 use crate::memory::Bytes;
 
@@ -16,9 +19,14 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "HOW", default_value_t)]
     optimize: Optimizer,
 
-    /// What to make least: mul, size, write, or combo
+    /// What to make least: mul, size, write, combo, or time
     #[arg(long, value_name = "WHAT", default_value_t)]
     minimize: Objective,
+
+    /// What `--minimize time` predicts by: `shipped`, `machine` (what `qeinsum bench --calibrate` measured here), or a file
+    /// [default: shipped]
+    #[arg(long, value_name = "WHICH", value_parser = speeds)]
+    speeds: Option<Arc<Speeds>>,
 
     /// How many times the usual work the search may do
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -41,6 +49,10 @@ impl SearchArgs {
     /// The options of a search.
     pub(crate) fn options(&self) -> SearchOptions {
         let options = SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort);
+        let options = match &self.speeds {
+            Some(speeds) => options.speeds(Arc::clone(speeds)),
+            None => options,
+        };
         let options = match self.time_budget {
             Some(budget) => options.time_budget(budget),
             None => options,
@@ -75,6 +87,22 @@ impl SearchArgs {
 
 /// The longest that a search may be asked to take.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A table of speeds by where it is.
+fn speeds(which: &str) -> Result<Arc<Speeds>, String> {
+    let read = |path: &OsStr| calibrate::read(path).map(Arc::new).map_err(|failure| failure.message());
+    match which {
+        "shipped" => Ok(Arc::new(Speeds::shipped().clone())),
+        "machine" => {
+            let file = calibrate::file().map_err(|failure| failure.message())?;
+            if !file.exists() {
+                return Err("this machine was not measured yet: `qeinsum bench --calibrate` does that".to_owned());
+            }
+            read(file.as_os_str())
+        }
+        file => read(OsStr::new(file)),
+    }
+}
 
 /// A time such as `10s`, `500ms` or `2m`.
 fn time(text: &str) -> Result<Duration, String> {

@@ -14,7 +14,8 @@ use qeinsum::{
 use serde::Serialize;
 
 use super::{Format, json};
-use crate::destination::Destination;
+use crate::calibrate;
+use crate::destination::{Destination, print};
 use crate::equation::EquationArg;
 use crate::failure::Failure;
 use crate::memory::{self, Bytes, Work};
@@ -29,7 +30,7 @@ Examples:
   qeinsum bench bij,bjk->bik --shapes 16x256x256,16x256x256
   qeinsum bench bi,io->bo --sizes b=1,i=4096,o=4096 --bits 8 --threads 1 --format json";
 
-/// Measure runs on random operands: in f32, quantized, and quantized with the last operand frozen before
+/// Measure runs on random operands: in f32, quantized, and quantized with the last operand frozen before; or the machine
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Bench {
@@ -56,6 +57,11 @@ pub(crate) struct Bench {
 
     #[command(flatten)]
     threads: ThreadsArg,
+
+    /// Measure the speeds of this machine, instead of an equation, for plans that take the least time: into the folder for
+    /// caches, where `--speeds machine` finds them, or into `--out`
+    #[arg(long, conflicts_with_all = ["EQ", "shapes", "sizes", "backward"])]
+    calibrate: bool,
 
     /// Measure for about so many seconds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=3600))]
@@ -104,6 +110,9 @@ struct Report {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if self.calibrate {
+            return self.calibrate();
+        }
         let qe = self.search.apply(self.equation.read()?);
         let (equation, sizes) = match self.sizes.read()? {
             Given::Shapes(shapes) => qe.bind(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?,
@@ -147,6 +156,25 @@ impl Bench {
             Format::Text => report.text(),
             Format::Json => json(&report)?,
         })
+    }
+}
+
+impl Bench {
+    /// Measures the machine.
+    fn calibrate(&self) -> Result<(), Failure> {
+        self.threads.start()?;
+        let speeds = calibrate::measure("machine".to_owned())?;
+        let text = speeds.to_json() + "\n";
+        if self.destination.is_given() {
+            return self.destination.write(&text);
+        }
+        let file = calibrate::file()?;
+        let shown = file.display().to_string();
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| Failure::of_file(&shown, "make its folder", &error))?;
+        }
+        qeinsum::io::write_whole(&file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
+        print(&format!("{shown}: measured on {} threads\n", speeds.threads()))
     }
 }
 

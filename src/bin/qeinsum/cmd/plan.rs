@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use qeinsum::path::Objective;
 use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
@@ -90,8 +91,19 @@ struct Document<'a, P> {
     plan: &'a P,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<serde_json::Value>,
+    /// Where the path was searched for the least time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted: Option<Predicted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search_seconds: Option<f64>,
+}
+
+/// What a plan is predicted to take that was searched for the least time.
+#[derive(Serialize)]
+struct Predicted {
+    seconds: f64,
+    speeds: String,
+    threads: usize,
 }
 
 impl Plan {
@@ -123,7 +135,9 @@ impl Plan {
         drop(progress);
         if let Some(config) = &config {
             plan.check_config(config)?;
-            if matches!(self.format, Format::Text) && !self.explain {
+            // The fastest order is that of the configuration.
+            let by_time = plan.objective() == Objective::Time;
+            if matches!(self.format, Format::Text) && !self.explain && !by_time {
                 complain(
                     "note: the order and the swaps are the same quantized; `--explain` shows what is quantized how",
                 );
@@ -134,10 +148,20 @@ impl Plan {
         }
         self.tell_time(seconds);
         Ok(match self.format {
-            Format::Text if self.explain => plan.explain(&config.unwrap_or_default()),
+            Format::Text if self.explain => {
+                let time = plan.explain_time(config.as_ref(), &options)?;
+                plan.explain(&config.unwrap_or_default()) + &time
+            }
             Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
-            Format::Json => self.json(&plan, bound.name.as_deref(), config.as_ref(), seconds)?,
+            Format::Json => {
+                let predicted = (plan.objective() == Objective::Time).then(|| {
+                    let speeds = options.used_speeds();
+                    let seconds = plan.predict(config.as_ref(), &[], speeds).seconds;
+                    Predicted { seconds, speeds: speeds.name().to_owned(), threads: speeds.threads() }
+                });
+                self.json(&plan, bound.name.as_deref(), config.as_ref(), predicted, seconds)?
+            }
         })
     }
 
@@ -163,7 +187,7 @@ impl Plan {
         Ok(match self.format {
             Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
-            Format::Json => self.json(&plan, None, config.as_ref(), seconds)?,
+            Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
         })
     }
 
@@ -172,13 +196,14 @@ impl Plan {
         plan: &P,
         name: Option<&str>,
         config: Option<&QuantConfig>,
+        predicted: Option<Predicted>,
         seconds: f64,
     ) -> Result<String, Failure> {
         let config = match config {
             Some(config) => serde_json::from_str(&config.to_json()?).ok(),
             None => None,
         };
-        super::json(&Document { name, plan, config, search_seconds: self.timing.then_some(seconds) })
+        super::json(&Document { name, plan, config, predicted, search_seconds: self.timing.then_some(seconds) })
     }
 
     fn tell_time(&self, seconds: f64) {

@@ -1,0 +1,151 @@
+//! The speeds of this machine, for plans that are to take the least time on it.
+
+use std::ffi::OsStr;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+use num_complex::Complex;
+use qeinsum::path::{Arithmetic, MEASURED_SIZES, Measured, Speeds};
+use qeinsum::{Compiled, DotGeneralConfig, Element, Error, Key, QEinsum};
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::text_file;
+
+/// Multiplications of a measured run, where the memory allows it.
+const WORK: usize = 1 << 22;
+/// Elements of the operands and the result of a measured run.
+const MEMORY: usize = 1 << 24;
+/// The matrices of a run.
+const MOST_MATRICES: usize = 1 << 12;
+/// The least time that runs are measured for, once for each of [`SAMPLES`].
+const TIME: Duration = Duration::from_millis(5);
+const SAMPLES: usize = 3;
+
+/// The file that a machine's own speeds are kept in.
+pub(crate) fn file() -> Result<PathBuf, Failure> {
+    let folder = dirs::cache_dir().ok_or_else(|| {
+        Failure::Request("there is no folder for caches: give `--out FILE`, and name it with `--speeds`".to_owned())
+    })?;
+    Ok(folder.join("qeinsum").join("speeds.json"))
+}
+
+/// The table of a file.
+pub(crate) fn read(path: &OsStr) -> Result<Speeds, Failure> {
+    let text = text_file::read(path, text_file::CONFIG_LIMIT)?;
+    Speeds::from_json(&text).map_err(|error| Failure::from(error).within(&text_file::shown(path)))
+}
+
+/// Measures every arithmetic on as many threads as there are.
+pub(crate) fn measure(name: String) -> Result<Speeds, Failure> {
+    qeinsum::keep_freed_memory();
+    let progress = Progress::start("measuring speeds");
+    let mut measured = Vec::new();
+    for arithmetic in Arithmetic::ALL {
+        measured.push(match arithmetic {
+            Arithmetic::F32 => Bench::<f32>::plain().measured(|value| value)?,
+            Arithmetic::F64 => Bench::<f64>::plain().measured(f64::from)?,
+            Arithmetic::F16 => Bench::<f16>::plain().measured(f16::from_f32)?,
+            Arithmetic::Bf16 => Bench::<bf16>::plain().measured(bf16::from_f32)?,
+            Arithmetic::C32 => Bench::<Complex<f32>>::plain().measured(Complex::from)?,
+            Arithmetic::C64 => Bench::<Complex<f64>>::plain().measured(|value| Complex::from(f64::from(value)))?,
+            Arithmetic::Int8 => Bench::<f32>::quantized()?.measured(|value| value)?,
+            _ => continue,
+        });
+    }
+    drop(progress);
+    Ok(Speeds::new(name, rayon::current_num_threads(), measured)?)
+}
+
+/// Runs of one arithmetic.
+struct Bench<T> {
+    config: Option<DotGeneralConfig>,
+    elements: std::marker::PhantomData<T>,
+}
+
+impl<T: Element> Bench<T> {
+    fn plain() -> Self {
+        Self { config: None, elements: std::marker::PhantomData }
+    }
+
+    fn quantized() -> Result<Self, Error> {
+        Ok(Self { config: Some(DotGeneralConfig::v4().build()?), elements: std::marker::PhantomData })
+    }
+
+    fn compiled(&self, equation: &str, shapes: &[&[usize]]) -> Result<Compiled, Error> {
+        let qe = QEinsum::new(equation)?;
+        match &self.config {
+            Some(config) => qe.with_config(config.clone()).compile(shapes),
+            None => qe.compile(shapes),
+        }
+    }
+
+    fn seconds(&self, equation: &str, operands: &[ArrayD<T>]) -> Result<f64, Error> {
+        let shapes: Vec<&[usize]> = operands.iter().map(ArrayD::shape).collect();
+        let compiled = self.compiled(equation, &shapes)?;
+        seconds(|| compiled.run(operands))
+    }
+
+    fn measured(&self, cast: impl Fn(f32) -> T) -> Result<Measured, Error> {
+        let operand = |shape: &[usize]| {
+            let values = Key::new(1).uniform(shape.iter().product()).into_iter();
+            ArrayD::from_shape_vec(IxDyn(shape), values.map(|value| cast(2.0 * value - 1.0)).collect())
+                .expect("as many values as the shape has elements")
+        };
+        let call = self.seconds("mk,kn->mn", &[operand(&[1, 1]), operand(&[1, 1])])?;
+        let square = [operand(&[2048, 2048])];
+        let moved = self.seconds("ab->ba", &square)? / square[0].len() as f64;
+        let pair = [operand(&[64, 1024]), operand(&[1024, 1024])];
+        let prepare = match self.config {
+            None => 0.0,
+            Some(_) => {
+                let shapes: Vec<&[usize]> = pair.iter().map(ArrayD::shape).collect();
+                let compiled = self.compiled("mk,kn->mn", &shapes)?;
+                let serving = compiled.clone().serve(vec![compiled.freeze(1, &pair[1], Key::new(0))?])?;
+                let whole = seconds(|| compiled.run(&pair[..]))?;
+                (whole - seconds(|| serving.run(&pair[..1]))?).max(0.0) / pair[1].len() as f64
+            }
+        };
+        let mut multiplication_fs = Vec::new();
+        for (at, &m) in MEASURED_SIZES.iter().enumerate() {
+            for &n in &MEASURED_SIZES[at..] {
+                let mut row = [0; MEASURED_SIZES.len()];
+                for (each, &k) in row.iter_mut().zip(&MEASURED_SIZES) {
+                    let elements = m * k + k * n + m * n;
+                    let batch = (WORK / (m * n * k)).min(MEMORY / elements).clamp(1, MOST_MATRICES);
+                    let whole = self.seconds("bmk,bkn->bmn", &[operand(&[batch, m, k]), operand(&[batch, k, n])])?;
+                    *each = femtoseconds((whole - call) / (batch * m * n * k) as f64);
+                }
+                multiplication_fs.push(row);
+            }
+        }
+        Ok(Measured {
+            call_fs: femtoseconds(call),
+            move_fs: femtoseconds(moved),
+            prepare_fs: femtoseconds(prepare),
+            multiplication_fs,
+        })
+    }
+}
+
+/// At least one.
+fn femtoseconds(seconds: f64) -> u64 {
+    ((seconds * 1e15).round() as u64).max(1)
+}
+
+/// The seconds of a run: the least of some averages.
+fn seconds<R>(run: impl Fn() -> Result<R, Error>) -> Result<f64, Error> {
+    let mut least = f64::INFINITY;
+    for _ in 0..SAMPLES {
+        let (start, mut runs) = (Instant::now(), 0_u32);
+        while runs == 0 || start.elapsed() < TIME {
+            black_box(run()?);
+            runs += 1;
+        }
+        least = least.min(start.elapsed().as_secs_f64() / f64::from(runs));
+    }
+    Ok(least)
+}

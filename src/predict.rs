@@ -1,0 +1,169 @@
+//! Predicted times of plans, and why a quantized plan may have another order than one in floats.
+//!
+//! In come a plan, a configuration and measured [`Speeds`]; out go seconds. Nothing is decided here: the search has
+//! chosen by the same speeds.
+
+use std::fmt::Write as _;
+
+use crate::dtype::Dtype;
+use crate::equation::Equation;
+use crate::error::Result;
+use crate::graph::ContractionGraph;
+use crate::lower::{Op, Plan, Side, Step, lower};
+use crate::path::{Arithmetic, Objective, SearchOptions, Speeds, search};
+use crate::quant::{QuantConfig, Source};
+
+/// What a plan is predicted to take.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Prediction {
+    /// Seconds of each step of the plan, in all slices together.
+    pub per_step: Vec<f64>,
+    /// Seconds of all steps together.
+    pub seconds: f64,
+}
+
+impl Plan {
+    /// What the plan is predicted to take when it is run by a configuration and operands of these numbers are frozen.
+    ///
+    /// A call takes what the speeds say for its sizes and its arithmetic, sides made ready and result written included:
+    /// operands are packed from any strides, so that no order needs a copy of its own. A sum, a diagonal or a
+    /// transposition moves its elements.
+    ///
+    /// ```
+    /// use qeinsum::path::Speeds;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[8, 1024], &[1024, 1024]])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// let speeds = Speeds::shipped();
+    /// let quantized = plan.predict(Some(&config), &[], speeds).seconds;
+    /// assert!(plan.predict(Some(&config), &[1], speeds).seconds < quantized);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn predict(&self, config: Option<&QuantConfig>, frozen: &[usize], speeds: &Speeds) -> Prediction {
+        let configs = config.map(|config| self.call_configs(config));
+        let entries: Vec<_> = frozen.iter().filter_map(|&operand| self.entry(operand)).collect();
+        let mut call = 0;
+        let step_seconds = |step: &Step| {
+            let result = self.value(step.result()).shape();
+            match step.op() {
+                Op::Squeeze { .. } => 0.0,
+                Op::ReduceSum { input, .. } | Op::Diagonal { input, .. } | Op::Transpose { input, .. } => {
+                    speeds.seconds_to_move(self.dtype().into(), count(self.value(*input).shape()).max(count(result)))
+                }
+                Op::DotGeneral { lhs, rhs, .. } => {
+                    let is_int8 = configs.as_ref().is_some_and(|configs| configs[call].forward.is_int8());
+                    let arithmetic = if is_int8 { Arithmetic::Int8 } else { self.dtype().into() };
+                    let sides = [lhs, rhs].map(|side| count(self.value(*side).shape()));
+                    let (_, sizes) = call_sizes(self, step).unwrap_or_default();
+                    let ready = entries.iter().filter(|entry| entry.call == call);
+                    let saved: f64 = ready
+                        .map(|entry| sides[usize::from(entry.side == Side::Rhs)])
+                        .map(|elements| speeds.seconds_to_prepare(arithmetic, elements))
+                        .sum();
+                    let multiplications = sizes.iter().product();
+                    let once = speeds.seconds(arithmetic, multiplications, sides, count(result));
+                    let all = self.cost().per_step[call].multiplications.to_f64();
+                    let passes = if multiplications > 0.0 { (all / multiplications).max(1.0) } else { 1.0 };
+                    call += 1;
+                    (once - saved).max(0.0) * passes
+                }
+            }
+        };
+        let per_step: Vec<f64> = self.steps().iter().map(step_seconds).collect();
+        Prediction { seconds: per_step.iter().sum(), per_step }
+    }
+
+    /// The lines of an explained plan about the time that its path was searched for: what it is predicted to take, and
+    /// where quantization makes another order the fastest; none where the objective is another.
+    pub fn explain_time(&self, config: Option<&QuantConfig>, options: &SearchOptions) -> Result<String> {
+        let mut text = String::new();
+        if self.objective() != Objective::Time {
+            return Ok(text);
+        }
+        let speeds = options.used_speeds();
+        let own = arithmetic(self.equation(), self.dtype(), config);
+        let time = |plan: &Self, config| seconds(plan.predict(config, &[], speeds).seconds);
+        let threads = if speeds.threads() == 1 { "thread" } else { "threads" };
+        let _ = writeln!(
+            text,
+            "; predicted {} by the speeds `{}`, {} {threads}",
+            time(self, config),
+            speeds.name(),
+            speeds.threads()
+        );
+        let float = Arithmetic::from(self.dtype());
+        if own == float || !self.slices().is_empty() {
+            return Ok(text);
+        }
+        let graph = ContractionGraph::new(self.equation(), self.sizes());
+        let found = search(&graph, &options.clone().arithmetic(float))?;
+        let other = lower(self.equation(), self.sizes(), found, self.dtype());
+        let dtype = self.dtype();
+        if other.path() == self.path() {
+            let _ = writeln!(text, "; in {dtype} the same order is the fastest: {}", time(self, None));
+            return Ok(text);
+        }
+        let _ = writeln!(text, "; in {dtype} another order is the fastest: {}", other.order());
+        for (which, plan) in [("this one", self), ("that one", &other)] {
+            let prediction = plan.predict(config, &[], speeds);
+            let dearest = plan.steps().iter().zip(&prediction.per_step);
+            let dearest = dearest.filter_map(|(step, &seconds)| Some((seconds, call_sizes(plan, step)?)));
+            let Some((most, (batch, [_, m, n, k]))) = dearest.max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
+            let _ = writeln!(
+                text,
+                ";   {which}: {} quantized, {} in {dtype}; its dearest call takes {}: {batch}{m} x {n} x {k}",
+                seconds(prediction.seconds),
+                time(plan, None),
+                seconds(most),
+            );
+        }
+        Ok(text)
+    }
+}
+
+/// What calls compute in by default: overrides for single operands or steps are not looked at.
+pub(crate) fn arithmetic(equation: &Equation, dtype: Dtype, config: Option<&QuantConfig>) -> Arithmetic {
+    let later = equation.operands().len().saturating_sub(1).min(1);
+    let first = config.map(|config| config.for_step(0, Source::Operand(0), Source::Operand(later)));
+    if first.is_some_and(|config| config.forward.is_int8()) { Arithmetic::Int8 } else { dtype.into() }
+}
+
+/// Of a step that is a call: how many matrices it multiplies, in words, and the number of these, of their rows on both
+/// sides and of the terms of a sum.
+fn call_sizes(plan: &Plan, step: &Step) -> Option<(String, [f64; 4])> {
+    let Op::DotGeneral { lhs, rhs, dims, .. } = step.op() else { return None };
+    let [left, right] = [plan.value(*lhs).shape(), plan.value(*rhs).shape()];
+    let of = |axes: &[usize]| axes.iter().map(|&axis| left[axis] as f64).product::<f64>();
+    let (batch, terms) = (of(&dims.lhs_batch()), of(&dims.lhs_contracting()));
+    let rows = |shape: &[usize]| if batch * terms > 0.0 { count(shape) / (batch * terms) } else { 0.0 };
+    let words = if batch == 1.0 { String::new() } else { format!("{batch} times ") };
+    Some((words, [batch, rows(left), rows(right), terms]))
+}
+
+fn count(shape: &[usize]) -> f64 {
+    shape.iter().map(|&size| size as f64).product()
+}
+
+/// A time in a unit that suits it, to three digits.
+fn seconds(time: f64) -> String {
+    let (unit, value) = [("ns", 1e9), ("us", 1e6), ("ms", 1e3)]
+        .into_iter()
+        .map(|(unit, per_second)| (unit, time * per_second))
+        .find(|(_, value)| *value < 999.5)
+        .unwrap_or(("s", time));
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_words() {
+        let cases = [(1.2e-8, "12.0 ns"), (9.996e-7, "1.00 us"), (0.25, "250 ms"), (90.0, "90.0 s"), (0.0, "0.00 ns")];
+        for (time, expected) in cases {
+            assert_eq!(seconds(time), expected);
+        }
+    }
+}

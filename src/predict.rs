@@ -9,8 +9,8 @@ use crate::dtype::Dtype;
 use crate::equation::Equation;
 use crate::error::Result;
 use crate::graph::ContractionGraph;
-use crate::lower::{Op, Plan, Side, Step, lower};
-use crate::path::{Arithmetic, Objective, SearchOptions, Speeds, search};
+use crate::lower::{AxisPair, Op, Plan, Side, Step, lower};
+use crate::path::{Arithmetic, Objective, Role, SearchOptions, Speeds, gathered, search};
 use crate::quant::{QuantConfig, Source};
 
 /// What a plan is predicted to take.
@@ -26,7 +26,7 @@ impl Plan {
     /// What the plan is predicted to take when it is run by a configuration and operands of these numbers are frozen.
     ///
     /// A call takes what the speeds say for its sizes and its arithmetic, sides made ready and result written included:
-    /// operands are packed from any strides, so that no order needs a copy of its own. A sum, a diagonal or a
+    /// an operand that is no stack of matrices as it lies in memory takes more. A sum, a diagonal or a
     /// transposition moves its elements.
     ///
     /// ```
@@ -61,7 +61,15 @@ impl Plan {
                         .map(|elements| speeds.seconds_to_prepare(arithmetic, elements))
                         .sum();
                     let multiplications = sizes.iter().product();
-                    let once = speeds.seconds(arithmetic, multiplications, sides, count(result));
+                    let once = speeds.seconds(arithmetic, multiplications, sides, count(result))
+                        + Side::BOTH
+                            .into_iter()
+                            .filter_map(|side| Some((side, gathered_run(self, step, side)?)))
+                            .map(|(side, run)| {
+                                let elements = sides[usize::from(side == Side::Rhs)];
+                                speeds.seconds_to_gather(arithmetic, elements, run)
+                            })
+                            .sum::<f64>();
                     let all = self.cost().per_step[call].multiplications.to_f64();
                     let passes = if multiplications > 0.0 { (all / multiplications).max(1.0) } else { 1.0 };
                     call += 1;
@@ -138,6 +146,22 @@ fn call_sizes(plan: &Plan, step: &Step) -> Option<(String, [f64; 4])> {
     let rows = |shape: &[usize]| if batch * terms > 0.0 { count(shape) / (batch * terms) } else { 0.0 };
     let words = if batch == 1.0 { String::new() } else { format!("{batch} times ") };
     Some((words, [batch, rows(left), rows(right), terms]))
+}
+
+/// How many elements lie beside each other, of a side of a call that is an operand as it came and no stack of matrices.
+fn gathered_run(plan: &Plan, step: &Step, side: Side) -> Option<f64> {
+    let Op::DotGeneral { lhs, rhs, dims, .. } = step.op() else { return None };
+    let value = *side.of(lhs, rhs);
+    if value.index() >= plan.equation().operands().len() {
+        return None;
+    }
+    let axis_of = |pair: &AxisPair| side.of(pair.0, pair.1);
+    let axes = plan.value(value).shape().iter().enumerate().map(|(axis, &size)| {
+        let is_summed = dims.contracting().iter().any(|pair| axis_of(pair) == axis);
+        let is_batch = dims.batch().iter().any(|pair| axis_of(pair) == axis);
+        (Role::of(is_summed || is_batch, !is_summed), size as u64)
+    });
+    gathered(axes).map(|run| run as f64)
 }
 
 fn count(shape: &[usize]) -> f64 {

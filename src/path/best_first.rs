@@ -269,7 +269,9 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
             self.problem.join(set, legs, others, &mut self.scratch);
             self.problem.elements(&self.scratch)
         };
-        let step = scorer.step(&multiplications, [&left.elements, &right.elements], &elements);
+        let sides = [&left.elements, &right.elements];
+        let step = scorer.step(&multiplications, sides, &elements);
+        let step = if scorer.reads_layouts() { scorer.gathering(step, sides, self.runs(set, [a, b])) } else { step };
         let score = scorer.combine(&parts, &step);
         let whole = set == self.problem.full();
         let least = if whole {
@@ -291,6 +293,18 @@ impl<'a, S: Set, N: Number> Search<'a, S, N> {
         if whole && score < self.upper {
             self.upper = score;
         }
+    }
+
+    /// Of the sides of a step that are operands: how many of their elements lie beside each other, where they are gathered.
+    fn runs(&self, set: S, sides: [u32; 2]) -> [Option<N>; 2] {
+        let [legs, others] = sides.map(|id| self.legs(id));
+        let mut result = Vec::new();
+        self.problem.join(set, legs, others, &mut result);
+        let run = |side: u32, other: &[u64]| {
+            let operand = side as usize;
+            (operand < self.problem.operands()).then(|| self.problem.gathered(operand, other, &result)).flatten()
+        };
+        [run(sides[0], others), run(sides[1], legs)]
     }
 
     /// Enters a set whose legs are in `scratch`.

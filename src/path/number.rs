@@ -7,7 +7,7 @@ use super::cost::Cost;
 use super::logs::{Log, Tables};
 
 /// A natural number that adds and multiplies without wrapping.
-pub(super) trait Number: Clone + Ord {
+pub(crate) trait Number: Clone + Ord {
     const ZERO: Self;
     const ONE: Self;
 

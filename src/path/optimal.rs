@@ -115,6 +115,7 @@ mod tests {
             extents: vec![size; operands * operands],
             kept: vec![false; operands * operands],
             holders: vec![0; operands * operands],
+            layouts: vec![Vec::new(); operands],
         };
         for leg in terms.operands.iter().flatten() {
             terms.holders[leg.label as usize] += 1;
@@ -241,6 +242,7 @@ mod tests {
             extents: Vec::new(),
             kept: Vec::new(),
             holders: Vec::new(),
+            layouts: Vec::new(),
         };
         let upper = Cost::from(1000_usize);
         assert!(ask(&terms(129), Trees::All, &upper, 10).is_none());

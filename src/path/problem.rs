@@ -3,6 +3,7 @@
 //! In come [`Terms`] of no more operands than a set holds; out go sets of operands in one machine word and sets of
 //! labels in as many words as the problem needs.
 
+use super::layout::{Role, gathered};
 use super::number::Number;
 use super::operand_set::Set;
 use super::terms::Terms;
@@ -30,6 +31,8 @@ pub(super) struct Problem<S, N> {
     narrow: Vec<u64>,
     /// Per operand: the operands that share a label with it, itself included where it has any.
     neighbours: Vec<S>,
+    /// Per operand: its labels as they lie in memory, and their sizes; none of a result.
+    layouts: Vec<Vec<(u32, N)>>,
     has_zero: bool,
 }
 
@@ -38,7 +41,9 @@ impl<S: Set, N: Number> Problem<S, N> {
     pub(super) fn new(terms: &Terms) -> Self {
         let operands = terms.operands.len();
         debug_assert!(operands <= S::CAPACITY);
-        let bundles: Vec<Bundle<S, N>> = bundles(terms);
+        let labels: Vec<Bundle<S, N>> = labels_of(terms);
+        let bundles = bundled(&labels);
+        let layouts = layouts(terms, &labels, &bundles);
         let words = bundles.len().div_ceil(64).max(1);
         let mut problem = Self {
             operands,
@@ -47,6 +52,7 @@ impl<S: Set, N: Number> Problem<S, N> {
             narrow: vec![0; words],
             neighbours: vec![S::zero(); operands],
             has_zero: bundles.iter().any(|bundle| bundle.size == N::ZERO),
+            layouts,
             bundles,
         };
         for (index, bundle) in problem.bundles.iter().enumerate() {
@@ -139,14 +145,20 @@ impl<S: Set, N: Number> Problem<S, N> {
         met == neighbours && met != S::zero()
     }
 
+    /// Of a side of a step that is an operand: how many of its elements lie beside each other, where it is gathered.
+    pub(super) fn gathered(&self, operand: usize, other: &[u64], result: &[u64]) -> Option<N> {
+        let has = |legs: &[u64], label: u32| legs[label as usize / 64] >> (label % 64) & 1 == 1;
+        let axes = self.layouts[operand].iter();
+        gathered(axes.map(|(label, size)| (Role::of(has(other, *label), has(result, *label)), size.clone())))
+    }
+
     fn times(&self, product: N, words: impl Iterator<Item = u64>) -> N {
         product.product(labels(words).map(|label| &self.bundles[label].size))
     }
 }
 
-/// The labels that some operand has. Those that the same operands have always live and die together: they count as
-/// one.
-fn bundles<S: Set, N: Number>(terms: &Terms) -> Vec<Bundle<S, N>> {
+/// The labels, each by itself.
+fn labels_of<S: Set, N: Number>(terms: &Terms) -> Vec<Bundle<S, N>> {
     let bundle = |(&extent, &kept): (&usize, &bool)| Bundle {
         holders: S::zero(),
         wide: S::zero(),
@@ -164,16 +176,39 @@ fn bundles<S: Set, N: Number>(terms: &Terms) -> Vec<Bundle<S, N>> {
             }
         }
     }
-    bundles.retain(|bundle| bundle.holders != S::zero());
-    bundles.sort_unstable_by_key(|bundle| (bundle.holders, bundle.wide, bundle.kept));
+    bundles
+}
+
+impl<S: Set, N> Bundle<S, N> {
+    /// What is the same of labels that live and die together.
+    fn key(&self) -> (S, S, bool) {
+        (self.holders, self.wide, self.kept)
+    }
+}
+
+/// The labels that some operand has. Those that the same operands have always live and die together: they count as
+/// one.
+fn bundled<S: Set, N: Number>(labels: &[Bundle<S, N>]) -> Vec<Bundle<S, N>> {
+    let mut bundles: Vec<Bundle<S, N>> = labels.iter().filter(|label| label.holders != S::zero()).cloned().collect();
+    bundles.sort_unstable_by_key(Bundle::key);
     bundles.dedup_by(|bundle, before| {
-        let same = (bundle.holders, bundle.wide, bundle.kept) == (before.holders, before.wide, before.kept);
+        let same = bundle.key() == before.key();
         if same {
             before.size = before.size.times(&bundle.size);
         }
         same
     });
     bundles
+}
+
+/// How the operands lie in memory, in bundles.
+fn layouts<S: Set, N: Number>(terms: &Terms, labels: &[Bundle<S, N>], bundles: &[Bundle<S, N>]) -> Vec<Vec<(u32, N)>> {
+    let axis = |&label: &u32| {
+        let label = &labels[label as usize];
+        let bundle = bundles.binary_search_by_key(&label.key(), Bundle::key).unwrap_or_default();
+        (bundle as u32, label.size.clone())
+    };
+    terms.layouts.iter().map(|layout| layout.iter().map(axis).collect()).collect()
 }
 
 /// The labels of a set that is given word by word.

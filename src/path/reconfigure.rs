@@ -224,6 +224,7 @@ mod tests {
             extents: (0..=operands).map(|label| 43 - label * 37 % 41).collect(),
             kept,
             holders: (0..=operands).map(|label| if label == 0 || label == operands { 1 } else { 2 }).collect(),
+            layouts: vec![Vec::new(); operands],
         };
         let written: Vec<[usize; 2]> =
             (1..operands).map(|next| if next == 1 { [0, 1] } else { [next, operands + next - 2] }).collect();

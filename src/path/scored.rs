@@ -51,7 +51,7 @@ impl Scoring<'_> {
     /// A tree whose steps stay in the order in which they are given.
     pub(super) fn as_made(&self, steps: Vec<[usize; 2]>) -> ScoredTree {
         let cost = self.terms.cost(&steps);
-        let score = self.scorer.tree(&cost, &steps, |operand| self.terms.elements(&self.terms.operands[operand]));
+        let score = self.scorer.tree(self.terms, &cost, &steps);
         ScoredTree { steps, cost, score }
     }
 }

@@ -9,6 +9,7 @@ use super::logs::{Log, ONE, Tables};
 use super::number::Number;
 use super::objective::WRITE_WEIGHT;
 use super::speeds::Rates;
+use super::terms::Terms;
 use crate::path::{Cost, Objective};
 
 /// How the scores of the steps of a tree make its score.
@@ -62,6 +63,21 @@ impl Scorer<'_> {
         N::from_log(self.rates.time(multiplications.log(), [lhs, rhs], elements.log()))
     }
 
+    /// Whether it matters how the operands lie in memory.
+    pub(super) fn reads_layouts(self) -> bool {
+        self.objective == Objective::Time
+    }
+
+    /// The score of a step some of whose sides are gathered from runs of so many elements beside each other.
+    pub(super) fn gathering<N: Number>(self, step: N, sides: [&N; 2], runs: [Option<N>; 2]) -> N {
+        sides.into_iter().zip(runs).fold(step, |step, (elements, run)| match run {
+            Some(run) if *elements != N::ZERO => {
+                step.plus(&N::from_log(elements.log() + self.rates.gathering(run.log())))
+            }
+            _ => step,
+        })
+    }
+
     /// What a step scores at least; exactly that, where the objective is not time.
     pub(super) fn at_least<N: Number>(self, multiplications: &N, elements: &N) -> N {
         match self.objective {
@@ -95,20 +111,22 @@ impl Scorer<'_> {
         }
     }
 
-    /// The score of a tree by what it costs, its steps in ids that are never reused and the elements of its operands.
-    pub(super) fn tree(self, cost: &PathCost, steps: &[[usize; 2]], operand: impl Fn(usize) -> Cost) -> Cost {
+    /// The score of a tree by what it costs and its steps, in ids that are never reused.
+    pub(super) fn tree(self, terms: &Terms, cost: &PathCost, steps: &[[usize; 2]]) -> Cost {
         if let Some(score) = self.objective.score(cost) {
             return score;
         }
-        let operands = steps.len() + 1;
-        let elements = |id: usize| match id.checked_sub(operands) {
-            None => operand(id),
-            Some(step) => cost.per_step[step].elements.clone(),
-        };
-        let scores = steps
-            .iter()
-            .zip(&cost.per_step)
-            .map(|(&[a, b], step)| self.step(&step.multiplications, [&elements(a), &elements(b)], &step.elements));
+        let operands = terms.operands.len();
+        let values = terms.values(steps);
+        let scores = steps.iter().zip(&cost.per_step).enumerate().map(|(number, (&[a, b], step))| {
+            let [lhs, rhs] = [a, b].map(|side| terms.elements(&values[side]));
+            let runs = [(a, b), (b, a)].map(|(side, other)| {
+                let result = &values[operands + number];
+                (side < operands).then(|| terms.gathered(side, &values[other], result)).flatten()
+            });
+            let score = self.step(&step.multiplications, [&lhs, &rhs], &step.elements);
+            self.gathering(score, [&lhs, &rhs], runs)
+        });
         scores.fold(Cost::ZERO, |total, score| total.plus(&score))
     }
 }

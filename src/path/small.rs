@@ -95,7 +95,18 @@ pub(super) fn small<N: Number>(question: &Question<'_>, problem: &Problem<u64, N
                 N::ZERO
             };
             let sides = [&sets.elements[one as usize], &sets.elements[other as usize]];
-            let score = scorer.combine(&parts, &scorer.step(&multiplications, sides, &elements));
+            let step = scorer.step(&multiplications, sides, &elements);
+            let step = if scorer.reads_layouts() {
+                let runs = [(one, other), (other, one)].map(|(side, across)| {
+                    let is_operand = side.is_power_of_two();
+                    let operand = side.trailing_zeros() as usize;
+                    is_operand.then(|| problem.gathered(operand, &[sets.legs[across as usize]], &legs)).flatten()
+                });
+                scorer.gathering(step, sides, runs)
+            } else {
+                step
+            };
+            let score = scorer.combine(&parts, &step);
             if score < best || (score == best && part != 0 && one.comes_before(part)) {
                 best = score;
                 part = one;

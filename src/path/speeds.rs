@@ -74,6 +74,9 @@ pub struct Measured {
     pub move_fs: u64,
     /// Femtoseconds of an element of a side that is made ready for a call, which a frozen operand saves.
     pub prepare_fs: u64,
+    /// Femtoseconds more of an element of a side that is no stack of matrices in memory, by how many elements lie beside
+    /// each other that are all summed, all kept, or all in both sides; the numbers are [`MEASURED_SIZES`].
+    pub gather_fs: [u64; SIZES],
     /// Femtoseconds of a multiplication in a product of many matrices, with all that it takes to make the sides ready
     /// and to write the result: for each number of rows of one side, for each number of rows of the other that is not
     /// smaller, by the terms of a sum; the numbers are [`MEASURED_SIZES`].
@@ -131,7 +134,7 @@ impl Speeds {
         }
         for one in &measured {
             let numbers = [one.call_fs, one.move_fs, one.prepare_fs];
-            let mut numbers = numbers.iter().chain(one.multiplication_fs.iter().flatten());
+            let mut numbers = numbers.iter().chain(&one.gather_fs).chain(one.multiplication_fs.iter().flatten());
             if one.multiplication_fs.len() != PAIRS {
                 return Err(refused("a table has to have one row for each pair of sizes"));
             }
@@ -198,6 +201,14 @@ impl Speeds {
         elements * self.measured[arithmetic as usize].move_fs as f64 * FEMTOSECOND
     }
 
+    /// The seconds that a call takes more for a side of so many elements that is no stack of matrices in memory, by how
+    /// many of them lie beside each other that are all summed, all kept, or all in both sides.
+    pub fn seconds_to_gather(&self, arithmetic: Arithmetic, elements: f64, run: f64) -> f64 {
+        let run = (logs::ln(run.max(1.0)) / std::f64::consts::LN_2 * ONE as f64) as Log;
+        let each = self.rates(arithmetic).gathering(run) as f64 / ONE as f64;
+        elements * logs::exp(each * std::f64::consts::LN_2) * FEMTOSECOND
+    }
+
     /// The seconds of a call that are saved where a side of so many elements was quantized and packed before.
     pub fn seconds_to_prepare(&self, arithmetic: Arithmetic, elements: f64) -> f64 {
         elements * self.measured[arithmetic as usize].prepare_fs as f64 * FEMTOSECOND
@@ -223,6 +234,7 @@ pub(super) struct Rates {
     call: Log,
     /// Of a multiplication, by the places of the two numbers of rows and that of the terms among the measured sizes.
     multiplication: [[[Log; SIZES]; SIZES]; SIZES],
+    gather: [Log; SIZES],
     least: u64,
 }
 
@@ -238,12 +250,19 @@ impl Rates {
         }
         let least = measured.multiplication_fs.iter().flatten().min().copied().unwrap_or(1);
         // Less than what rounding takes off.
-        Self { call: log(measured.call_fs), multiplication, least: least - least / 512 }
+        let gather = measured.gather_fs.map(log);
+        Self { call: log(measured.call_fs), multiplication, gather, least: least - least / 512 }
     }
 
     /// The logarithm of the femtoseconds of a call without a multiplication.
     pub(super) fn call(&self) -> Log {
         self.call
+    }
+
+    /// The logarithm of the femtoseconds that an element takes more that is gathered, by that of the elements beside it.
+    pub(super) fn gathering(&self, run: Log) -> Log {
+        let run = Place::of(run);
+        run.between(self.gather[run.below], self.gather[run.above])
     }
 
     /// The femtoseconds that a multiplication takes at least.

@@ -3,7 +3,9 @@
 //! In comes the contraction graph; out go, per operand, sorted labels with a mark where one broadcasts. All
 //! searches and the cost of a path read these and nothing else.
 
+use super::layout::{Role, gathered};
 use super::scorer::Scorer;
+use crate::equation::Subscript;
 use crate::graph::ContractionGraph;
 use crate::path::{Cost, Objective};
 
@@ -28,6 +30,8 @@ pub(super) struct Terms {
     pub(super) kept: Vec<bool>,
     /// Per label: how many operands have it.
     pub(super) holders: Vec<u32>,
+    /// Per operand: its labels as they lie in memory, outermost first; none of a result, which lies as its reader wants.
+    pub(super) layouts: Vec<Vec<u32>>,
 }
 
 impl Terms {
@@ -41,7 +45,7 @@ impl Terms {
                 summed_first[label.index()] = true;
             }
         }
-        let operands = (0..graph.operands())
+        let operands: Vec<Vec<Leg>> = (0..graph.operands())
             .map(|operand| {
                 let labels = graph.labels_of(operand).into_iter();
                 labels
@@ -50,7 +54,12 @@ impl Terms {
                     .collect()
             })
             .collect();
-        Self::with_operands(operands, extents, kept)
+        let layout = |(subscript, legs): (&Subscript, &Vec<Leg>)| {
+            let labels = subscript.iter().map(|label| label.index() as u32);
+            labels.filter(|&label| legs.iter().any(|leg| leg.label == label && leg.wide)).collect()
+        };
+        let layouts = equation.operands().iter().zip(&operands).map(layout).collect();
+        Self { layouts, ..Self::with_operands(operands, extents, kept) }
     }
 
     fn with_operands(operands: Vec<Vec<Leg>>, extents: Vec<usize>, kept: Vec<bool>) -> Self {
@@ -58,19 +67,28 @@ impl Terms {
         for leg in operands.iter().flatten() {
             holders[leg.label as usize] += 1;
         }
-        Self { operands, extents, kept, holders }
+        let layouts = vec![Vec::new(); operands.len()];
+        Self { operands, extents, kept, holders, layouts }
     }
 
     /// Some of the operands alone, labels numbered anew. No label may join them to another.
     pub(super) fn part(&self, operands: &[usize]) -> Self {
         let values: Vec<&[Leg]> = operands.iter().map(|&operand| self.operands[operand].as_slice()).collect();
-        Self::piece(&values, &self.result(operands), &self.extents).0
+        let (mut part, names) = Self::piece(&values, &self.result(operands), &self.extents);
+        let renamed = |&label: &u32| names.binary_search(&label).unwrap_or_default() as u32;
+        part.layouts = operands.iter().map(|&operand| self.layouts[operand].iter().map(renamed).collect()).collect();
+        part
     }
 
     /// One operand per part: what is left of the part when all of its operands have been joined.
     pub(super) fn results(&self, parts: &[Vec<usize>]) -> Self {
         let results = parts.iter().map(|part| self.result(part)).collect();
-        Self::with_operands(results, self.extents.clone(), self.kept.clone())
+        let layout = |part: &Vec<usize>| match part[..] {
+            [operand] => self.layouts[operand].clone(),
+            _ => Vec::new(),
+        };
+        let layouts = parts.iter().map(layout).collect();
+        Self { layouts, ..Self::with_operands(results, self.extents.clone(), self.kept.clone()) }
     }
 
     /// The legs of the output that the operands of a part have.
@@ -148,7 +166,9 @@ impl Terms {
     pub(super) fn without(&self, labels: &[u32]) -> Self {
         let is_left = |leg: &&Leg| !labels.contains(&leg.label);
         let operands = self.operands.iter().map(|legs| legs.iter().filter(is_left).copied().collect()).collect();
-        Self::with_operands(operands, self.extents.clone(), self.kept.clone())
+        let left = |layout: &Vec<u32>| layout.iter().filter(|label| !labels.contains(label)).copied().collect();
+        let layouts = self.layouts.iter().map(left).collect();
+        Self { layouts, ..Self::with_operands(operands, self.extents.clone(), self.kept.clone()) }
     }
 
     /// Whether some label has no extent. Scores then need not grow with the operands.
@@ -160,6 +180,16 @@ impl Terms {
     pub(super) fn elements(&self, legs: &[Leg]) -> Cost {
         let wide = legs.iter().filter(|leg| leg.wide);
         wide.fold(Cost::ONE, |elements, leg| elements * Cost::from(self.extents[leg.label as usize]))
+    }
+
+    /// Of a side of a step that is an operand: how many of its elements lie beside each other, where it is gathered.
+    pub(super) fn gathered(&self, operand: usize, other: &[Leg], result: &[Leg]) -> Option<Cost> {
+        let has = |legs: &[Leg], label: u32| legs.iter().any(|leg| leg.label == label);
+        let axes = self.layouts.get(operand)?.iter().map(|&label| {
+            let role = Role::of(has(other, label), has(result, label));
+            (role, Cost::from(self.extents[label as usize]))
+        });
+        gathered(axes)
     }
 
     /// What no tree can score below, known without a search.

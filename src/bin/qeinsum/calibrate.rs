@@ -17,10 +17,14 @@ use crate::text_file;
 
 /// Multiplications of a measured run, where the memory allows it.
 const WORK: usize = 1 << 22;
+/// Matrices of so many multiplications are measured one by one: most calls of a plan have no batch.
+const SINGLE: usize = 1 << 12;
 /// Elements of the operands and the result of a measured run.
 const MEMORY: usize = 1 << 24;
 /// The matrices of a run.
 const MOST_MATRICES: usize = 1 << 12;
+/// The terms of the sums for which sides are gathered.
+const GATHERED_TERMS: usize = 64;
 /// The least time that runs are measured for, once for each of [`SAMPLES`].
 const TIME: Duration = Duration::from_millis(5);
 const SAMPLES: usize = 3;
@@ -95,7 +99,19 @@ impl<T: Element> Bench<T> {
             ArrayD::from_shape_vec(IxDyn(shape), values.map(|value| cast(2.0 * value - 1.0)).collect())
                 .expect("as many values as the shape has elements")
         };
-        let call = self.seconds("mk,kn->mn", &[operand(&[1, 1]), operand(&[1, 1])])?;
+        let single = self.seconds("mk,kn->mn", &[operand(&[32, 32]), operand(&[32, 32])])?;
+        let many = self.seconds("bmk,bkn->bmn", &[operand(&[128, 32, 32]), operand(&[128, 32, 32])])?;
+        // One of many has all but the call itself, which is at least a tenth of a single one.
+        let call = (single - many / 128.0).max(single / 10.0);
+        let mut gather_fs = [0; MEASURED_SIZES.len()];
+        for (each, &run) in gather_fs.iter_mut().zip(&MEASURED_SIZES) {
+            // Summed axes between kept ones, and the same beside each other.
+            let kept = (1 << 12) / run.max(2);
+            let (right, run) = (operand(&[GATHERED_TERMS, 4]), run.max(2));
+            let apart = self.seconds("abc,bd->acd", &[operand(&[kept, GATHERED_TERMS, run]), right.clone()])?;
+            let together = self.seconds("acb,bd->acd", &[operand(&[kept, run, GATHERED_TERMS]), right])?;
+            *each = femtoseconds((apart - together) / (kept * run * GATHERED_TERMS) as f64);
+        }
         let square = [operand(&[2048, 2048])];
         let moved = self.seconds("ab->ba", &square)? / square[0].len() as f64;
         let pair = [operand(&[64, 1024]), operand(&[1024, 1024])];
@@ -115,7 +131,10 @@ impl<T: Element> Bench<T> {
                 let mut row = [0; MEASURED_SIZES.len()];
                 for (each, &k) in row.iter_mut().zip(&MEASURED_SIZES) {
                     let elements = m * k + k * n + m * n;
-                    let batch = (WORK / (m * n * k)).min(MEMORY / elements).clamp(1, MOST_MATRICES);
+                    let batch = match m * n * k {
+                        SINGLE.. => 1,
+                        work => (WORK / work).min(MEMORY / elements).clamp(1, MOST_MATRICES),
+                    };
                     let whole = self.seconds("bmk,bkn->bmn", &[operand(&[batch, m, k]), operand(&[batch, k, n])])?;
                     *each = femtoseconds((whole - call) / (batch * m * n * k) as f64);
                 }
@@ -126,6 +145,7 @@ impl<T: Element> Bench<T> {
             call_fs: femtoseconds(call),
             move_fs: femtoseconds(moved),
             prepare_fs: femtoseconds(prepare),
+            gather_fs,
             multiplication_fs,
         })
     }
@@ -133,7 +153,7 @@ impl<T: Element> Bench<T> {
 
 /// At least one.
 fn femtoseconds(seconds: f64) -> u64 {
-    ((seconds * 1e15).round() as u64).max(1)
+    ((seconds * 1e15).round().max(1.0)) as u64
 }
 
 /// The seconds of a run: the least of some averages.

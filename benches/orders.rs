@@ -21,6 +21,7 @@ const MOST: f64 = 3e8;
 const SIZES: [usize; 9] = [2, 4, 8, 16, 32, 64, 128, 256, 512];
 const LABELS: &[u8] = b"abcdefghij";
 
+#[expect(clippy::print_stdout, reason = "it is a program")]
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let is_test = arguments.iter().any(|argument| argument == "--test");
@@ -60,23 +61,6 @@ fn main() -> Result<()> {
             let config = quantized.clone().map(Into::into);
             let seconds = |compiled: &Compiled| compiled.plan().predict(config.as_ref(), &[], &speeds).seconds;
             predicted.push(seconds(&by_mul) / seconds(&by_time));
-            if std::env::var_os("ORDERS_DEBUG").is_some() {
-                let t = |c: &Compiled| {
-                    (0..5).map(|_| self::seconds(c, &problem.operands).unwrap()).fold(f64::INFINITY, f64::min) * 1e6
-                };
-                println!(
-                    "{} {:?} mul {} {:.2} {:.2} | time {} {:.2} {:.2} | {:.2}",
-                    problem.equation,
-                    problem.operands.iter().map(|o| o.shape().to_vec()).collect::<Vec<_>>(),
-                    by_mul.plan().order(),
-                    seconds(&by_mul) * 1e6,
-                    t(&by_mul),
-                    by_time.plan().order(),
-                    seconds(&by_time) * 1e6,
-                    t(&by_time),
-                    t(&by_mul) / t(&by_time)
-                );
-            }
             gains.push(ratio(&by_mul, &by_time, &problem.operands, is_test)?);
         }
         println!(

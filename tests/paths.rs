@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qeinsum::graph::ContractionGraph;
-use qeinsum::path::{
-    Arithmetic, Certificate, Ended, Found, Objective, Optimizer, SearchOptions, Speeds, evaluate, search, search_until,
-};
+use qeinsum::path::{Certificate, Ended, Found, Objective, Optimizer, SearchOptions, evaluate, search, search_until};
 use qeinsum::{Equation, ErrorKind, QEinsum, Sizes, Syntax};
 
 /// A problem as this file sees it: labels by name, extents by operand.
@@ -15,14 +13,13 @@ struct Problem {
     output: Vec<String>,
 }
 
-/// The scores of a tree: multiplications, written elements, largest result, femtoseconds. Floating, so that no tree overflows;
+/// The scores of a tree: multiplications, written elements, largest result. Floating, so that no tree overflows;
 /// exact below 2^53, and close beyond.
 #[derive(Clone, Copy, Debug)]
 struct Score {
     mul: f64,
     write: f64,
     size: f64,
-    time: f64,
 }
 
 impl Score {
@@ -32,7 +29,6 @@ impl Score {
             Objective::Size => self.size,
             Objective::Write => self.write,
             Objective::Combo => self.mul + 64.0 * self.write,
-            Objective::Time => self.time,
             other => panic!("no brute force for {other}"),
         }
     }
@@ -85,7 +81,7 @@ impl Problem {
             .map(|axes| axes.iter().filter(|axis| !alone(&axis.0)).map(|(name, size)| (name.as_str(), *size)).collect())
             .collect();
         let mut found = Vec::new();
-        self.extend(&start, Score { mul: 0.0, write: 0.0, size: 0.0, time: 0.0 }, true, &mut found);
+        self.extend(&start, Score { mul: 0.0, write: 0.0, size: 0.0 }, true, &mut found);
         found
     }
 
@@ -119,14 +115,8 @@ impl Problem {
                     }
                 }
                 rest.push(result);
-                let count = |side: &BTreeMap<&str, usize>| side.values().map(|&size| size as f64).product::<f64>();
-                let time = Speeds::shipped().seconds(Arithmetic::F32, mul, [count(a), count(b)], elements) * 1e15;
-                let score = Score {
-                    mul: score.mul + mul,
-                    write: score.write + elements,
-                    size: score.size.max(elements),
-                    time: score.time + time,
-                };
+                let score =
+                    Score { mul: score.mul + mul, write: score.write + elements, size: score.size.max(elements) };
                 let joined = connected && a.keys().any(|label| b.contains_key(label));
                 self.extend(&rest, score, joined, found);
             }
@@ -149,12 +139,9 @@ fn check(problem: &Problem, name: &str) {
     for objective in Objective::ALL {
         let expected = least(all.iter().map(|(score, _)| score.of(objective)));
         let found = optimal(problem, objective);
-        let options = SearchOptions::new().objective(objective);
-        let score = options.score(&graph, &found.path).unwrap().to_f64();
-        // Times are computed in logarithms of some five digits.
-        let close = if objective == Objective::Time { 1e-3 } else { 1e-13 };
+        let score = objective.score(&found.cost).to_f64();
         assert!(
-            (score - expected).abs() <= expected * close,
+            (score - expected).abs() <= expected * 1e-13,
             "{objective}: {score} for {expected} in {name}: {problem:?}"
         );
         assert_eq!(found.certificate, Certificate::Optimal, "{name}: {problem:?}");
@@ -166,14 +153,13 @@ fn check(problem: &Problem, name: &str) {
         }
         for optimizer in [Optimizer::Auto, Optimizer::Greedy, Optimizer::None] {
             let other = search(&graph, &SearchOptions::new().optimizer(optimizer).objective(objective)).unwrap();
-            let score = options.score(&graph, &other.path).unwrap().to_f64();
-            assert!(score >= expected * (1.0 - close), "{optimizer} {objective} {name}: {problem:?}");
+            let score = objective.score(&other.cost).to_f64();
+            assert!(score >= expected * (1.0 - 1e-13), "{optimizer} {objective} {name}: {problem:?}");
             match other.certificate {
-                Certificate::Optimal => assert!(score <= expected * (1.0 + close), "{optimizer} {name}: {problem:?}"),
+                Certificate::Optimal => assert!(score <= expected * (1.0 + 1e-13), "{optimizer} {name}: {problem:?}"),
                 Certificate::Unproved { lower_bound } => {
-                    assert!(lower_bound.to_f64() <= expected * (1.0 + close), "{optimizer} {name}: {problem:?}");
+                    assert!(lower_bound.to_f64() <= expected * (1.0 + 1e-13), "{optimizer} {name}: {problem:?}");
                 }
-                Objective::Time => self.time,
                 other => panic!("{optimizer} says {other}; {name}: {problem:?}"),
             }
         }

@@ -25,6 +25,9 @@ const CHAINS: usize = 8;
 /// Blocks that run side by side in the lanes of a vector, where their terms can be brought there.
 const LANES: usize = 16;
 
+/// Rows of one side from which on it is packed for one row of the other; half as many for two.
+const PACKED_ROWS: usize = 32;
+
 /// Bytes of a side that no cache near the processor holds.
 const FAR: usize = 1 << 20;
 
@@ -59,7 +62,10 @@ impl Slim {
         let strides = product.lhs.contracting.stride().zip(product.rhs.contracting.stride());
         let neighbours = [inner.lhs, inner.rhs].into_iter().all(|step| (0..=1).contains(&step));
         match strides {
-            Some((lhs, rhs)) if inner.size < CHAINS || (!neighbours && terms >= 16) => Some(Self::Blocks { lhs, rhs }),
+            Some((lhs, rhs)) if inner.size < CHAINS || (!neighbours && terms >= 16) => {
+                // Packed, the rows of the larger side are summed in the lanes of a vector, which pays where there are some.
+                (m.max(n) < PACKED_ROWS / m.min(n)).then_some(Self::Blocks { lhs, rhs })
+            }
             _ => Some(Self::Outputs),
         }
     }

@@ -330,6 +330,7 @@ mod tests {
             extents: vec![3],
             kept: vec![false],
             holders: vec![5000],
+            layouts: vec![Vec::new(); 5000],
         };
         let joins = greedy(&terms, 1.0);
         assert_eq!(joins.len(), 4999);

@@ -104,7 +104,7 @@ impl Tables {
         let step = (lead << 1 >> 52) as usize;
         let rest = (lead << 13 >> 48) as Log;
         let (below, above) = (self.leading[step], self.leading[step + 1]);
-        (bits as Log - 1) * ONE + below + ((above - below) * rest >> 16)
+        (bits as Log - 1) * ONE + below + (((above - below) * rest) >> 16)
     }
 
     /// Two to a logarithm, as a number between 2^63 and 2^64 and a power of two to multiply it with.

@@ -330,8 +330,8 @@ mod tests {
                     - n
                     - k
             };
-            let mut row = 0;
-            for (m, n) in (0..SIZES).flat_map(|one| (one..SIZES).map(move |other| (one, other))) {
+            let pairs = (0..SIZES).flat_map(|one| (one..SIZES).map(move |other| (one, other)));
+            for (row, (m, n)) in pairs.enumerate() {
                 for k in 0..SIZES {
                     let [m, n, k] = [m, n, k].map(|place| place as Log * STEP);
                     let measured = logs::of_size(
@@ -345,7 +345,6 @@ mod tests {
                     let between = each(m, n, k + ONE);
                     assert!(ends.iter().min() <= Some(&between) && ends.iter().max() >= Some(&between));
                 }
-                row += 1;
             }
             assert_eq!(each(30 * ONE, 30 * ONE, 30 * ONE), each(10 * ONE, 10 * ONE, 10 * ONE));
         }
@@ -354,7 +353,8 @@ mod tests {
     #[test]
     fn tables_of_another_form_are_refused() {
         assert!(table(|_| ()).is_ok());
-        let cases: [(&str, fn(&mut serde_json::Value)); 6] = [
+        type Edit = fn(&mut serde_json::Value);
+        let cases: [(&str, Edit); 6] = [
             ("its format is 9, and this is 1", |document| document["format"] = 9.into()),
             ("other sizes", |document| document["sizes"] = serde_json::json!([1, 2])),
             ("other sizes or arithmetics", |document| drop(document["arithmetics"].as_array_mut().unwrap().pop())),

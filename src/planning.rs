@@ -29,6 +29,11 @@ pub(crate) struct Planning {
 }
 
 impl Planning {
+    /// Whether a plan depends on the configuration: what takes the least time does, and what can be sliced.
+    pub(crate) fn reads_config(&self) -> bool {
+        self.options.objective == Objective::Time || self.options.memory_limit.is_some()
+    }
+
     /// The path given, or the best that the search finds.
     pub(crate) fn find(&self, graph: &ContractionGraph) -> Result<Found> {
         match &self.path {

@@ -105,6 +105,9 @@ impl QEinsum {
     pub fn with_config(mut self, config: impl Into<QuantConfig>) -> Self {
         self.config = Some(Arc::new(config.into()));
         self.compiled = Arc::default();
+        if self.planning.reads_config() {
+            self.plans = Arc::default();
+        }
         self
     }
 

@@ -19,4 +19,5 @@ mod serving;
 mod slices;
 mod snapshot;
 mod threads;
+mod times;
 mod training;

@@ -20,6 +20,7 @@ mod layout;
 mod limits;
 mod logs;
 mod loop_costs;
+mod notation;
 mod number;
 mod objective;
 mod operand_set;
@@ -46,10 +47,6 @@ mod terms;
 mod tree;
 mod watch;
 mod within;
-
-use std::fmt;
-
-use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -108,7 +105,7 @@ impl Path {
     /// An error where an id is used twice, is not yet made, or is left over.
     pub fn from_ssa(steps: &[[usize; 2]]) -> Result<Self> {
         let operands = steps.len() + 1;
-        let mut list = LiveList::new(operands);
+        let mut list = LiveList::new(operands, operands);
         let mut positions = Vec::with_capacity(steps.len());
         for (step, &[a, b]) in steps.iter().enumerate() {
             let place = |id: usize| {
@@ -126,6 +123,49 @@ impl Path {
     /// How many operands the path contracts.
     pub fn operands(&self) -> usize {
         self.steps.len() + 1
+    }
+
+    /// The path of steps that take any number of positions each, as `opt_einsum` and NumPy allow.
+    ///
+    /// A step of several operands joins the first two of them, their result with the third, and so on; a step of one
+    /// moves it to the end of the list.
+    ///
+    /// An error where a step names no position, one outside the list it acts on, or one twice.
+    ///
+    /// ```
+    /// use qeinsum::path::Path;
+    /// let path = Path::from_lists(&[vec![0, 1, 3], vec![0], vec![1, 0]])?;
+    /// assert_eq!(path.ssa(), [[0, 1], [3, 4], [2, 5]]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn from_lists(steps: &[Vec<usize>]) -> Result<Self> {
+        let operands = steps.iter().fold(1, |operands, step| operands + step.len().saturating_sub(1));
+        let mut list = LiveList::new(operands, steps.len());
+        // What each place of the list holds, in ids of results.
+        let mut values: Vec<usize> = (0..operands).collect();
+        let mut left = operands;
+        let mut ssa = Vec::with_capacity(operands - 1);
+        for (step, positions) in steps.iter().enumerate() {
+            let mut sorted = positions.clone();
+            sorted.sort_unstable();
+            let is_twice = sorted.windows(2).any(|pair| pair[0] == pair[1]);
+            if is_twice || sorted.last().is_none_or(|&last| last >= left) {
+                let shown: Vec<String> = positions.iter().take(8).map(usize::to_string).collect();
+                let message = format!("step {step} of the path, ({}), does not fit {left} operands", shown.join(","));
+                return Err(Error::new(ErrorKind::Path, message));
+            }
+            let places: Vec<usize> = positions.iter().map(|&position| list.at(position)).collect();
+            let mut value = values[places[0]];
+            for &place in &places[1..] {
+                ssa.push([value, values[place]]);
+                value = operands + ssa.len() - 1;
+            }
+            places.iter().for_each(|&place| list.set(place, false));
+            list.set(values.len(), true);
+            values.push(value);
+            left -= places.len() - 1;
+        }
+        Self::from_ssa(&ssa)
     }
 
     /// The pairs of positions, lower first.
@@ -147,7 +187,7 @@ impl Path {
     ///
     /// The operand at the lower position comes first.
     pub fn ssa(&self) -> Vec<[usize; 2]> {
-        let mut list = LiveList::new(self.operands());
+        let mut list = LiveList::new(self.operands(), self.operands());
         let mut ssa = Vec::with_capacity(self.steps.len());
         for (step, &[a, b]) in self.steps.iter().enumerate() {
             let pair = [list.at(a), list.at(b)];
@@ -162,48 +202,6 @@ fn lists(steps: &[[usize; 2]]) -> Vec<Vec<usize>> {
     if steps.is_empty() { vec![vec![0]] } else { steps.iter().map(|pair| pair.to_vec()).collect() }
 }
 
-/// `(0,1) (0,1)`; the path of one operand is `(0)`.
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.steps.is_empty() {
-            return f.write_str("(0)");
-        }
-        for (step, [a, b]) in self.steps.iter().enumerate() {
-            if step > 0 {
-                f.write_str(" ")?;
-            }
-            write!(f, "({a},{b})")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::str::FromStr for Path {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            let shown = crate::span::printable_text(text, 60);
-            Error::new(ErrorKind::Path, format!("`{shown}` is no path: write pairs of positions, such as (0,1) (0,1)"))
-        };
-        let mut steps = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            let (inside, after) = rest.strip_prefix('(').and_then(|open| open.split_once(')')).ok_or_else(bad)?;
-            rest = after.trim_start_matches([' ', ',']);
-            let numbers: Result<SmallVec<[usize; 2]>, _> =
-                inside.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
-            match *numbers.map_err(|_| bad())?.as_slice() {
-                [a, b] => steps.push([a, b]),
-                // opt_einsum writes the path of one operand as (0,).
-                [0] if steps.is_empty() && rest.is_empty() => {}
-                _ => return Err(bad()),
-            }
-        }
-        Self::new(steps)
-    }
-}
-
 /// The shrinking list of operands: ids by position, in O(log n) an operation.
 ///
 /// A Fenwick tree over ids counts those still alive; paths of many thousand operands convert in no time.
@@ -213,8 +211,9 @@ struct LiveList {
 }
 
 impl LiveList {
-    fn new(operands: usize) -> Self {
-        let ids = operands * 2;
+    /// A list of operands that so many results are added to.
+    fn new(operands: usize, results: usize) -> Self {
+        let ids = operands + results;
         let mut list = Self { tree: vec![0; ids + 1], alive: vec![false; ids] };
         for id in 0..operands {
             list.set(id, true);
@@ -278,6 +277,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn steps_of_any_number_of_operands_become_pairs() {
+        let path = |steps: &[&[usize]]| Path::from_lists(&steps.iter().map(|step| step.to_vec()).collect::<Vec<_>>());
+        for (steps, expected) in [
+            (&[&[0][..]][..], "(0)"),
+            (&[], "(0)"),
+            (&[&[1, 0]], "(0,1)"),
+            (&[&[2, 0, 1]], "(0,2) (0,1)"),
+            (&[&[0], &[1, 2], &[0, 1]], "(0,2) (0,1)"),
+            (&[&[0, 1, 2, 3], &[0]], "(0,1) (0,2) (0,1)"),
+        ] {
+            assert_eq!(path(steps).unwrap().to_string(), expected, "{steps:?}");
+        }
+        for steps in [&[&[][..]][..], &[&[0, 0]], &[&[0, 2]], &[&[0, 1], &[0, 2]], &[&[usize::MAX]], &[&[0, 1], &[1]]] {
+            assert!(path(steps).is_err(), "{steps:?}");
+        }
+    }
+
+    #[test]
     fn positions_and_ids_are_two_views_of_one_path() {
         let path: Path = "(1,2) (0,2), (0,1)".parse().unwrap();
         assert_eq!(path.ssa(), [[1, 2], [0, 4], [3, 5]]);
@@ -287,9 +304,6 @@ mod tests {
 
     #[test]
     fn paths_that_do_not_fit_are_refused() {
-        for text in ["(0,0)", "(0,2)", "0,1", "(0,1", "(0,1,2)", "(a,b)", "(0,1) (0,2)", "(-1,0)"] {
-            assert!(text.parse::<Path>().is_err(), "{text}");
-        }
         for ssa in [&[[0, 1], [0, 3]][..], &[[0, 4], [1, 2]]] {
             assert!(Path::from_ssa(ssa).is_err(), "{ssa:?}");
         }

@@ -137,6 +137,17 @@ fn searches_are_told_how_long_and_how_much_memory() {
         "plan ab,bc --shapes 3x4,4x5 --memory-limit lots",
         "plan ab,bc --shapes 3x4,4x5 --memory-limit 1TiB",
         "run ij,jk,kl->il a.npy b.npy c.npy --memory-limit 250B --out limited.npy",
+        "plan ab,bc,cd->ad --shapes 64x256,256x2,2x64 --minimize time --bits 8 --explain",
+        "plan ab,bc --minimize time",
+        "plan ab,bc --shapes 3x4,4x5 --minimize time --speeds none.json",
+        "plan ab,bc --shapes 3x4,4x5 --minimize time --speeds a.npy",
+        "bench --calibrate ab,bc",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --format opt-einsum",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --format cotengra",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --ssa-path [(1,2),(0,4),(3,5)]",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --path ['einsum_path',(0,1,2,3)]",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --path @none.txt",
+        "path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --ssa-path (0,1)",
     ]);
     snapshot::assert("cli__search_limits", "searches with limits on the command line", &session);
 }

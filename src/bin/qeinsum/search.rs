@@ -11,6 +11,7 @@ use qeinsum::path::{Objective, Optimizer, Path, SearchOptions, Speeds};
 use crate::calibrate;
 use crate::failure::Failure;
 use crate::memory::Bytes;
+use crate::text_file;
 
 /// How to find a path, or the path.
 #[derive(Args)]
@@ -40,9 +41,23 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<Bytes>,
 
-    /// Take this path and search none, such as `(1,2) (0,1)`
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["optimize", "minimize", "effort", "time_budget"])]
+    /// Take this path and search none, such as `(1,2) (0,1)`; a list of opt_einsum or NumPy will do, and `@FILE` reads one
+    #[arg(
+        long,
+        value_name = "PATH",
+        value_parser = positions,
+        conflicts_with_all = ["optimize", "minimize", "effort", "time_budget", "ssa_path"],
+    )]
     path: Option<Path>,
+
+    /// The same by ids that are never used again, as cotengra's `ssa_path`, such as `(1,2) (0,3)`
+    #[arg(
+        long,
+        value_name = "PATH",
+        value_parser = ids,
+        conflicts_with_all = ["optimize", "minimize", "effort", "time_budget"],
+    )]
+    ssa_path: Option<Path>,
 }
 
 impl SearchArgs {
@@ -66,7 +81,7 @@ impl SearchArgs {
     /// The same equation, planned like this.
     pub(crate) fn apply(&self, qe: QEinsum) -> QEinsum {
         let qe = qe.with_search(self.options());
-        match &self.path {
+        match self.path() {
             Some(path) => qe.with_path(path.clone()),
             None => qe,
         }
@@ -74,14 +89,38 @@ impl SearchArgs {
 
     /// An error of planning; where a path was given, it is what is wrong.
     pub(crate) fn at_fault(&self, error: qeinsum::Error) -> Failure {
-        let given = self.path.is_some() && *error.kind() == qeinsum::ErrorKind::Path;
+        let given = self.path().is_some() && *error.kind() == qeinsum::ErrorKind::Path;
         let failure = Failure::from(error);
-        if given { failure.within("--path") } else { failure }
+        let flag = if self.path.is_some() { "--path" } else { "--ssa-path" };
+        if given { failure.within(flag) } else { failure }
+    }
+
+    /// How long the search goes on, where that was said.
+    pub(crate) fn time_budget(&self) -> Option<Duration> {
+        self.time_budget
     }
 
     /// The path that was given.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.path.as_ref()
+        self.path.as_ref().or(self.ssa_path.as_ref())
+    }
+}
+
+/// A path of positions, as it stands or in a file.
+fn positions(text: &str) -> Result<Path, String> {
+    read(text)?.parse().map_err(|error: qeinsum::Error| error.message().to_owned())
+}
+
+/// A path of ids, as it stands or in a file.
+fn ids(text: &str) -> Result<Path, String> {
+    Path::from_ssa_text(&read(text)?).map_err(|error| error.message().to_owned())
+}
+
+/// The text, or that of the file that it names.
+fn read(text: &str) -> Result<String, String> {
+    match text.strip_prefix('@') {
+        Some(file) => text_file::read(OsStr::new(file), text_file::PLAN_LIMIT).map_err(|failure| failure.message()),
+        None => Ok(text.to_owned()),
     }
 }
 

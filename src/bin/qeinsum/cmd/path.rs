@@ -1,11 +1,10 @@
 //! `qeinsum path`: the order of contraction alone, before it is lowered.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use qeinsum::ContractionGraph;
 use qeinsum::path::{Certificate, Ended, Found, Objective, PathCost, given, search_until};
 use serde::Serialize;
 
-use super::Format;
 use crate::destination::Destination;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -18,7 +17,8 @@ const EXAMPLES: &str = "\
 Examples:
   qeinsum path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64
   qeinsum path ab,bc,cd,de->ae
-  qeinsum path --network network.json --optimize greedy --format json";
+  qeinsum path --network network.json --optimize greedy --format json
+  qeinsum path ab,bc,cd,de->ae --shapes 64x8,8x64,64x8,8x64 --format opt-einsum";
 
 /// Print the best contraction path, its exact cost, and how good it is known to be
 #[derive(Args)]
@@ -38,10 +38,21 @@ pub(crate) struct Path {
 
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PathFormat,
 
     #[command(flatten)]
     destination: Destination,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum PathFormat {
+    #[default]
+    Text,
+    Json,
+    /// The positions as a list of Python, for `opt_einsum`, NumPy and cotengra
+    OptEinsum,
+    /// The same by ids that are never used again, for cotengra's `ssa_path`
+    Cotengra,
 }
 
 /// The result as data.
@@ -63,7 +74,7 @@ struct Document<'a> {
 impl Path {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         self.threads.start()?;
-        let progress = Progress::start("searching a path");
+        let progress = Progress::until("searching a path", self.search.time_budget());
         let text = match self.problem.read()? {
             Problem::Bound(bound) => {
                 let graph = ContractionGraph::new(&bound.equation, &bound.sizes);
@@ -74,15 +85,19 @@ impl Path {
                     interrupt::stoppable(|stop| search_until(&graph, &options, stop))?
                 };
                 match self.format {
-                    Format::Text => text(&found),
-                    Format::Json => super::json(&document(&found, &graph, bound.name.as_deref()))?,
+                    PathFormat::Text => text(&found),
+                    PathFormat::Json => super::json(&document(&found, &graph, bound.name.as_deref()))?,
+                    PathFormat::OptEinsum => found.path.to_python() + "\n",
+                    PathFormat::Cotengra => found.path.to_ssa_python() + "\n",
                 }
             }
             Problem::Symbolic(qe) => {
                 let plan = self.search.apply(qe).symbolic()?;
                 match self.format {
-                    Format::Text => format!("path {}\n{} mul\n", plan.path(), plan.polynomial()),
-                    Format::Json => super::json(&serde_json::json!({
+                    PathFormat::Text => format!("path {}\n{} mul\n", plan.path(), plan.polynomial()),
+                    PathFormat::OptEinsum => plan.path().to_python() + "\n",
+                    PathFormat::Cotengra => plan.path().to_ssa_python() + "\n",
+                    PathFormat::Json => super::json(&serde_json::json!({
                         "path": plan.path().to_lists(),
                         "ssa_path": plan.path().to_ssa_lists(),
                         "cost": { "multiplications": plan.polynomial() },

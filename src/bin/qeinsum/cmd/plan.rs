@@ -121,7 +121,7 @@ impl Plan {
     fn bound(&self, bound: &Bound) -> Result<String, Failure> {
         self.threads.start()?;
         let config = self.quantization.read(bound.equation.operands().len())?;
-        let progress = Progress::start("searching a path");
+        let progress = Progress::until("searching a path", self.search.time_budget());
         let start = Instant::now();
         let path = self.search.path().cloned();
         let options = self.seed.apply(self.search.options());

@@ -16,6 +16,7 @@ mod network;
 mod problem;
 mod progress;
 mod quantization;
+mod ranges;
 mod saved;
 mod search;
 mod settings;
@@ -55,6 +56,7 @@ enum Command {
     Parse(cmd::parse::Parse),
     Graph(cmd::graph::Graph),
     Path(cmd::path::Path),
+    Family(cmd::family::Family),
     Plan(Box<cmd::plan::Plan>),
     Run(Box<cmd::run::Run>),
     Vjp(Box<cmd::vjp::Vjp>),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
             Command::Parse(parse) => parse.run(),
             Command::Graph(graph) => graph.run(),
             Command::Path(path) => path.run(),
+            Command::Family(family) => family.run(),
             Command::Plan(plan) => plan.run(),
             Command::Run(run) => run.run(),
             Command::Vjp(vjp) => vjp.run(),

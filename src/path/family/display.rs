@@ -1,0 +1,61 @@
+//! A family as text: its members, and how good they are.
+
+use std::fmt;
+
+use super::options::percent;
+use super::{Family, Grid};
+use crate::equation::Label;
+use crate::sizes::count;
+
+/// Members with their polynomials and the share of the grid at which each is chosen, then what was measured.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |label: Label| self.equation.joined(&[label], "");
+        writeln!(f, "family {}", self.equation)?;
+        let labels = self.equation.labels().zip(self.ranges.iter());
+        let ranges: Vec<String> =
+            labels.map(|(label, range)| format!("{}={}..{}", name(label), range.start(), range.end())).collect();
+        if !ranges.is_empty() {
+            writeln!(f, "sizes {}", ranges.join(" "))?;
+        }
+        let report = &self.report;
+        let of = |wins: usize| percent(wins as f64 / report.built_from.grid.sizes.max(1) as f64);
+        for (place, member) in self.members.iter().enumerate() {
+            writeln!(f, "{place}: {}", member.path)?;
+            writeln!(f, "  {} mul, chosen at {}", member.polynomial, of(member.wins))?;
+        }
+        let of_paths =
+            if report.paths == 1 { "the only path".to_owned() } else { format!("of {} paths", report.paths) };
+        write!(f, "; {} {of_paths}, ", count(self.members.len(), "member"))?;
+        write!(f, "within {} of the best: ", percent(self.options.tolerance))?;
+        if report.least_members < self.members.len() {
+            writeln!(f, "{} may do", report.least_members)?;
+        } else {
+            writeln!(f, "fewer do not do")?;
+        }
+        let built = &report.built_from;
+        let Grid { sizes, random } = built.grid;
+        let what = if random == 0 {
+            format!("a grid of {}", count(sizes, "point"))
+        } else {
+            format!("{} and {random} random sizes", count(sizes.saturating_sub(random), "corner"))
+        };
+        writeln!(f, "; built from {what} and {} off it in {}", built.added, count(built.rounds, "round"))?;
+        writeln!(f, "; the worst of these is {} above the best", percent(built.worst))?;
+        let fresh = &report.fresh;
+        writeln!(
+            f,
+            "; of {} random sizes {} are within {}; half are within {}, 95 of 100 within {}, 99 within {}, all within {}",
+            fresh.sizes,
+            percent(fresh.within as f64 / fresh.sizes.max(1) as f64),
+            percent(self.options.tolerance),
+            percent(fresh.median),
+            percent(fresh.p95),
+            percent(fresh.p99),
+            percent(fresh.worst),
+        )?;
+        let worst = self.equation.labels().zip(&report.worst.sizes);
+        let worst: Vec<String> = worst.map(|(label, size)| format!(" {}={size}", name(label))).collect();
+        writeln!(f, "; the worst found is {} above the best, at{}", percent(report.worst.excess), worst.concat())
+    }
+}

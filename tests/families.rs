@@ -1,6 +1,7 @@
 //! Families of paths are as good as they say: all trees are listed here, and their costs computed, by this file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use qeinsum::path::{Certificate, Family, FamilyOptions, evaluate};
@@ -42,7 +43,7 @@ impl Numbers {
     fn equation(&mut self, operands: usize) -> String {
         let mut terms = vec![BTreeSet::new(); operands];
         let mut output = String::new();
-        for label in 'a'..='a'.max((b'a' + self.below(5) as u8 + 2) as char) {
+        for label in ('a'..='z').take(3 + self.below(5)) {
             for _ in 0..2 + self.below(2) {
                 terms[self.below(operands)].insert(label);
             }
@@ -160,6 +161,19 @@ fn five_operands_are_measured_as_they_are() {
 }
 
 #[test]
+fn fewer_members_are_the_best_of_so_many() {
+    let equation = "ab,bc,cd,de->ae";
+    let options = FamilyOptions::new().samples(2000);
+    let mut within = Vec::new();
+    for most in 1..=6 {
+        let family = family(equation, &all(equation, 2..=1000), &options.most_members(most));
+        assert_eq!((family.members().len(), family.report().enough_members), (most.min(5), 5));
+        within.push(family.report().fresh.within);
+    }
+    assert!(within.is_sorted() && within[3] > within[0] && within[5] == 2000, "{within:?}");
+}
+
+#[test]
 fn the_same_request_makes_the_same_family() {
     let equation = "ab,bc,cd,de->ae";
     let options = FamilyOptions::new().samples(500);
@@ -223,12 +237,13 @@ fn what_cannot_be_a_family_is_refused() {
         ("ij,jk->ik", all("ijk", 1..=2), options.tolerance(-0.1), ErrorKind::Path),
         ("ij,jk->ik", all("ijk", 1..=2), options.tolerance(f64::NAN), ErrorKind::Path),
         ("ij,jk->ik", all("ijk", 1..=2), options.grid(0), ErrorKind::Path),
+        ("ij,jk->ik", all("ijk", 1..=2), options.most_members(0), ErrorKind::Path),
         ("ij,jk->ik", all("ijk", 1..=2), options.samples(1 << 30), ErrorKind::Path),
         ("abcdefgh,ijklmnop->", all("abcdefghijklmnop", 1..=usize::MAX), options, ErrorKind::Limit),
     ] {
         let error = QEinsum::new(equation).unwrap().family(&ranges, &options).unwrap_err();
         assert_eq!(error.kind(), &kind, "{error}");
-        texts += &format!("{error}\n\n");
+        let _ = writeln!(texts, "{error}\n");
     }
     let family = family("ab,bc,cd->ad", &all("abcd", 2..=9), &options.samples(10)).to_json();
     for (old, new) in [
@@ -240,7 +255,7 @@ fn what_cannot_be_a_family_is_refused() {
     ] {
         let error = Family::from_json(&family.replacen(old, new, 1)).unwrap_err();
         let first = error.message().lines().next().unwrap();
-        texts += &format!("{}\n\n", first.split(" at line ").next().unwrap());
+        let _ = writeln!(texts, "{}\n", first.split(" at line ").next().unwrap());
     }
     snapshot::assert("errors__families", "families that cannot be", &texts);
 }

@@ -186,6 +186,7 @@ fn families_are_printed_and_saved() {
     let session = folder.session(&[
         &format!("family ab,bc,cd->ad --sizes {chain} --samples 2000"),
         "family ab,bc,cd,de->ae --sizes a=1..64,b=16..4096,c=16..4096,d=8,e=2..3 --tolerance 2.5% --seed 3 --samples 2000",
+        "family ab,bc,cd,de->ae --sizes a=1..99,b=1..99,c=1..99,d=1..99,e=1..99 --members 3 --samples 2000",
         "family ij->i --sizes i=1..9,j=5",
         "family , --sizes i=1..9",
         "family a,b,c,d,e,f,g,h->a --sizes a=1..2,b=1..2,c=1..2,d=1..2,e=1..2,f=1..2,g=1..2,h=1..2",

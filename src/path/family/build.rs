@@ -5,6 +5,7 @@
 //! within the tolerance, those sizes are added and the members chosen anew, until none is found.
 
 use super::demands::{Bits, Cover, Demands, empty, insert};
+use super::fewer::{Losses, fewer};
 use super::options::FamilyOptions;
 use super::ranges::Ranges;
 use super::report::{BuiltFrom, FamilyReport, Fresh, Grid, Worst};
@@ -27,7 +28,12 @@ const STEPS: usize = 40;
 const OF_GRID: u64 = 0;
 const OF_COVER: u64 = 1;
 const OF_CHECK: u64 = 2;
-const OF_ROUNDS: u64 = 3;
+const OF_FEWER: u64 = 3;
+const OF_ROUNDS: u64 = 4;
+
+/// Sizes that fewer members are chosen by, and the numbers that are kept for them, of each tree at each size.
+const SIZES_OF_FEWER: usize = 8192;
+const LOSSES: usize = 1 << 23;
 
 /// The trees of a family.
 #[derive(Clone, Debug)]
@@ -65,15 +71,26 @@ pub(super) fn build(splits: &Splits, trees: &Trees, ranges: &Ranges, options: &F
         cover = demands.cover(&mut random);
         rounds += 1;
     }
-    let (members, wins) = builder.ordered(&cover.trees, &grid.points);
+    let enough_members = cover.trees.len();
+    let chosen = match options.most_members {
+        Some(most) if most < enough_members => fewer(&builder.losses(&mut Random::new(options.seed, OF_FEWER)), most),
+        _ => cover.trees,
+    };
+    let (members, wins) = builder.ordered(&chosen, &grid.points);
     let all = grid.points.iter().chain(&added);
-    let worst = all.map(|extents| builder.excess(&members, extents)).fold(0.0, f64::max);
-    let built_from =
-        BuiltFrom { grid: Grid { sizes: grid.points.len(), random: grid.random }, added: added.len(), rounds, worst };
+    let excesses: Vec<f64> = all.map(|extents| builder.excess(&members, extents)).collect();
+    let built_from = BuiltFrom {
+        grid: Grid { sizes: grid.points.len(), random: grid.random },
+        added: added.len(),
+        rounds,
+        within: excesses.iter().filter(|&&excess| excess <= options.tolerance).count(),
+        worst: excesses.iter().copied().fold(0.0, f64::max),
+    };
     let (fresh, worst) = builder.checked(&members, options);
     let report = FamilyReport {
         paths: count(splits.operands()),
         undominated: builder.trees.len(),
+        enough_members,
         least_members: cover.least,
         built_from,
         fresh,
@@ -100,6 +117,21 @@ impl Builder<'_> {
         let good = costs.iter().enumerate().filter(|(_, cost)| excess(**cost, least) <= self.tolerance);
         good.for_each(|(tree, _)| insert(&mut demand, tree));
         demand
+    }
+
+    /// By how much each tree is above the tolerance at random sizes.
+    fn losses(&self, random: &mut Random) -> Losses {
+        let sizes = SIZES_OF_FEWER.min(LOSSES / self.trees.len());
+        let mut losses: Losses = self.trees.iter().map(|_| Vec::with_capacity(sizes)).collect();
+        let mut prices = Vec::new();
+        for _ in 0..sizes {
+            self.splits.prices(&self.ranges.sample(random), &mut prices);
+            let least = self.splits.least(&prices);
+            for (tree, losses) in self.trees.iter().zip(&mut losses) {
+                losses.push((excess(tree.cost(&prices), least) - self.tolerance).max(0.0) as f32);
+            }
+        }
+        losses
     }
 
     /// The excess of the cheapest member.

@@ -26,12 +26,14 @@ impl fmt::Display for Family {
         }
         let of_paths =
             if report.paths == 1 { "the only path".to_owned() } else { format!("of {} paths", report.paths) };
-        write!(f, "; {} {of_paths}, ", count(self.members.len(), "member"))?;
-        write!(f, "within {} of the best: ", percent(self.options.tolerance))?;
-        if report.least_members < self.members.len() {
-            writeln!(f, "{} may do", report.least_members)?;
-        } else {
-            writeln!(f, "fewer do not do")?;
+        let (members, enough) = (self.members.len(), report.enough_members);
+        let (tolerance, least) = (percent(self.options.tolerance), report.least_members);
+        write!(f, "; {} {of_paths}", count(members, "member"))?;
+        match (members < enough, least < enough) {
+            (true, false) => writeln!(f, ": it takes {enough} to be within {tolerance} of the best")?,
+            (true, true) => writeln!(f, ": it takes {least} to {enough} to be within {tolerance} of the best")?,
+            (false, false) => writeln!(f, ", within {tolerance} of the best; fewer do not do")?,
+            (false, true) => writeln!(f, ", within {tolerance} of the best; {least} may do")?,
         }
         let built = &report.built_from;
         let Grid { sizes, random } = built.grid;
@@ -41,14 +43,16 @@ impl fmt::Display for Family {
             format!("{} and {random} random sizes", count(sizes.saturating_sub(random), "corner"))
         };
         writeln!(f, "; built from {what} and {} off it in {}", built.added, count(built.rounds, "round"))?;
-        writeln!(f, "; the worst of these is {} above the best", percent(built.worst))?;
+        let all = built.grid.sizes.saturating_add(built.added);
+        let within = percent(built.within as f64 / all.max(1) as f64);
+        writeln!(f, "; {within} of these are within {tolerance}, the worst {} above the best", percent(built.worst))?;
         let fresh = &report.fresh;
         writeln!(
             f,
             "; of {} random sizes {} are within {}; half are within {}, 95 of 100 within {}, 99 within {}, all within {}",
             fresh.sizes,
             percent(fresh.within as f64 / fresh.sizes.max(1) as f64),
-            percent(self.options.tolerance),
+            tolerance,
             percent(fresh.median),
             percent(fresh.p95),
             percent(fresh.p99),

@@ -9,6 +9,7 @@ mod build;
 mod demands;
 mod dispatch;
 mod display;
+mod fewer;
 mod options;
 mod ranges;
 mod report;

@@ -24,11 +24,14 @@ pub struct FamilyOptions {
     pub(super) seed: u64,
     pub(super) grid: usize,
     pub(super) samples: usize,
+    /// None where there may be as many as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) most_members: Option<usize>,
 }
 
 impl Default for FamilyOptions {
     fn default() -> Self {
-        Self { tolerance: 0.1, seed: 0, grid: 4096, samples: 20_000 }
+        Self { tolerance: 0.1, seed: 0, grid: 4096, samples: 20_000, most_members: None }
     }
 }
 
@@ -63,11 +66,21 @@ impl FamilyOptions {
         self
     }
 
+    /// The same options with at most so many members, from 1: where more are needed to be within the tolerance at all sizes,
+    /// those whose mean excess above it is least on random sizes, as far as exchanges of one for another find.
+    pub fn most_members(mut self, members: usize) -> Self {
+        self.most_members = Some(members);
+        self
+    }
+
     /// An error where a number is out of its range.
     pub(super) fn check(&self) -> Result<()> {
         if !(0.0..=MOST_TOLERANCE).contains(&self.tolerance) {
             let message = format!("the tolerance of a family is from 0 to 1000%, and not {}", percent(self.tolerance));
             return Err(Error::new(ErrorKind::Path, message));
+        }
+        if self.most_members == Some(0) {
+            return Err(Error::new(ErrorKind::Path, "a family has at least 1 member"));
         }
         for (what, sizes) in [("grid", self.grid), ("check", self.samples)] {
             if !(1..=MOST_SIZES).contains(&sizes) {

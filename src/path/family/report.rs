@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How good the members of a family are, on the sizes that it was built from and on fresh ones.
 ///
 /// An excess is what the chosen member costs beyond the cheapest of all paths, as a share of the latter's cost: 0.1 is
-/// 10 %. On the sizes that the family was built from it is within the tolerance, always; of all others it is known from
-/// samples.
+/// 10 %. On the sizes that the family was built from it is within the tolerance, unless the number of members was limited;
+/// of all others it is known from samples.
 ///
 /// ```
 /// use qeinsum::QEinsum;
@@ -25,8 +25,11 @@ pub struct FamilyReport {
     pub paths: usize,
     /// Those of them that are not, at all sizes of the ranges, at least as expensive as another.
     pub undominated: usize,
-    /// No family of fewer members is within the tolerance on the sizes that this one was built from; where it has more,
-    /// the search for fewer ended at its limit of work.
+    /// So many members are within the tolerance on all sizes that the family was built from: as many as it has, unless
+    /// [`most_members`](super::FamilyOptions::most_members) allows fewer.
+    pub enough_members: usize,
+    /// Fewer than so many members are not; where this is below the number that is enough, the search ended at its limit of
+    /// work.
     pub least_members: usize,
     /// The sizes that the family was built from.
     pub built_from: BuiltFrom,
@@ -56,6 +59,8 @@ pub struct BuiltFrom {
     pub added: usize,
     /// How often the family was made anew.
     pub rounds: usize,
+    /// At how many of all these sizes the family is within the tolerance.
+    pub within: usize,
     /// The worst excess.
     pub worst: f64,
 }

@@ -32,6 +32,10 @@ pub(crate) struct Family {
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = share)]
     tolerance: f64,
 
+    /// Have at most so many paths, the best of them where more are needed to be near the best everywhere
+    #[arg(long, value_name = "N")]
+    members: Option<usize>,
+
     /// Build from a grid of at most so many sizes
     #[arg(long, value_name = "N", default_value_t = 4096)]
     grid: usize,
@@ -57,6 +61,7 @@ impl Family {
         let qe = self.equation.read()?;
         let ranges = ranges::read(&self.sizes)?;
         let options = FamilyOptions::new().tolerance(self.tolerance).seed(self.seed);
+        let options = self.members.map_or(options, |members| options.most_members(members));
         let progress = Progress::start("making a family");
         let family = qe.family(&ranges, &options.grid(self.grid).samples(self.samples))?;
         drop(progress);

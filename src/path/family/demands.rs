@@ -95,7 +95,10 @@ impl Demands {
     pub(super) fn cover(&self, random: &mut Random) -> Cover {
         let problem = Problem::new(self);
         let mut best = problem.greedy(None);
-        for _ in 0..STARTS {
+        // A choice looks at all columns, and an improvement at all pairs of members.
+        let columns = problem.columns.len() + best.len() * best.len();
+        let start = (columns * (best.len() + 1) * (problem.all.len() + 1)).max(1);
+        for _ in 0..STARTS.min(WORK / start) {
             let other = problem.greedy(Some(random));
             if other.len() < best.len() {
                 best = other;
@@ -176,22 +179,30 @@ impl Problem {
 
     /// Drops a candidate that is not needed, or puts one in the place of two; whether it could.
     fn improve(&self, chosen: &mut Vec<usize>) -> bool {
-        let needed = |without: &[usize]| {
-            let mut left = self.all.clone();
-            let others = chosen.iter().enumerate().filter(|(place, _)| !without.contains(place));
-            others.for_each(|(_, &candidate)| remove_all(&mut left, &self.columns[candidate]));
-            left
-        };
-        for one in 0..chosen.len() {
-            if len(&needed(&[one])) == 0 {
-                chosen.remove(one);
-                return true;
+        // The rows that one of the chosen meets alone, and those that two meet.
+        let [mut once, mut twice, mut more] = [(); 3].map(|()| empty(self.rows.len()));
+        for &candidate in chosen.iter() {
+            for (word, &met) in self.columns[candidate].iter().enumerate() {
+                more[word] |= met & twice[word];
+                twice[word] = (twice[word] | (met & once[word])) & !more[word];
+                once[word] = (once[word] | met) & !twice[word] & !more[word];
             }
         }
+        if let Some(place) = chosen.iter().position(|&one| shared(&self.columns[one], &once) == 0) {
+            chosen.remove(place);
+            return true;
+        }
+        let mut left = empty(self.rows.len());
         for one in 0..chosen.len() {
             for other in 0..one {
-                let left = needed(&[one, other]);
-                if let Some(candidate) = self.columns.iter().position(|column| is_within(&left, column)) {
+                let both = self.columns[chosen[one]].iter().zip(&self.columns[chosen[other]]);
+                for (word, (one, other)) in both.enumerate() {
+                    left[word] = ((one | other) & once[word]) | (one & other & twice[word]);
+                }
+                // One that meets the first of these rows, as it has to.
+                let first = members(&left).next();
+                let mut candidates = first.into_iter().flat_map(|row| members(&self.rows[row]));
+                if let Some(candidate) = candidates.find(|&candidate| is_within(&left, &self.columns[candidate])) {
                     chosen.remove(one);
                     chosen[other] = candidate;
                     return true;

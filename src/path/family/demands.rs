@@ -283,7 +283,9 @@ mod tests {
 
     fn row(trees: usize, of: &[usize]) -> Bits {
         let mut row = empty(trees);
-        of.iter().for_each(|&tree| insert(&mut row, tree));
+        for &tree in of {
+            insert(&mut row, tree);
+        }
         row
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::options::percent;
+use super::options::{percent, percent_up};
 use super::{Family, Grid};
 use crate::equation::Label;
 use crate::sizes::count;
@@ -43,23 +43,20 @@ impl fmt::Display for Family {
             format!("{} and {random} random sizes", count(sizes.saturating_sub(random), "corner"))
         };
         writeln!(f, "; built from {what} and {} off it in {}", built.added, count(built.rounds, "round"))?;
-        let all = built.grid.sizes.saturating_add(built.added);
-        let within = percent(built.within as f64 / all.max(1) as f64);
-        writeln!(f, "; {within} of these are within {tolerance}, the worst {} above the best", percent(built.worst))?;
+        writeln!(f, "; {} of these are within {tolerance}, all within {}", built.within, percent_up(built.worst))?;
         let fresh = &report.fresh;
         writeln!(
             f,
-            "; of {} random sizes {} are within {}; half are within {}, 95 of 100 within {}, 99 within {}, all within {}",
+            "; of {} random sizes {} are within {tolerance}; half are within {}, 95 of 100 within {}, 99 within {}, all within {}",
             fresh.sizes,
-            percent(fresh.within as f64 / fresh.sizes.max(1) as f64),
-            tolerance,
-            percent(fresh.median),
-            percent(fresh.p95),
-            percent(fresh.p99),
-            percent(fresh.worst),
+            fresh.within,
+            percent_up(fresh.median),
+            percent_up(fresh.p95),
+            percent_up(fresh.p99),
+            percent_up(fresh.worst),
         )?;
         let worst = self.equation.labels().zip(&report.worst.sizes);
         let worst: Vec<String> = worst.map(|(label, size)| format!(" {}={size}", name(label))).collect();
-        writeln!(f, "; the worst found is {} above the best, at{}", percent(report.worst.excess), worst.concat())
+        writeln!(f, "; the worst found is {} above the best, at{}", percent_up(report.worst.excess), worst.concat())
     }
 }

@@ -99,6 +99,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{short}%")
 }
 
+/// The same rounded up, for what is said to be at most that.
+pub(super) fn percent_up(share: f64) -> String {
+    percent((share * 10_000.0).ceil() / 10_000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +115,6 @@ mod tests {
         for (share, expected) in cases {
             assert_eq!(percent(share), expected);
         }
+        assert_eq!([0.1, 0.0, 0.000_001, 0.105].map(percent_up), ["10%", "0%", "0.01%", "10.5%"]);
     }
 }

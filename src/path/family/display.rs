@@ -1,6 +1,7 @@
 //! A family as text: its members, and how good they are.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::options::{percent, percent_up};
 use super::{Family, Grid};
@@ -13,8 +14,11 @@ impl fmt::Display for Family {
         let name = |label: Label| self.equation.joined(&[label], "");
         writeln!(f, "family {}", self.equation)?;
         let labels = self.equation.labels().zip(self.ranges.iter());
-        let ranges: Vec<String> =
-            labels.map(|(label, range)| format!("{}={}..{}", name(label), range.start(), range.end())).collect();
+        let range = |(label, range): (Label, &RangeInclusive<usize>)| match (range.start(), range.end()) {
+            (low, high) if low == high => format!("{}={low}", name(label)),
+            (low, high) => format!("{}={low}..{high}", name(label)),
+        };
+        let ranges: Vec<String> = labels.map(range).collect();
         if !ranges.is_empty() {
             writeln!(f, "sizes {}", ranges.join(" "))?;
         }
@@ -24,11 +28,9 @@ impl fmt::Display for Family {
             writeln!(f, "{place}: {}", member.path)?;
             writeln!(f, "  {} mul, chosen at {}", member.polynomial, of(member.wins))?;
         }
-        let of_paths =
-            if report.paths == 1 { "the only path".to_owned() } else { format!("of {} paths", report.paths) };
         let (members, enough) = (self.members.len(), report.enough_members);
         let (tolerance, least) = (percent(self.options.tolerance), report.least_members);
-        write!(f, "; {} {of_paths}", count(members, "member"))?;
+        write!(f, "; {} of {}", count(members, "member"), count(report.paths, "path"))?;
         match (members < enough, least < enough) {
             (true, false) => writeln!(f, ": it takes {enough} to be within {tolerance} of the best")?,
             (true, true) => writeln!(f, ": it takes {least} to {enough} to be within {tolerance} of the best")?,

@@ -166,8 +166,12 @@ fn distinct(range: &RangeInclusive<usize>) -> usize {
     (range.end() - range.start()).saturating_add(1)
 }
 
-/// So many points of a range, its ends first of all, evenly spaced on a logarithmic scale; fewer where sizes are whole.
+/// So many points of a range, its ends first of all, evenly spaced on a logarithmic scale; fewer where some are the same
+/// whole number, and all sizes where there are no more than that.
 fn spaced(range: &RangeInclusive<usize>, count: usize) -> Vec<usize> {
+    if count >= distinct(range) {
+        return range.clone().collect();
+    }
     let (low, high) = (*range.start(), *range.end());
     let (first, width) = (ln(low as f64), ln(high as f64) - ln(low as f64));
     let point = |place: usize| match place {

@@ -1,14 +1,14 @@
 //! The search for a path, in this process: `cargo bench --bench search`.
 //!
 //! What it has to keep: two operands 2 µs, ten operands 1 ms, a proof of 12 operands 1 ms, one of 20 operands with up to
-//! five neighbours 100 ms. `benches/planner` has other planners beside it, and more problems.
+//! five neighbours 100 ms; a family's choice 1 µs, a family of six operands 2 s. `benches/planner` has other planners beside it, and more problems.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use qeinsum::graph::ContractionGraph;
-use qeinsum::path::{SearchOptions, search};
+use qeinsum::path::{Family, FamilyOptions, SearchOptions, search};
 use qeinsum::{Equation, Sizes, Syntax};
 
 /// Operands, the pairs that a label joins, and the labels that stay.
@@ -118,5 +118,28 @@ fn searches(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, searches);
+/// Chains, which are what families are compared by, and a ring of six operands, whose outer products may be worth it.
+fn families(c: &mut Criterion) {
+    let mut group = c.benchmark_group("family");
+    group.sample_size(10);
+    let cases = [
+        Case { name: "chain_4", operands: 4, pairs: chain(4), kept: &[0, 3] },
+        Case { name: "chain_6", operands: 6, pairs: chain(6), kept: &[0, 5] },
+        Case { name: "ring_6", operands: 6, pairs: ring(6, &[1]), kept: &[] },
+    ];
+    for case in cases {
+        let (equation, sizes) = bound(&case);
+        let ranges = equation.labels().map(|label| (equation.name(label).to_owned(), 2..=1000)).collect();
+        let make =
+            || Family::new(&equation, &ranges, &FamilyOptions::new()).expect("the ranges are those of the equation");
+        let family = make();
+        group.bench_function(format!("choose_{}", case.name), |bencher| {
+            bencher.iter(|| family.choose(black_box(&sizes)));
+        });
+        group.bench_function(format!("make_{}", case.name), |bencher| bencher.iter(make));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, searches, families);
 criterion_main!(benches);

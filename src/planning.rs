@@ -1,5 +1,6 @@
 //! Planning: what is asked of the search, and the plans kept from before.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::dtype::Dtype;
@@ -8,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, Value, lower};
 use crate::path::{
-    Certificate, Cost, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search, search_until,
+    Certificate, Cost, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search, search_until,
     search_within,
 };
 use crate::predict::arithmetic;
@@ -22,6 +23,8 @@ pub(crate) struct Planning {
     pub(crate) options: SearchOptions,
     /// Taken instead of searching one.
     pub(crate) path: Option<Path>,
+    /// Asked before a search: where it has a path for the sizes, that is taken.
+    pub(crate) family: Option<Arc<Family>>,
     /// The names of the labels to slice, beside what the search finds.
     pub(crate) slices: Vec<String>,
     /// Where none is asked for, f32, and in runs that of the operands.
@@ -55,7 +58,10 @@ impl Planning {
         let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
         let found = match &self.path {
             Some(path) => given(&graph, path.clone())?,
-            None => search_until(&graph, &options, stop)?,
+            None => match self.family.as_ref().and_then(|family| family.member(equation, sizes)) {
+                Some(path) => Found { certificate: Certificate::Family, ..given(&graph, path.clone())? },
+                None => search_until(&graph, &options, stop)?,
+            },
         };
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
@@ -131,7 +137,7 @@ fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> 
     let cost = slicing.cost(&slices);
     let unsliced = evaluate(graph, &found.path)?;
     let certificate = match found.certificate {
-        Certificate::Given => Certificate::Given,
+        own @ (Certificate::Given | Certificate::Family) => own,
         // No path multiplies less, sliced or not.
         proof if found.objective == Objective::Mul && cost.multiplications == unsliced.multiplications => proof,
         Certificate::Optimal if found.objective == Objective::Mul => {

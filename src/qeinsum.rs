@@ -1,6 +1,7 @@
 //! `QEinsum`: parse once, then plan and run for any shapes.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -19,7 +20,7 @@ use crate::kernel::Element;
 use crate::lower::{Plan, SymbolicPlan};
 use crate::operands::{Operand, OperandView, Operands};
 use crate::parse::{self, Ast, Note, SublistItem};
-use crate::path::{Objective, Path, SearchOptions};
+use crate::path::{Family, FamilyOptions, Objective, Path, SearchOptions};
 use crate::planning::Planning;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
@@ -120,7 +121,30 @@ impl QEinsum {
 
     /// Takes this path and searches none.
     pub fn with_path(mut self, path: Path) -> Self {
-        self.planning.path = Some(path);
+        (self.planning.path, self.planning.family) = (Some(path), None);
+        (self.plans, self.compiled) = Default::default();
+        self
+    }
+
+    /// Takes the path that this family chooses for the sizes, in place of one that was given; outside of its ranges, where
+    /// a label broadcasts, and where `...` covers axes that the family does not have, a path is searched as without it.
+    ///
+    /// Such a path is not proved, and the plan says so. A memory limit that it does not keep is searched for, and the symbolic
+    /// view has no sizes to choose for.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// use qeinsum::path::{Certificate, FamilyOptions};
+    /// let qe = QEinsum::new("ab,bc,cd->ad")?;
+    /// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 2..=1000)).into();
+    /// let family = qe.family(&ranges, &FamilyOptions::new())?;
+    /// let qe = qe.with_family(family);
+    /// assert_eq!(qe.plan(&[&[500, 3], &[3, 800], &[800, 7]])?.certificate(), &Certificate::Family);
+    /// assert_eq!(qe.plan(&[&[5000, 3], &[3, 800], &[800, 7]])?.certificate(), &Certificate::Optimal);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn with_family(mut self, family: Family) -> Self {
+        (self.planning.path, self.planning.family) = (None, Some(Arc::new(family)));
         (self.plans, self.compiled) = Default::default();
         self
     }
@@ -188,6 +212,30 @@ impl QEinsum {
         }
         let equation = parse::resolve_symbolic(&self.ast)?;
         SymbolicPlan::new(&equation, |graph| self.planning.find(graph))
+    }
+
+    /// The few paths of which one is within a tolerance of the best, whatever sizes of these ranges the labels have.
+    ///
+    /// A range for every label by its name; a `...` covers no axis. Errors are those of [`Family::new`].
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// use qeinsum::path::FamilyOptions;
+    /// let qe = QEinsum::new("bi,ij,jk->bk")?;
+    /// let ranges = [("b", 1..=64), ("i", 256..=1024), ("j", 256..=1024), ("k", 256..=1024)];
+    /// let ranges = ranges.map(|(label, range)| (label.to_owned(), range)).into();
+    /// let family = qe.family(&ranges, &FamilyOptions::new())?;
+    /// // So few rows are multiplied by one matrix, then by the other.
+    /// assert_eq!(family.members().len(), 1);
+    /// assert_eq!(family.members()[0].polynomial(), "b·i·j + b·j·k");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn family(&self, ranges: &BTreeMap<String, RangeInclusive<usize>>, options: &FamilyOptions) -> Result<Family> {
+        let ranks: Vec<usize> = self.ast.operands().iter().map(|term| term.labels().count()).collect();
+        let equation = parse::resolve(&self.ast, &ranks)?;
+        Family::locating(&equation, ranges, options, |error| {
+            error.at(self.ast.text(), |place| self.ast.locate(place, &ranks))
+        })
     }
 
     /// The contraction graph for operands of these shapes.

@@ -41,7 +41,7 @@ pub(crate) struct SizeError {
 }
 
 impl SizeError {
-    fn new(message: String, places: impl IntoIterator<Item = Place>) -> Self {
+    pub(crate) fn new(message: String, places: impl IntoIterator<Item = Place>) -> Self {
         Self { message, places: places.into_iter().collect() }
     }
 
@@ -171,6 +171,11 @@ impl Sizes {
     /// The extent of a label: the largest it has in any operand (0 where it is 0 in one).
     pub fn extent(&self, label: Label) -> usize {
         self.extents[label.index()]
+    }
+
+    /// The extent of every label, in order.
+    pub(crate) fn extents(&self) -> &[usize] {
+        &self.extents
     }
 
     /// The shape of each operand.

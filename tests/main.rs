@@ -6,6 +6,7 @@ mod arithmetic;
 mod complex;
 mod ebnf;
 mod errors;
+mod families;
 mod fixture;
 mod gradients;
 mod grammar;

@@ -52,7 +52,7 @@ pub(super) fn write_certificate<W: Write>(f: &mut W, plan: &Plan) -> fmt::Result
     }
     match plan.certificate() {
         Certificate::Optimal => Ok(()),
-        Certificate::Given if plan.equation.operands().len() < 3 => Ok(()),
+        Certificate::Given | Certificate::Family if plan.equation.operands().len() < 3 => Ok(()),
         Certificate::Given => writeln!(f, "; path given, not searched"),
         certificate => writeln!(f, "; path {certificate}"),
     }

@@ -3,7 +3,6 @@
 //! The path is the one that is optimal when all sizes are equal, the lowering the one that holds when no size is 1,
 //! and the cost a polynomial in the labels.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::ser::{self, Serialize, Serializer};
@@ -13,7 +12,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::Result;
 use crate::graph::ContractionGraph;
-use crate::path::{Found, Path};
+use crate::path::{Found, Path, polynomial};
 use crate::sizes::Sizes;
 
 use super::display::{write_body, write_certificate, write_totals};
@@ -84,29 +83,15 @@ impl SymbolicPlan {
 
     /// The number of scalar multiplications as a polynomial: `i·j·k + i·k·l`.
     pub fn polynomial(&self) -> String {
-        let mut terms: BTreeMap<Vec<Label>, usize> = BTreeMap::new();
-        for step in self.0.calls() {
-            if let Op::DotGeneral { lhs, rhs, .. } = &step.op {
-                let sides = [lhs, rhs].map(|side| self.0.value(*side).labels());
-                let mut labels: Vec<Label> = sides.into_iter().flat_map(|labels| labels.iter().copied()).collect();
-                labels.sort_unstable();
-                labels.dedup();
-                *terms.entry(labels).or_default() += 1;
-            }
-        }
-        let mut terms: Vec<(Vec<Label>, usize)> = terms.into_iter().collect();
-        // The highest power first; BTreeMap order among equals.
-        terms.sort_by_key(|(labels, _)| std::cmp::Reverse(labels.len()));
-        let term = |(labels, times): &(Vec<Label>, usize)| {
-            let product = self.0.equation().joined(labels, "·");
-            match (times, product.as_str()) {
-                (times, "") => times.to_string(),
-                (1, product) => product.to_owned(),
-                (times, product) => format!("{times}·{product}"),
-            }
-        };
-        let terms: Vec<String> = terms.iter().map(term).collect();
-        if terms.is_empty() { "0".to_owned() } else { terms.join(" + ") }
+        let labels = self.0.calls().filter_map(|step| {
+            let Op::DotGeneral { lhs, rhs, .. } = &step.op else { return None };
+            let sides = [lhs, rhs].map(|side| self.0.value(*side).labels());
+            let mut labels: Vec<Label> = sides.into_iter().flat_map(|labels| labels.iter().copied()).collect();
+            labels.sort_unstable();
+            labels.dedup();
+            Some(labels)
+        });
+        polynomial(self.0.equation(), labels)
     }
 }
 

@@ -29,6 +29,9 @@ pub enum Certificate {
     },
     /// The path was given, and not searched for.
     Given,
+    /// The path is the member of a [`Family`](crate::path::Family) that multiplies least at these sizes, which were not
+    /// searched.
+    Family,
 }
 
 impl Certificate {
@@ -47,6 +50,7 @@ impl fmt::Display for Certificate {
                 write!(f, "not proved optimal: no path scores below {lower_bound}")
             }
             Self::Given => f.write_str("given"),
+            Self::Family => f.write_str("chosen from a family, not searched"),
         }
     }
 }
@@ -59,7 +63,8 @@ mod tests {
     fn certificates_survive_json() {
         let unproved = Certificate::Unproved { lower_bound: Cost::from(7_usize) };
         assert_eq!(serde_json::to_string(&unproved).unwrap(), r#"{"kind":"unproved","lower_bound":"7"}"#);
-        for certificate in [Certificate::Optimal, Certificate::OptimalConnected, unproved, Certificate::Given] {
+        let others = [Certificate::OptimalConnected, unproved, Certificate::Given, Certificate::Family];
+        for certificate in [Certificate::Optimal].into_iter().chain(others) {
             let text = serde_json::to_string(&certificate).unwrap();
             assert_eq!(serde_json::from_str::<Certificate>(&text).unwrap(), certificate);
         }

@@ -6,6 +6,8 @@
 //! [`search()`] runs a greedy, arranges pieces of its tree exactly, and then searches all trees best-first, first
 //! those without outer products. It ends when its path is proved, or at a limit of work that depends on no clock.
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
+//!
+//! Where sizes are known as ranges only, a [`Family`] is the few paths of which one is good at each of them.
 
 mod anneal;
 mod best_first;
@@ -14,6 +16,7 @@ mod cost;
 mod eliminate;
 mod ended;
 mod evaluate;
+mod family;
 mod greedy;
 mod id_set;
 mod layout;
@@ -28,6 +31,7 @@ mod optimal;
 mod options;
 mod partners;
 mod pieces;
+mod polynomial;
 mod portfolio;
 mod problem;
 mod random;
@@ -55,9 +59,11 @@ pub use cost::Cost;
 pub(crate) use cost::ln;
 pub use ended::Ended;
 pub use evaluate::{PathCost, StepCost, evaluate};
+pub use family::{BuiltFrom, FAMILY_FORMAT, Family, FamilyOptions, FamilyReport, Fresh, Grid, Member, Worst};
 pub(crate) use layout::{Role, gathered};
 pub use objective::Objective;
 pub use options::{Optimizer, SearchOptions};
+pub(crate) use polynomial::polynomial;
 pub use search::{Found, given, search, search_until};
 pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};

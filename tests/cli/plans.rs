@@ -189,3 +189,32 @@ fn what_does_not_fit_does_in_slices() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(folder.load("o.npy"), ArrayD::from_elem(IxDyn(&[1000, 4]), 1000.0_f32).into());
 }
+
+#[test]
+fn families_are_printed_and_saved() {
+    let folder = Folder::new("families");
+    let chain = "a=2..1000,b=2..1000,c=2..1000,d=2..1000";
+    let session = folder.session(&[
+        &format!("family ab,bc,cd->ad --sizes {chain} --samples 2000"),
+        "family ab,bc,cd,de->ae --sizes a=1..64,b=16..4096,c=16..4096,d=8,e=2..3 --tolerance 2.5% --seed 3 --samples 2000",
+        "family ab,bc,cd,de->ae --sizes a=1..99,b=1..99,c=1..99,d=1..99,e=1..99 --members 3 --samples 2000",
+        "family ij->i --sizes i=1..9,j=5",
+        "family , --sizes i=1..9",
+        "family a,b,c,d,e,f,g,h->a --sizes a=1..2,b=1..2,c=1..2,d=1..2,e=1..2,f=1..2,g=1..2,h=1..2",
+        "family ij,jk->ik --sizes i=2..3,j=4..5",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=7..6",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=0..6",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=1..x",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=1..9 --tolerance much",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=1..9 --tolerance 2000%",
+        "family ij,jk->ik --sizes i=2..3,j=4..5,k=1..9 --grid 0",
+        "family ij,jk->ik",
+    ]);
+    snapshot::assert("cli__families", "families of paths on the command line", &session);
+    let arguments = ["family", "ab,bc,cd->ad", "--sizes", chain, "--samples", "500", "--format", "json"];
+    folder.run(&[&arguments[..], &["--out", "family.json"]].concat()).done();
+    let family = qeinsum::path::Family::from_json(std::str::from_utf8(&folder.read("family.json")).unwrap()).unwrap();
+    assert_eq!(family.to_json() + "\n", folder.run(&arguments).done().out());
+    assert_eq!(family.members().len(), 2);
+}

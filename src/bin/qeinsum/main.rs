@@ -17,6 +17,7 @@ mod network;
 mod problem;
 mod progress;
 mod quantization;
+mod ranges;
 mod saved;
 mod search;
 mod settings;
@@ -56,6 +57,7 @@ enum Command {
     Parse(cmd::parse::Parse),
     Graph(cmd::graph::Graph),
     Path(cmd::path::Path),
+    Family(cmd::family::Family),
     Plan(Box<cmd::plan::Plan>),
     Run(Box<cmd::run::Run>),
     Vjp(Box<cmd::vjp::Vjp>),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
             Command::Parse(parse) => parse.run(),
             Command::Graph(graph) => graph.run(),
             Command::Path(path) => path.run(),
+            Command::Family(family) => family.run(),
             Command::Plan(plan) => plan.run(),
             Command::Run(run) => run.run(),
             Command::Vjp(vjp) => vjp.run(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod bench;
+pub(crate) mod family;
 pub(crate) mod freeze;
 pub(crate) mod graph;
 pub(crate) mod parse;

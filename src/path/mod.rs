@@ -10,12 +10,14 @@
 mod anneal;
 mod best_first;
 mod certificate;
+mod chain;
 mod cost;
 mod eliminate;
 mod ended;
 mod evaluate;
 mod greedy;
 mod id_set;
+mod intervals;
 mod limits;
 mod logs;
 mod loop_costs;

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::chain::chain;
 use super::limits::{Limits, OPTIMAL_WORK, RANDOM_TRIALS, REFERENCE_WORK, SMALL};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
@@ -96,8 +97,11 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     let limits = Limits::of(operands).times(effort);
     let mut found = match options.optimizer {
         Optimizer::Auto => search.run(limits),
-        Optimizer::Optimal => search.run(Limits { exact: OPTIMAL_WORK.saturating_mul(effort), ..limits }),
-        Optimizer::Anneal => search.run(Limits { exact: 0, ..limits }),
+        Optimizer::Optimal => {
+            let work = OPTIMAL_WORK.saturating_mul(effort);
+            search.run(Limits { exact: work, chain: work, ..limits })
+        }
+        Optimizer::Anneal => search.run(Limits { exact: 0, chain: 0, ..limits }),
         Optimizer::Greedy => search.unproved(best_greedy(search.scoring)),
         Optimizer::RandomGreedy => {
             let trials = RANDOM_TRIALS.saturating_mul(effort);
@@ -184,6 +188,9 @@ impl Search<'_> {
 
     /// The best tree that a round finds, at least as good as the one known.
     fn round(&self, known: Option<ScoredTree>, mut limits: Limits, round: u64) -> Found {
+        if let Some(best) = self.chain(&mut limits.chain) {
+            return best.found(self.scoring.objective, Certificate::Optimal);
+        }
         let mut best = match known {
             Some(known) => known,
             None => seed_tree(self.scoring),
@@ -202,6 +209,12 @@ impl Search<'_> {
             }
         }
         self.proved(best, connected_proved, &mut limits.exact)
+    }
+
+    /// The best of all trees of a chain or ring, if its work is enough.
+    fn chain(&self, work: &mut u64) -> Option<ScoredTree> {
+        let Scoring { terms, objective } = self.scoring;
+        chain(terms, objective, work, self.watch).map(|joins| self.scoring.tree(&joins))
     }
 
     /// The search over all trees, which may prove the tree.
@@ -271,7 +284,10 @@ impl Search<'_> {
             let terms = terms.part(part);
             let search = Search { scoring: Scoring { terms: &terms, ..self.scoring }, ..*self };
             let mut own = limits.share(part.len(), operands);
-            let (tree, is_proved) = search.part(seed_tree(search.scoring), &mut own, round);
+            let (tree, is_proved) = match search.chain(&mut own.chain) {
+                Some(tree) => (tree, true),
+                None => search.part(seed_tree(search.scoring), &mut own, round),
+            };
             proved &= is_proved;
             roots.push(take(&tree.steps, part.clone()));
         }

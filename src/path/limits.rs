@@ -10,9 +10,10 @@ const PROVABLE: usize = 20;
 /// Up to this many operands a search takes the same time.
 const MEDIUM: usize = 60;
 
-/// A unit of work is about 5 ns. Work for [`SMALL`] problems, and for a proof of up to [`PROVABLE`] operands: what
-/// it takes to prove any 12 operands.
-const PROOF_WORK: u64 = 1 << 24;
+/// A unit of work is about 5 ns. Work for [`SMALL`] problems: what it takes to prove any 12 operands.
+const SMALL_WORK: u64 = 1 << 24;
+/// Work for a proof of up to [`PROVABLE`] operands: what it takes where none shares labels with more than five others.
+const PROOF_WORK: u64 = 1 << 25;
 /// Work for up to [`MEDIUM`] operands.
 pub(super) const MEDIUM_WORK: u64 = 4_000_000;
 /// Work for a proof of more than [`PROVABLE`] and up to [`MEDIUM`] operands, with all of their trees: some
@@ -45,7 +46,7 @@ impl Limits {
     pub(super) fn of(operands: usize) -> Self {
         let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
         let [portfolio, exact] = if operands <= SMALL {
-            [PROOF_WORK; 2]
+            [SMALL_WORK; 2]
         } else if operands <= PROVABLE {
             [all / 4, PROOF_WORK]
         } else if operands <= MEDIUM {

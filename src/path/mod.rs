@@ -8,6 +8,7 @@
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
 mod anneal;
+mod apart;
 mod best_first;
 mod certificate;
 mod chain;
@@ -30,6 +31,7 @@ mod partners;
 mod pieces;
 mod portfolio;
 mod problem;
+mod products;
 mod random;
 mod reconfigure;
 mod reference;

@@ -18,6 +18,9 @@ pub(super) trait Number: Clone + Ord {
 
     fn to_cost(&self) -> Cost;
 
+    /// The nearest double, infinite beyond their range.
+    fn to_f64(&self) -> f64;
+
     fn plus(&self, other: &Self) -> Self;
 
     fn times(&self, other: &Self) -> Self;
@@ -53,6 +56,10 @@ impl Number for u64 {
         Cost::from(u128::from(*self))
     }
 
+    fn to_f64(&self) -> f64 {
+        *self as f64
+    }
+
     fn plus(&self, other: &Self) -> Self {
         self.saturating_add(*other)
     }
@@ -86,6 +93,10 @@ impl Number for u128 {
         Cost::from(*self)
     }
 
+    fn to_f64(&self) -> f64 {
+        *self as f64
+    }
+
     fn plus(&self, other: &Self) -> Self {
         self.saturating_add(*other)
     }
@@ -117,6 +128,10 @@ impl Number for Cost {
 
     fn to_cost(&self) -> Cost {
         self.clone()
+    }
+
+    fn to_f64(&self) -> f64 {
+        self.to_f64()
     }
 
     fn plus(&self, other: &Self) -> Self {

@@ -15,7 +15,7 @@ use super::best_first::best_first;
 use super::number::Number;
 use super::operand_set::MOST_OPERANDS;
 use super::problem::Problem;
-use super::small::{FEW, most_work, small};
+use super::small::{FEW_DENSE, serves, small};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::{Cost, Objective};
@@ -68,6 +68,7 @@ pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> 
     Some(match (operands, widest.bits()) {
         (..=64, ..=63) => few_or_many::<u64>(question, work),
         (..=64, ..=127) => few_or_many::<u128>(question, work),
+        (..=FEW_DENSE, _) => few_or_many::<Cost>(question, work),
         (..=MOST_OPERANDS, ..=63) => many::<u64>(question, work),
         (..=MOST_OPERANDS, ..=127) => many::<u128>(question, work),
         (..=MOST_OPERANDS, _) => many::<Cost>(question, work),
@@ -77,8 +78,7 @@ pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> 
 
 fn few_or_many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
     let problem: Problem<u64, N> = Problem::new(question.terms);
-    let operands = problem.operands();
-    if !(2..=FEW).contains(&operands) || problem.words() > 1 || *work < most_work(operands) {
+    if !serves(&problem, *work) {
         return best_first(question, problem, work);
     }
     let (joins, taken) = small(&question, &problem);

@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::apart::Apart;
+use super::certificate::Certificates;
 use super::chain::chain;
 use super::limits::{Limits, OPTIMAL_WORK, RANDOM_TRIALS, REFERENCE_WORK, SMALL};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
@@ -15,7 +17,7 @@ use super::reconfigure::LARGE_PIECE;
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
 use super::terms::Terms;
-use super::tree::unfit;
+use super::tree::{Assembly, unfit};
 use super::watch::Watch;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -191,6 +193,9 @@ impl Search<'_> {
         if let Some(best) = self.chain(&mut limits.chain) {
             return best.found(self.scoring.objective, Certificate::Optimal);
         }
+        if let Some(found) = self.apart(known.as_ref(), &mut limits, round) {
+            return found;
+        }
         let mut best = match known {
             Some(known) => known,
             None => seed_tree(self.scoring),
@@ -215,6 +220,33 @@ impl Search<'_> {
     fn chain(&self, work: &mut u64) -> Option<ScoredTree> {
         let Scoring { terms, objective } = self.scoring;
         chain(terms, objective, work, self.watch).map(|joins| self.scoring.tree(&joins))
+    }
+
+    /// Searches each part that ends as a scalar by itself, where that loses no tree.
+    fn apart(&self, known: Option<&ScoredTree>, limits: &mut Limits, round: u64) -> Option<Found> {
+        let Scoring { terms, objective } = self.scoring;
+        let operands = terms.operands.len();
+        // Of few operands, all trees are looked at, and the choice among equals is that of the whole.
+        let apart = if operands > SMALL { Apart::of(self.scoring)? } else { return None };
+        let mut assembly = Assembly::new(operands);
+        let mut certificates = Certificates::new(&objective.step(&Cost::ONE, &Cost::ONE), apart.scalars.len() - 1);
+        let mut own = |terms: &Terms, ids: Vec<usize>, assembly: &mut Assembly| {
+            let search = Search { scoring: Scoring { terms, objective }, ..*self };
+            let found = search.round(None, limits.share(ids.len(), operands + 1), round);
+            certificates.add(&found, terms.least(objective));
+            assembly.add(&found.path.ssa(), ids)
+        };
+        let roots: Vec<usize> =
+            apart.scalars.iter().filter_map(|part| own(&terms.part(part), part.clone(), &mut assembly)).collect();
+        let scalar = assembly.add(&written(roots.len()), roots)?;
+        if let Some(rest) = apart.rest_with_scalar(terms) {
+            let ids = apart.rest.iter().copied().chain([scalar]).collect();
+            own(&rest, ids, &mut assembly);
+        }
+        let tree = self.scoring.tree(&assembly.joins);
+        let best = known.cloned().map_or(tree.clone(), |known| known.or_better(tree));
+        let certificate = certificates.of(&best.score);
+        Some(best.found(objective, certificate))
     }
 
     /// The search over all trees, which may prove the tree.
@@ -269,16 +301,8 @@ impl Search<'_> {
         if let [_] = parts.as_slice() {
             return self.part(known, limits, round);
         }
-        let mut joins: Vec<[usize; 2]> = Vec::with_capacity(operands - 1);
+        let mut assembly = Assembly::new(operands);
         let mut proved = true;
-        // `ids` turns the numbers of a sub-problem into those of this one.
-        let mut take = |steps: &[[usize; 2]], mut ids: Vec<usize>| {
-            for &[a, b] in steps {
-                joins.push([ids[a], ids[b]]);
-                ids.push(operands + joins.len() - 1);
-            }
-            ids[ids.len() - 1]
-        };
         let mut roots = Vec::with_capacity(parts.len());
         for part in &parts {
             let terms = terms.part(part);
@@ -289,7 +313,7 @@ impl Search<'_> {
                 None => search.part(seed_tree(search.scoring), &mut own, round),
             };
             proved &= is_proved;
-            roots.push(take(&tree.steps, part.clone()));
+            roots.extend(assembly.add(&tree.steps, part.clone()));
         }
         let results = terms.results(&parts);
         let search = Search { scoring: Scoring { terms: &results, ..self.scoring }, ..*self };
@@ -303,8 +327,8 @@ impl Search<'_> {
             }
             None => proved = false,
         }
-        take(&best.steps, roots);
-        let tree = self.scoring.tree(&joins);
+        assembly.add(&best.steps, roots);
+        let tree = self.scoring.tree(&assembly.joins);
         // What is known may have outer products, which the parts alone have not: then it stays, and they are proved.
         (if tree.score <= known.score { tree } else { known }, proved)
     }

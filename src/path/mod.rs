@@ -4,7 +4,8 @@
 //! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
 //!
 //! [`search()`] runs a greedy, arranges pieces of its tree exactly, and then searches all trees best-first, first
-//! those without outer products. It ends when its path is proved, or at a limit of work that depends on no clock.
+//! those without outer products. Chains and rings have a way of their own, and parts that end as scalars are searched
+//! apart. It ends when its path is proved, or at a limit of work that depends on no clock.
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 
 mod anneal;

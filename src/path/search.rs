@@ -49,7 +49,8 @@ pub struct Found {
 /// Where the exact search went to its end, the path is that of a definite tree among all that score alike: the one
 /// that joins earlier operands first. It is decided from the last step downwards: of two ways to split a set of
 /// operands, look at the part that has the first of them, and at the first operand that is in this part one way but
-/// not the other; the way that has it there wins. A tree has one path: of the steps whose operands are there, the
+/// not the other; the way that has it there wins. Of more than 12 operands, parts that end as scalars are decided each by
+/// itself, and their scalars multiplied in the order of their first operands. A tree has one path: of the steps whose operands are there, the
 /// one with the lowest operand comes next, results counting in the order in which they are made, after all inputs.
 ///
 /// ```

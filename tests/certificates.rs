@@ -252,7 +252,9 @@ fn random_row(random: &mut Random, operands: usize) -> Problem {
     let kept = if is_ring { 0 } else { random.below(3) };
     let mut output = [0, operands][..kept].to_vec();
     if random.below(4) == 0 {
-        rows.iter_mut().for_each(|axes| axes.push((operands + 1, 3)));
+        for axes in &mut rows {
+            axes.push((operands + 1, 3));
+        }
         output.push(operands + 1);
     }
     random.shuffle(&mut rows);

@@ -94,6 +94,7 @@ fn many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
+    use crate::path::random::Random;
     use crate::path::terms::Leg;
     use crate::path::tree::canonical;
 
@@ -213,6 +214,31 @@ mod tests {
                 let other = best_first(question, problem, &mut u64::MAX.clone()).joins.map(|joins| canonical(&joins));
                 assert_eq!(table, other, "{text} {objective} {trees:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_table_stays_exact_where_products_leave_the_range_of_numbers() {
+        let mut random = Random::new(3, 0);
+        for _ in 0..200 {
+            let operands = 3 + random.below(5);
+            let mut terms = clique(operands, 2);
+            // A bit of all sizes: some sets saturate 64 bits, and some leave the range of floating point.
+            let most = [8, 30, 1000][random.below(3)];
+            terms.extents.iter_mut().for_each(|extent| *extent = 1 << random.below(most).min(1 + random.below(60)));
+            for legs in &mut terms.operands {
+                legs.retain(|leg| leg.label % 3 != 0 || terms.extents[leg.label as usize] > 8);
+            }
+            let first: Vec<[usize; 2]> =
+                (1..operands).map(|k| if k == 1 { [0, 1] } else { [k, operands + k - 2] }).collect();
+            let upper = terms.cost(&first).multiplications;
+            let by_search = |work| ask(&terms, Trees::All, &upper, work).unwrap();
+            let (watch, objective) = (Watch::default(), Objective::Mul);
+            let question =
+                Question { terms: &terms, objective, trees: Trees::All, upper: &upper, largest: None, watch };
+            let other = best_first::<u64, Cost>(question, Problem::new(&terms), &mut u64::MAX.clone());
+            let steps = |answer: Answer| canonical(&answer.joins.unwrap());
+            assert_eq!(steps(by_search(u64::MAX)), steps(other), "{terms:?}");
         }
     }
 

@@ -36,8 +36,9 @@ fn most_work(operands: usize) -> u64 {
 
 /// The sets of operands. A set is its own place.
 struct Sets<N> {
-    /// Some words each.
+    /// Some words each: the labels of the result, and those that any operand has.
     legs: Vec<u64>,
+    all: Vec<u64>,
     elements: Vec<N>,
     /// What the best tree of a set scores; above the bound where none counts.
     scores: Vec<N>,
@@ -50,22 +51,25 @@ struct Sets<N> {
 /// What is known of a set in floating point, to turn down most splits at a glance.
 #[derive(Clone, Copy)]
 struct Outline {
-    /// The score, infinite above the bound.
+    /// The score, infinite above the bound. Then nothing else of it counts.
     score: f64,
-    /// One by the product of the labels that were summed within the set.
+    /// The product of all labels that the operands have.
+    product: f64,
+    /// What of this product is left in the result.
     share: f64,
 }
 
 /// A score in floating point that is that much larger than another is larger: errors add up to far less.
 const CLEARLY: f64 = 1.0 + 1e-9;
 
-/// Products above may leave the range of floating point.
+/// Products above may leave the range of floating point, and are no number here, which no comparison turns down.
 const MOST_PRODUCT: f64 = 1e300;
 
 struct Search<'a, N> {
     question: &'a Question<'a>,
     problem: &'a Problem<u64, N>,
     products: Products<N>,
+    sizes: Vec<f64>,
     words: usize,
     upper: N,
     largest: Option<N>,
@@ -92,15 +96,17 @@ impl<'a, N: Number> Search<'a, N> {
         let (count, words) = (problem.full() as usize + 1, problem.words());
         let sets = Sets {
             legs: vec![0; count * words],
+            all: vec![0; count * words],
             elements: vec![N::ONE; count],
             scores: vec![above; count],
-            outlines: vec![Outline { score: f64::INFINITY, share: 1.0 }; count],
+            outlines: vec![Outline { score: f64::INFINITY, product: 1.0, share: 1.0 }; count],
             neighbours: vec![0; count],
             parts: vec![0; count],
         };
         let products = Products::new(&problem.sizes());
+        let sizes = problem.sizes().iter().map(N::to_f64).collect();
         let largest = question.largest.map(N::from_cost);
-        Self { question, problem, products, words, upper, largest, sets, scratch: Vec::with_capacity(words) }
+        Self { question, problem, products, sizes, words, upper, largest, sets, scratch: Vec::with_capacity(words) }
     }
 
     fn legs(&self, set: u64) -> &[u64] {
@@ -114,6 +120,8 @@ impl<'a, N: Number> Search<'a, N> {
     }
 
     /// Finds the best tree of a set whose subsets were visited before. How many splits it looked at.
+    ///
+    /// A step multiplies the product of all labels of its set, but for those that its sides have summed.
     fn visit(&mut self, set: u64) -> u64 {
         let place = set as usize;
         let mut legs = std::mem::take(&mut self.scratch);
@@ -133,23 +141,32 @@ impl<'a, N: Number> Search<'a, N> {
         self.sets.legs[place * self.words..][..self.words].copy_from_slice(&legs);
         self.sets.elements[place] = elements.clone();
         self.scratch = legs;
-        if rest == 0 {
-            return 0;
+        if self.question.objective.multiplies() {
+            self.multiply(first, rest, elements.to_f64());
         }
-        // The product of all labels that the set has or has summed. Those of a step are what its sides have not summed.
-        let shares = self.sets.outlines[first as usize].share * self.sets.outlines[rest as usize].share;
-        let product = self.multiplications(first, rest).to_f64() / shares;
-        self.sets.outlines[place].share = elements.to_f64() / product;
-        let product = if self.question.objective.multiplies() { product } else { 0.0 };
-        if product >= MOST_PRODUCT || self.problem.has_zero() {
-            // No comparison turns this down.
-            self.sets.outlines[place].share = f64::NAN;
-        }
-        self.split(set, product)
+        if rest == 0 { 0 } else { self.split(set) }
     }
 
-    /// Finds the best split of a set, whose labels, summed ones included, have such a product.
-    fn split(&mut self, set: u64, product: f64) -> u64 {
+    /// Notes the product of all labels of a set: those of its first operand, and more of the rest.
+    fn multiply(&mut self, first: u64, rest: u64, elements: f64) {
+        // Numbers of the search may saturate where products of a set that counts do not; these here do not.
+        let mut product = self.sets.outlines[rest as usize].product;
+        for word in 0..self.words {
+            let own = self.legs(first)[word];
+            let others = self.sets.all[rest as usize * self.words + word];
+            for label in (own & !others).members() {
+                product *= self.sizes[word * 64 + label];
+            }
+            self.sets.all[(first | rest) as usize * self.words + word] = own | others;
+        }
+        let is_sound = product < MOST_PRODUCT && !self.problem.has_zero();
+        let outline = &mut self.sets.outlines[(first | rest) as usize];
+        outline.product = if is_sound { product } else { f64::NAN };
+        outline.share = elements / outline.product;
+    }
+
+    /// Finds the best split of a set. How many it looked at.
+    fn split(&mut self, set: u64) -> u64 {
         let objective = self.question.objective;
         let elements = self.sets.elements[set as usize].clone();
         // What the step that makes the set scores at least, and the one that uses it.
@@ -163,6 +180,7 @@ impl<'a, N: Number> Search<'a, N> {
             return 0;
         }
         let combining = objective.combining();
+        let product = if objective.multiplies() { self.sets.outlines[set as usize].product } else { 0.0 };
         let writing = objective.step(&N::ZERO, &elements).to_f64();
         let mut best = self.upper.minus(&next).plus(&N::ONE);
         let mut clearly_worse = best.to_f64() * CLEARLY;

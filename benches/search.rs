@@ -1,7 +1,8 @@
 //! The search for a path, in this process: `cargo bench --bench search`.
 //!
 //! What it has to keep: two operands 2 µs, ten operands 1 ms, a proof of 12 operands 1 ms, one of 20 operands with up to
-//! five neighbours 100 ms; a family's choice 1 µs, a family of six operands 2 s. `benches/planner` has other planners beside it, and more problems.
+//! five neighbours 100 ms, a chain of 1,000 300 ms; a family's choice 1 µs, a family of six operands 2 s. `benches/planner`
+//! has other planners beside it, and more problems.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -26,6 +27,9 @@ fn cases() -> Vec<Case> {
         Case { name: "ring_10_degree_4", operands: 10, pairs: ring(10, &[1, 3]), kept: &[] },
         Case { name: "proof_12_degree_4", operands: 12, pairs: ring(12, &[1, 5]), kept: &[0] },
         Case { name: "proof_12_dense", operands: 12, pairs: ring(12, &[1, 2, 3, 4, 5]), kept: &[] },
+        Case { name: "proof_12_clique", operands: 12, pairs: ring(12, &[1, 2, 3, 4, 5, 6]), kept: &[] },
+        Case { name: "scalars_30", operands: 30, pairs: Vec::new(), kept: &[] },
+        Case { name: "chain_1000", operands: 1000, pairs: chain(1000), kept: &[0, 999] },
         Case { name: "proof_20_degree_3", operands: 20, pairs: ring(20, &[1, 10]), kept: &[] },
         Case { name: "proof_20_degree_4", operands: 20, pairs: ring(20, &[1, 7]), kept: &[] },
         Case { name: "proof_20_degree_5", operands: 20, pairs: ring(20, &[1, 7, 10]), kept: &[] },

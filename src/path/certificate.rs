@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::path::Cost;
+use crate::path::{Cost, Found};
 
 /// How good a path is known to be, for the objective it was searched for.
 ///
@@ -51,6 +51,46 @@ impl fmt::Display for Certificate {
             }
             Self::Given => f.write_str("given"),
             Self::Family => f.write_str("chosen from a family, not searched"),
+        }
+    }
+}
+
+/// What is known of a tree whose parts were searched apart, and whose score is the sum of theirs.
+#[derive(Clone, Debug)]
+pub(super) struct Certificates {
+    /// What no tree of all parts scores below.
+    lower_bound: Cost,
+    are_optimal: bool,
+    are_connected: bool,
+}
+
+impl Certificates {
+    /// Of no part yet, but so many steps of this score between parts.
+    pub(super) fn new(step: &Cost, steps: usize) -> Self {
+        Self { lower_bound: step * &Cost::from(steps), are_optimal: true, are_connected: true }
+    }
+
+    /// Adds a part, which scores no less than `least` at any rate.
+    pub(super) fn add(&mut self, found: &Found, least: Cost) {
+        let (bound, is_connected) = match &found.certificate {
+            Certificate::Optimal => (found.objective.score(&found.cost).unwrap_or(least), true),
+            Certificate::OptimalConnected => (least, true),
+            Certificate::Unproved { lower_bound } => (lower_bound.clone(), false),
+            Certificate::Given | Certificate::Family => (least, false),
+        };
+        self.lower_bound += &bound;
+        self.are_optimal &= found.certificate.is_optimal();
+        self.are_connected &= is_connected;
+    }
+
+    /// The certificate of a tree of all parts that scores no more than those that were found.
+    pub(super) fn of(self, score: &Cost) -> Certificate {
+        if self.are_optimal || *score <= self.lower_bound {
+            Certificate::Optimal
+        } else if self.are_connected {
+            Certificate::OptimalConnected
+        } else {
+            Certificate::Unproved { lower_bound: self.lower_bound }
         }
     }
 }

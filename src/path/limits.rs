@@ -10,9 +10,10 @@ const PROVABLE: usize = 20;
 /// Up to this many operands a search takes the same time.
 const MEDIUM: usize = 60;
 
-/// A unit of work is about 5 ns. Work for [`SMALL`] problems, and for a proof of up to [`PROVABLE`] operands: what
-/// it takes to prove any 12 operands.
-const PROOF_WORK: u64 = 1 << 24;
+/// A unit of work is about 5 ns. Work for [`SMALL`] problems: what it takes to prove any 12 operands.
+const SMALL_WORK: u64 = 1 << 24;
+/// Work for a proof of up to [`PROVABLE`] operands: what it takes where none shares labels with more than five others.
+const PROOF_WORK: u64 = 1 << 25;
 /// Work for up to [`MEDIUM`] operands.
 pub(super) const MEDIUM_WORK: u64 = 4_000_000;
 /// Work for a proof of more than [`PROVABLE`] and up to [`MEDIUM`] operands, with all of their trees: some
@@ -36,34 +37,38 @@ pub(super) const RANDOM_TRIALS: u64 = 128;
 pub(super) struct Limits {
     pub(super) portfolio: u64,
     pub(super) exact: u64,
+    /// For chains and rings, which leave nothing to do for the others.
+    pub(super) chain: u64,
 }
 
 impl Limits {
     /// The limits by the number of operands.
     pub(super) fn of(operands: usize) -> Self {
-        if operands <= SMALL {
-            return Self { portfolio: PROOF_WORK, exact: PROOF_WORK };
-        }
         let all = if operands <= MEDIUM { MEDIUM_WORK } else { MOST_WORK.min(operands as u64 * OPERAND_WORK) };
-        if operands <= PROVABLE {
-            Self { portfolio: all / 4, exact: PROOF_WORK }
+        let [portfolio, exact] = if operands <= SMALL {
+            [SMALL_WORK; 2]
+        } else if operands <= PROVABLE {
+            [all / 4, PROOF_WORK]
         } else if operands <= MEDIUM {
-            Self { portfolio: all / 2, exact: MEDIUM_PROOF_WORK }
+            [all / 2, MEDIUM_PROOF_WORK]
         } else if operands <= MOST_PROVED {
-            Self { portfolio: all / 2, exact: all / 2 }
+            [all / 2; 2]
         } else {
-            Self { portfolio: all, exact: 0 }
-        }
+            [all, 0]
+        };
+        Self { portfolio, exact, chain: all }
     }
 
     pub(super) fn times(self, effort: u64) -> Self {
-        Self { portfolio: self.portfolio.saturating_mul(effort), exact: self.exact.saturating_mul(effort) }
+        let [portfolio, exact, chain] =
+            [self.portfolio, self.exact, self.chain].map(|work| work.saturating_mul(effort));
+        Self { portfolio, exact, chain }
     }
 
     /// Takes the share of some of the operands.
     pub(super) fn share(&mut self, part: usize, operands: usize) -> Self {
         let share = |work: u64| (u128::from(work) * part as u128 / operands as u128) as u64;
-        let own = Self { portfolio: share(self.portfolio), exact: share(self.exact) };
+        let own = Self { portfolio: share(self.portfolio), exact: share(self.exact), chain: share(self.chain) };
         self.exact -= own.exact;
         own
     }

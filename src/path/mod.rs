@@ -4,14 +4,17 @@
 //! [`Certificate`] that says how good it is known to be. Nothing here knows axes, strides or quantization.
 //!
 //! [`search()`] runs a greedy, arranges pieces of its tree exactly, and then searches all trees best-first, first
-//! those without outer products. It ends when its path is proved, or at a limit of work that depends on no clock.
+//! those without outer products. Chains and rings have a way of their own, and parts that end as scalars are searched
+//! apart. It ends when its path is proved, or at a limit of work that depends on no clock.
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 //!
 //! Where sizes are known as ranges only, a [`Family`] is the few paths of which one is good at each of them.
 
 mod anneal;
+mod apart;
 mod best_first;
 mod certificate;
+mod chain;
 mod cost;
 mod eliminate;
 mod ended;
@@ -19,6 +22,7 @@ mod evaluate;
 mod family;
 mod greedy;
 mod id_set;
+mod intervals;
 mod layout;
 mod limits;
 mod logs;
@@ -34,6 +38,7 @@ mod pieces;
 mod polynomial;
 mod portfolio;
 mod problem;
+mod products;
 mod random;
 mod reconfigure;
 mod reference;

@@ -19,6 +19,9 @@ pub(crate) trait Number: Clone + Ord {
 
     fn to_cost(&self) -> Cost;
 
+    /// The nearest double, infinite beyond their range.
+    fn to_f64(&self) -> f64;
+
     fn plus(&self, other: &Self) -> Self;
 
     fn times(&self, other: &Self) -> Self;
@@ -58,6 +61,10 @@ impl Number for u64 {
 
     fn to_cost(&self) -> Cost {
         Cost::from(u128::from(*self))
+    }
+
+    fn to_f64(&self) -> f64 {
+        *self as f64
     }
 
     fn plus(&self, other: &Self) -> Self {
@@ -106,6 +113,10 @@ impl Number for u128 {
         Cost::from(*self)
     }
 
+    fn to_f64(&self) -> f64 {
+        *self as f64
+    }
+
     fn plus(&self, other: &Self) -> Self {
         self.saturating_add(*other)
     }
@@ -150,6 +161,10 @@ impl Number for Cost {
 
     fn to_cost(&self) -> Cost {
         self.clone()
+    }
+
+    fn to_f64(&self) -> f64 {
+        self.to_f64()
     }
 
     fn plus(&self, other: &Self) -> Self {

@@ -16,7 +16,7 @@ use super::number::Number;
 use super::operand_set::MOST_OPERANDS;
 use super::problem::Problem;
 use super::scorer::Scorer;
-use super::small::{FEW, most_work, small};
+use super::small::{FEW_DENSE, serves, small};
 use super::terms::Terms;
 use super::watch::Watch;
 use crate::path::Cost;
@@ -69,6 +69,7 @@ pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> 
     Some(match (operands, widest.bits()) {
         (..=64, ..=63) => few_or_many::<u64>(question, work),
         (..=64, ..=127) => few_or_many::<u128>(question, work),
+        (..=FEW_DENSE, _) => few_or_many::<Cost>(question, work),
         (..=MOST_OPERANDS, ..=63) => many::<u64>(question, work),
         (..=MOST_OPERANDS, ..=127) => many::<u128>(question, work),
         (..=MOST_OPERANDS, _) => many::<Cost>(question, work),
@@ -78,8 +79,7 @@ pub(super) fn optimal(question: Question<'_>, work: &mut u64) -> Option<Answer> 
 
 fn few_or_many<N: Number>(question: Question<'_>, work: &mut u64) -> Answer {
     let problem: Problem<u64, N> = Problem::new(question.terms);
-    let operands = problem.operands();
-    if !(2..=FEW).contains(&operands) || problem.words() > 1 || *work < most_work(operands) {
+    if !serves(&problem, *work) {
         return best_first(question, problem, work);
     }
     let (joins, taken) = small(&question, &problem);
@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::graph::tests::graph;
     use crate::path::Objective;
+    use crate::path::random::Random;
     use crate::path::terms::Leg;
     use crate::path::tree::canonical;
 
@@ -220,6 +221,30 @@ mod tests {
                 let other = best_first(question, problem, &mut u64::MAX.clone()).joins.map(|joins| canonical(&joins));
                 assert_eq!(table, other, "{text} {} {trees:?}", scorer.objective);
             }
+        }
+    }
+
+    #[test]
+    fn a_table_stays_exact_where_products_leave_the_range_of_numbers() {
+        let mut random = Random::new(3, 0);
+        for _ in 0..200 {
+            let operands = 3 + random.below(5);
+            let mut terms = clique(operands, 2);
+            // A bit of all sizes: some sets saturate 64 bits, and some leave the range of floating point.
+            let most = [8, 30, 1000][random.below(3)];
+            terms.extents.iter_mut().for_each(|extent| *extent = 1 << random.below(most).min(1 + random.below(60)));
+            for legs in &mut terms.operands {
+                legs.retain(|leg| leg.label % 3 != 0 || terms.extents[leg.label as usize] > 8);
+            }
+            let first: Vec<[usize; 2]> =
+                (1..operands).map(|k| if k == 1 { [0, 1] } else { [k, operands + k - 2] }).collect();
+            let upper = terms.cost(&first).multiplications;
+            let by_search = |work| ask(&terms, Trees::All, &upper, work).unwrap();
+            let (watch, scorer) = (Watch::default(), Scorer::of(Objective::Mul));
+            let question = Question { terms: &terms, scorer, trees: Trees::All, upper: &upper, largest: None, watch };
+            let other = best_first::<u64, Cost>(question, Problem::new(&terms), &mut u64::MAX.clone());
+            let steps = |answer: Answer| canonical(&answer.joins.unwrap());
+            assert_eq!(steps(by_search(u64::MAX)), steps(other), "{terms:?}");
         }
     }
 

@@ -30,7 +30,8 @@ use crate::span::printable_text;
 #[non_exhaustive]
 pub enum Optimizer {
     /// Annealed trees, and the exact search with a moderate limit of work; where that ends it, the best path found so
-    /// far. It takes about 20 ms up to 60 operands, and a millisecond an operand above, up to some seconds.
+    /// far. It takes about 20 ms up to 60 operands (up to 200 ms for a proof of up to 20), and a millisecond an
+    /// operand above, up to some seconds.
     #[default]
     Auto,
     /// The same with a limit of work for the exact search that is far above that of `Auto`.

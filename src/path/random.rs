@@ -23,6 +23,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number below `bound`, for tests: as even as a remainder is.
+    #[cfg(test)]
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
     /// A number in the open interval from 0 to 1.
     pub(super) fn unit(&mut self) -> f64 {
         ((self.next() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64

@@ -7,6 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::apart::Apart;
+use super::certificate::Certificates;
+use super::chain::chain;
 use super::limits::{Limits, OPTIMAL_WORK, RANDOM_TRIALS, REFERENCE_WORK, SMALL};
 use super::optimal::{Answer, Proof, Question, Trees, optimal};
 use super::portfolio::{arranged, best_greedy, best_random_greedy, portfolio, seed_tree};
@@ -15,7 +18,7 @@ use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
 use super::scorer::Scorer;
 use super::terms::Terms;
-use super::tree::unfit;
+use super::tree::{Assembly, unfit};
 use super::watch::Watch;
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,7 +50,8 @@ pub struct Found {
 /// Where the exact search went to its end, the path is that of a definite tree among all that score alike: the one
 /// that joins earlier operands first. It is decided from the last step downwards: of two ways to split a set of
 /// operands, look at the part that has the first of them, and at the first operand that is in this part one way but
-/// not the other; the way that has it there wins. A tree has one path: of the steps whose operands are there, the
+/// not the other; the way that has it there wins. Of more than 12 operands, parts that end as scalars are decided each by
+/// itself, and their scalars multiplied in the order of their first operands. A tree has one path: of the steps whose operands are there, the
 /// one with the lowest operand comes next, results counting in the order in which they are made, after all inputs.
 ///
 /// ```
@@ -97,8 +101,11 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
     let limits = Limits::of(operands).times(effort);
     let mut found = match options.optimizer {
         Optimizer::Auto => search.run(limits),
-        Optimizer::Optimal => search.run(Limits { exact: OPTIMAL_WORK.saturating_mul(effort), ..limits }),
-        Optimizer::Anneal => search.run(Limits { exact: 0, ..limits }),
+        Optimizer::Optimal => {
+            let work = OPTIMAL_WORK.saturating_mul(effort);
+            search.run(Limits { exact: work, chain: work, ..limits })
+        }
+        Optimizer::Anneal => search.run(Limits { exact: 0, chain: 0, ..limits }),
         Optimizer::Greedy => search.unproved(best_greedy(search.scoring)),
         Optimizer::RandomGreedy => {
             let trials = RANDOM_TRIALS.saturating_mul(effort);
@@ -185,6 +192,12 @@ impl Search<'_> {
 
     /// The best tree that a round finds, at least as good as the one known.
     fn round(&self, known: Option<ScoredTree>, mut limits: Limits, round: u64) -> Found {
+        if let Some(best) = self.chain(&mut limits.chain) {
+            return best.found(self.scoring.scorer.objective, Certificate::Optimal);
+        }
+        if let Some(found) = self.apart(known.as_ref(), &mut limits, round) {
+            return found;
+        }
         let mut best = match known {
             Some(known) => known,
             None => seed_tree(self.scoring),
@@ -203,6 +216,39 @@ impl Search<'_> {
             }
         }
         self.proved(best, connected_proved, &mut limits.exact)
+    }
+
+    /// The best of all trees of a chain or ring, if its work is enough.
+    fn chain(&self, work: &mut u64) -> Option<ScoredTree> {
+        let Scoring { terms, scorer } = self.scoring;
+        chain(terms, scorer, work, self.watch).map(|joins| self.scoring.tree(&joins))
+    }
+
+    /// Searches each part that ends as a scalar by itself, where that loses no tree.
+    fn apart(&self, known: Option<&ScoredTree>, limits: &mut Limits, round: u64) -> Option<Found> {
+        let Scoring { terms, scorer } = self.scoring;
+        let operands = terms.operands.len();
+        // Of few operands, all trees are looked at, and the choice among equals is that of the whole.
+        let apart = if operands > SMALL { Apart::of(self.scoring)? } else { return None };
+        let mut assembly = Assembly::new(operands);
+        let mut certificates = Certificates::new(&scorer.at_least(&Cost::ONE, &Cost::ONE), apart.scalars.len() - 1);
+        let mut own = |terms: &Terms, ids: Vec<usize>, assembly: &mut Assembly| {
+            let search = Search { scoring: Scoring { terms, scorer }, ..*self };
+            let found = search.round(None, limits.share(ids.len(), operands + 1), round);
+            certificates.add(&found, terms.least(scorer));
+            assembly.add(&found.path.ssa(), ids)
+        };
+        let roots: Vec<usize> =
+            apart.scalars.iter().filter_map(|part| own(&terms.part(part), part.clone(), &mut assembly)).collect();
+        let scalar = assembly.add(&written(roots.len()), roots)?;
+        if let Some(rest) = apart.rest_with_scalar(terms) {
+            let ids = apart.rest.iter().copied().chain([scalar]).collect();
+            own(&rest, ids, &mut assembly);
+        }
+        let tree = self.scoring.tree(&assembly.joins);
+        let best = known.cloned().map_or(tree.clone(), |known| known.or_better(tree));
+        let certificate = certificates.of(&best.score);
+        Some(best.found(scorer.objective, certificate))
     }
 
     /// The search over all trees, which may prove the tree.
@@ -258,24 +304,19 @@ impl Search<'_> {
         if let [_] = parts.as_slice() {
             return self.part(known, limits, round);
         }
-        let mut joins: Vec<[usize; 2]> = Vec::with_capacity(operands - 1);
+        let mut assembly = Assembly::new(operands);
         let mut proved = true;
-        // `ids` turns the numbers of a sub-problem into those of this one.
-        let mut take = |steps: &[[usize; 2]], mut ids: Vec<usize>| {
-            for &[a, b] in steps {
-                joins.push([ids[a], ids[b]]);
-                ids.push(operands + joins.len() - 1);
-            }
-            ids[ids.len() - 1]
-        };
         let mut roots = Vec::with_capacity(parts.len());
         for part in &parts {
             let terms = terms.part(part);
             let search = Search { scoring: Scoring { terms: &terms, ..self.scoring }, ..*self };
             let mut own = limits.share(part.len(), operands);
-            let (tree, is_proved) = search.part(seed_tree(search.scoring), &mut own, round);
+            let (tree, is_proved) = match search.chain(&mut own.chain) {
+                Some(tree) => (tree, true),
+                None => search.part(seed_tree(search.scoring), &mut own, round),
+            };
             proved &= is_proved;
-            roots.push(take(&tree.steps, part.clone()));
+            roots.extend(assembly.add(&tree.steps, part.clone()));
         }
         let results = terms.results(&parts);
         let search = Search { scoring: Scoring { terms: &results, ..self.scoring }, ..*self };
@@ -289,8 +330,8 @@ impl Search<'_> {
             }
             None => proved = false,
         }
-        take(&best.steps, roots);
-        let tree = self.scoring.tree(&joins);
+        assembly.add(&best.steps, roots);
+        let tree = self.scoring.tree(&assembly.joins);
         // What is known may have outer products, which the parts alone have not: then it stays, and they are proved.
         (if tree.score <= known.score { tree } else { known }, proved)
     }

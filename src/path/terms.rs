@@ -92,7 +92,7 @@ impl Terms {
     }
 
     /// The legs of the output that the operands of a part have.
-    fn result(&self, part: &[usize]) -> Vec<Leg> {
+    pub(super) fn result(&self, part: &[usize]) -> Vec<Leg> {
         let legs = part.iter().flat_map(|&operand| &self.operands[operand]);
         let mut legs: Vec<Leg> = legs.filter(|leg| self.kept[leg.label as usize]).copied().collect();
         legs.sort_unstable_by_key(|leg| (leg.label, !leg.wide));

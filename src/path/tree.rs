@@ -45,6 +45,29 @@ pub(super) fn canonical(joins: &[[usize; 2]]) -> Vec<[usize; 2]> {
     steps
 }
 
+/// The joins of a tree that is put together from trees of its parts.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    operands: usize,
+    pub(super) joins: Vec<[usize; 2]>,
+}
+
+impl Assembly {
+    /// Of so many operands in all.
+    pub(super) fn new(operands: usize) -> Self {
+        Self { operands, joins: Vec::with_capacity(operands.saturating_sub(1)) }
+    }
+
+    /// Adds the steps of a part whose operands have these ids in the whole; the id of its result, if it has operands.
+    pub(super) fn add(&mut self, steps: &[[usize; 2]], mut ids: Vec<usize>) -> Option<usize> {
+        for &[a, b] in steps {
+            self.joins.push([ids[a], ids[b]]);
+            ids.push(self.operands + self.joins.len() - 1);
+        }
+        ids.last().copied()
+    }
+}
+
 /// The steps of a tree in the order that needs the least memory when every result is freed after its use: of the two sides
 /// of a step, that goes first which needs more beside its result.
 ///

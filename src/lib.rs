@@ -95,6 +95,7 @@ pub mod graph;
 pub mod io;
 mod kernel;
 mod lower;
+mod many;
 mod operands;
 pub mod parse;
 pub mod path;
@@ -116,9 +117,10 @@ pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::{Element, Real, keep_freed_memory, peak};
 pub use lower::{
-    Axes, AxisPair, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
+    Axes, AxisPair, CommonStep, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
     PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
+pub use many::{JointCertificate, Many, ManyPlan};
 pub use operands::{Operand, OperandView, Operands};
 pub use qeinsum::QEinsum;
 pub use quant::{DotGeneralConfig, QuantConfig};

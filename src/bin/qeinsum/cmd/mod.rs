@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod freeze;
 pub(crate) mod graph;
+pub(crate) mod many;
 pub(crate) mod parse;
 pub(crate) mod path;
 pub(crate) mod plan;

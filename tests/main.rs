@@ -10,6 +10,7 @@ mod fixture;
 mod gradients;
 mod grammar;
 mod manifest;
+mod many;
 mod paths;
 mod plans;
 mod properties;

@@ -197,8 +197,8 @@ impl Many {
     ///
     /// ```
     /// use qeinsum::QEinsum;
-    /// // Alone, the first equation multiplies b and c first.
-    /// let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc->ac", &[0, 1])])?;
+    /// // Alone, the first equation multiplies its last two operands first.
+    /// let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc->ca", &[0, 1])])?;
     /// let plan = many.plan(&[&[20, 30], &[30, 40], &[40, 19]])?;
     /// assert_eq!(plan.multiplications().to_string(), "39200");
     /// assert_eq!(plan.multiplications_alone().to_string(), "58200");

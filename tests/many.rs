@@ -1,0 +1,410 @@
+//! Several equations together: the bits of each alone, fewer multiplications, and never more.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+use num_complex::Complex;
+use qeinsum::path::{Cost, Objective, Path, SearchOptions};
+use qeinsum::quant::{DotGeneralConfig, IntNumerics, Numerics, QuantConfig, TensorConfig};
+use qeinsum::rng::Noise;
+use qeinsum::{Element, JointCertificate, Key, Many, ManyPlan, Op, Plan, QEinsum, Result};
+
+use crate::properties::Random;
+use crate::snapshot;
+
+/// Equations, each with its operands.
+type Equations = &'static [(&'static str, &'static [usize])];
+
+struct Case {
+    /// Words for the file name.
+    name: &'static str,
+    equations: Equations,
+    shapes: &'static [&'static [usize]],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "a_product_of_two_equations",
+        equations: &[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc,ce->ae", &[0, 1, 3])],
+        shapes: &[&[20, 30], &[30, 40], &[40, 20], &[40, 20]],
+    },
+    Case {
+        name: "other_labels",
+        equations: &[("ij,jk,kl->il", &[0, 1, 2]), ("xy,yz,zw,wv->xv", &[0, 1, 3, 4])],
+        shapes: &[&[6, 7], &[7, 8], &[8, 5], &[8, 9], &[9, 4]],
+    },
+    Case {
+        name: "twice_in_one_equation",
+        equations: &[("ab,bc,cd,de,ef->af", &[0, 1, 2, 0, 1])],
+        shapes: &[&[4, 9], &[9, 4], &[4, 4]],
+    },
+    Case {
+        name: "an_output_is_an_intermediate",
+        equations: &[("ab,bc->ca", &[0, 1]), ("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc->ac", &[0, 1])],
+        shapes: &[&[5, 60], &[60, 6], &[6, 7]],
+    },
+    Case {
+        name: "sums_and_diagonals",
+        equations: &[("xii,ij->j", &[0, 1]), ("yaa,ab,bc->c", &[0, 1, 2]), ("xii->i", &[0])],
+        shapes: &[&[3, 4, 4], &[4, 5], &[5, 6]],
+    },
+    Case {
+        name: "broadcast",
+        equations: &[("bij,bjk,kl->bil", &[0, 1, 2]), ("bij,bjk,km->im", &[0, 1, 3])],
+        shapes: &[&[1, 3, 4], &[2, 4, 5], &[5, 6], &[5, 7]],
+    },
+    Case {
+        name: "nothing_in_common",
+        equations: &[("ab,bc->ac", &[0, 1]), ("ab,bc,cd->ad", &[1, 2, 0])],
+        shapes: &[&[4, 5], &[5, 4], &[4, 4]],
+    },
+    Case {
+        name: "the_same_and_views",
+        equations: &[
+            ("ij,jk->ik", &[0, 1]),
+            ("ij,jk->ik", &[0, 1]),
+            ("ij->ji", &[0]),
+            ("ij->ij", &[1]),
+            (",->", &[2, 2]),
+        ],
+        shapes: &[&[3, 4], &[4, 2], &[]],
+    },
+    Case {
+        name: "gram_matrices",
+        equations: &[("ia,ib,ac,bd->cd", &[0, 0, 1, 1]), ("ia,ic->ac", &[0, 0])],
+        shapes: &[&[50, 6], &[6, 3]],
+    },
+];
+
+fn many(case: &Case) -> Many {
+    QEinsum::many(case.equations).unwrap()
+}
+
+#[test]
+fn joint_plans_read_as_they_did() {
+    for case in CASES {
+        let plan = many(case).plan(case.shapes).unwrap();
+        let text = format!("{plan}; at most {} bytes at a time\n", plan.peak_bytes().unwrap());
+        let asked: Vec<&str> = case.equations.iter().map(|(text, _)| *text).collect();
+        snapshot::assert(&format!("many__{}", case.name), &asked.join("  "), &text);
+    }
+    let named = QEinsum::many_named(&[
+        ("row mid, mid col -> row col", &[0, 1]),
+        ("row mid, mid col, col out -> out", &[0, 1, 2]),
+    ]);
+    let plan = named.unwrap().plan(&[&[2, 3], &[3, 4], &[4, 5]]).unwrap();
+    snapshot::assert("many__named", "named syntax", &plan.to_string());
+}
+
+/// Values whose products and sums round.
+fn operands<T: Element>(shapes: &[&[usize]], of: impl Fn(f32, f32) -> T) -> Vec<ArrayD<T>> {
+    let operand = |(seed, shape): (usize, &&[usize])| {
+        let mut random = Random::new(seed as u64 + 1);
+        let mut next = || random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0;
+        ArrayD::from_shape_simple_fn(IxDyn(shape), || of(next(), next()))
+    };
+    shapes.iter().enumerate().map(operand).collect()
+}
+
+/// That every result is what its plan alone gives, in every bit.
+fn check_bits<T: Element>(
+    many: &Many,
+    operands: &[ArrayD<T>],
+    key: Option<Key>,
+    bits: impl Fn(&T) -> u128,
+    what: &str,
+) -> ManyPlan {
+    let shapes: Vec<&[usize]> = operands.iter().map(ArrayD::shape).collect();
+    let plan = many.plan(&shapes).unwrap();
+    let outs = match key {
+        Some(key) => many.run_with_key(operands, key).unwrap(),
+        None => many.run(operands).unwrap(),
+    };
+    assert_eq!(outs.len(), plan.plans().len());
+    for (number, (out, alone)) in outs.iter().zip(plan.plans()).enumerate() {
+        let places = plan.operands_of(number).unwrap();
+        let own: Vec<_> = places.iter().map(|&operand| operands[operand].view()).collect();
+        let expected = match plan.config_of(number) {
+            Some(config) => alone.run_quantized(own, config, key),
+            None => alone.run(own),
+        }
+        .unwrap();
+        assert_eq!(out.shape(), expected.shape(), "{what}, equation {number}");
+        let differs = out.iter().zip(&expected).any(|(here, there)| bits(here) != bits(there));
+        assert!(!differs && out.is_standard_layout(), "{what}, equation {number}:\n{plan}");
+    }
+    plan
+}
+
+fn int8() -> QuantConfig {
+    DotGeneralConfig::v4().build().unwrap().into()
+}
+
+#[test]
+fn results_have_the_bits_of_each_equation_alone() {
+    for case in CASES {
+        let (exact, what) = (many(case), case.name);
+        let quantized = exact.clone().with_config(int8());
+        let uneven = int8()
+            .with_operand(0, TensorConfig::from_bits(Some(4)).unwrap())
+            .with_intermediates(TensorConfig::UNQUANTIZED);
+        let uneven = exact.clone().with_config(uneven);
+        let f32s = operands(case.shapes, |re, _| re);
+        let f64s = operands(case.shapes, |re, im| f64::from(re) + f64::from(im) / f64::from(1 << 22));
+        let bf16s = operands(case.shapes, |re, _| bf16::from_f32(re));
+        let f16s = operands(case.shapes, |re, _| f16::from_f32(re));
+        let c32s = operands(case.shapes, Complex::new);
+        let c64s = operands(case.shapes, |re, im| Complex::new(f64::from(re), f64::from(im) / 3.0));
+        check_bits(&exact, &f64s, None, |x| x.to_bits().into(), what);
+        check_bits(&exact, &c32s, None, |x| u128::from(x.re.to_bits()) << 64 | u128::from(x.im.to_bits()), what);
+        check_bits(&exact, &c64s, None, |x| u128::from(x.re.to_bits()) << 64 | u128::from(x.im.to_bits()), what);
+        for many in [&exact, &quantized, &uneven] {
+            check_bits(many, &f32s, None, |x| x.to_bits().into(), what);
+            check_bits(many, &bf16s, None, |x| x.to_bits().into(), what);
+            check_bits(many, &f16s, None, |x| x.to_bits().into(), what);
+        }
+    }
+}
+
+/// How many calls of a plan stand for more than one.
+fn shared(plan: &ManyPlan) -> usize {
+    let is_call = |op: &Op| matches!(op, Op::DotGeneral { .. });
+    plan.steps().iter().filter(|step| is_call(step.op()) && step.times() > 1).count()
+}
+
+#[test]
+fn calls_are_shared_only_where_they_are_quantized_alike() {
+    let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc,ce->ae", &[0, 1, 3])]).unwrap();
+    let many = many.with_paths(vec!["(0,1) (0,1)".parse().unwrap(), "(0,1) (0,1)".parse().unwrap()]);
+    let shapes: &[&[usize]] = &[&[3, 4], &[4, 5], &[5, 6], &[5, 7]];
+    let plan = |config: QuantConfig| many.clone().with_config(config).plan(shapes).unwrap();
+    let four = TensorConfig::from_bits(Some(4)).unwrap();
+    assert_eq!(shared(&plan(int8())), 1);
+    assert_eq!(shared(&plan(int8().with_operand(1, four))), 1);
+    assert_eq!(shared(&plan(int8().with_operand(3, four))), 1);
+    // The first equation has its sides the other way round: the settings follow the operands.
+    let turned = QEinsum::many(&[("bc,ab->ac", &[1, 0]), ("ab,bc->ac", &[0, 1])]).unwrap();
+    assert_eq!(shared(&turned.with_config(int8().with_operand(1, four)).plan(&shapes[..2]).unwrap()), 1);
+    // Of one step of one equation alone nothing is said that the other would not have.
+    let own = DotGeneralConfig::v4().fwd_bits(Some(5)).build().unwrap();
+    assert_eq!(shared(&plan(int8().with_step(0, own.clone()))), 1);
+    let longer = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc,ce,xy->ae", &[0, 1, 3, 2])]).unwrap();
+    let longer = longer.with_paths(vec!["(0,1) (0,1)".parse().unwrap(), "(2,3) (0,1) (0,1)".parse().unwrap()]);
+    assert_eq!(shared(&longer.clone().with_config(int8()).plan(shapes).unwrap()), 1);
+    assert_eq!(shared(&longer.with_config(int8().with_step(0, own)).plan(shapes).unwrap()), 0);
+}
+
+#[test]
+fn noise_is_that_of_each_equation_alone() {
+    let noisy = IntNumerics { noise: Some(Noise::JaxUniform), ..IntNumerics::new(8).unwrap() };
+    let config = DotGeneralConfig::v4().build().unwrap().with_forward_numerics(Numerics::Int(noisy));
+    let shapes: &[&[usize]] = &[&[3, 4], &[4, 5], &[5, 6], &[6, 7]];
+    let operands = operands(shapes, |re, _| re);
+    let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc,cd,de->ae", &[0, 1, 2, 3])]).unwrap();
+    let many = many.with_config(config);
+    // The same step has the same noise, another has other noise.
+    for (path, expected) in [("(0,1) (1,2) (0,1)", 1), ("(0,1) (0,2) (0,1)", 1), ("(2,3) (0,1) (0,1)", 0)] {
+        let many = many.clone().with_paths(vec!["(0,1) (0,1)".parse().unwrap(), path.parse().unwrap()]);
+        let plan = check_bits(&many, &operands, Some(Key::new(7)), |x| x.to_bits().into(), path);
+        assert_eq!(shared(&plan), expected, "{plan}");
+    }
+    check_bits(&many, &operands, Some(Key::new(8)), |x| x.to_bits().into(), "searched");
+    assert!(many.run(&operands).unwrap_err().message().contains("no key was given"));
+}
+
+#[test]
+fn other_objectives_and_larger_equations_share_too() {
+    let shapes: &[&[usize]] = &[&[20, 30], &[30, 40], &[40, 20], &[40, 20]];
+    let many = many(&CASES[0]);
+    let (together, alone) =
+        (Cost::from(2 * 20 * 40 * 20 + 20 * 30 * 40_usize), Cost::from(2 * (30 * 40 * 20 + 20 * 30 * 20_usize)));
+    let plan = many.plan(shapes).unwrap();
+    assert_eq!((plan.multiplications(), plan.multiplications_alone()), (&together, &alone));
+    assert_eq!(plan.certificate(), JointCertificate::Optimal);
+    let written = many.clone().with_search(SearchOptions::new().objective(Objective::Write)).plan(shapes).unwrap();
+    assert_eq!(written.certificate(), JointCertificate::Unproved);
+    let limited = many.with_search(SearchOptions::new().memory_limit(1 << 30)).plan(shapes);
+    assert!(limited.unwrap_err().message().contains("not sliced"));
+
+    // Chains of eight matrices that begin alike, where each alone would begin at its end.
+    let shapes: Vec<[usize; 2]> =
+        [[9, 10], [10, 12], [12, 11], [11, 13], [13, 10], [10, 9], [9, 8], [8, 7], [7, 5], [7, 4]].to_vec();
+    let shapes: Vec<&[usize]> = shapes.iter().map(<[usize; 2]>::as_slice).collect();
+    let chains: Equations = &[
+        ("ab,bc,cd,de,ef,fg,gh,hi,ij->aj", &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("ab,bc,cd,de,ef,fg,gh,hi,ij->aj", &[0, 1, 2, 3, 4, 5, 6, 7, 9]),
+    ];
+    let many = QEinsum::many(chains).unwrap();
+    let plan = many.plan(&shapes).unwrap();
+    assert!(plan.multiplications() < plan.multiplications_alone(), "{plan}");
+    assert_eq!(plan, many.plan(&shapes).unwrap());
+    let f32s = operands(&shapes, |re, _| re);
+    check_bits(&many, &f32s, None, |x| x.to_bits().into(), "chains");
+    check_bits(&many.with_config(int8()), &f32s, None, |x| x.to_bits().into(), "quantized chains");
+}
+
+/// The calls of a plan, each written out down to the common operands, with its cost.
+fn calls(plan: &Plan, places: &[usize]) -> BTreeMap<String, Cost> {
+    let mut values: Vec<String> = places.iter().map(|operand| format!("%{operand}")).collect();
+    let mut costs = plan.cost().per_step.iter().map(|step| step.multiplications.clone());
+    let mut calls = BTreeMap::new();
+    for step in plan.steps() {
+        let inputs: Vec<&str> = step.op().inputs().map(|id| values[id.index()].as_str()).collect();
+        let text = match step.op() {
+            Op::DotGeneral { dims, .. } => format!("({} {dims} {})", inputs[0], inputs[1]),
+            Op::Squeeze { axes, .. } => format!("(squeeze {} {axes:?})", inputs[0]),
+            Op::ReduceSum { axes, .. } => format!("(sum {} {axes:?})", inputs[0]),
+            Op::Diagonal { axes, .. } => format!("(diagonal {} {axes:?})", inputs[0]),
+            Op::Transpose { permutation, .. } => format!("(transpose {} {permutation:?})", inputs[0]),
+        };
+        if inputs.len() == 2 {
+            calls.insert(text.clone(), costs.next().unwrap());
+        }
+        values.push(text);
+    }
+    calls
+}
+
+fn paths(operands: usize) -> Vec<Path> {
+    let mut all: Vec<Vec<[usize; 2]>> = vec![Vec::new()];
+    for left in (2..=operands).rev() {
+        let pairs = (0..left).flat_map(|later| (0..later).map(move |earlier| [earlier, later]));
+        let pairs: Vec<[usize; 2]> = pairs.collect();
+        all = all.iter().flat_map(|steps| pairs.iter().map(|&pair| [&steps[..], &[pair]].concat())).collect();
+    }
+    all.into_iter().map(|steps| Path::new(steps).unwrap()).collect()
+}
+
+/// Up to three random equations over four common operands whose axes all have one size, repeated labels and sums included.
+fn random(random: &mut Random) -> (Vec<(String, Vec<usize>)>, Vec<Vec<usize>>) {
+    let size = 2 + random.below(2);
+    let ranks = [1 + random.below(2), 2, 2, 3];
+    let mut equations = Vec::new();
+    for _ in 0..1 + random.below(3) {
+        let labels = 3 + random.below(3);
+        let operands: Vec<usize> = (0..2 + random.below(3)).map(|_| random.below(4)).collect();
+        let mut term = |&operand: &usize| -> String {
+            (0..ranks[operand]).map(|_| char::from(b'a' + random.below(labels) as u8)).collect()
+        };
+        let terms: Vec<String> = operands.iter().map(&mut term).collect();
+        let mut output: Vec<char> = terms.concat().chars().collect();
+        output.sort_unstable();
+        output.dedup();
+        random.shuffle(&mut output);
+        output.truncate(random.below(4));
+        equations.push((format!("{}->{}", terms.join(","), output.iter().collect::<String>()), operands));
+    }
+    // Every common operand has to be somewhere.
+    equations.extend(ranks.iter().enumerate().map(|(operand, &rank)| ("abc"[..rank].to_owned() + "->", vec![operand])));
+    (equations, ranks.iter().map(|&rank| vec![size; rank]).collect())
+}
+
+#[test]
+fn few_operands_have_the_best_paths_together() {
+    let mut shared_something = 0;
+    for seed in 0..40 {
+        let (equations, shapes) = random(&mut Random::new(seed));
+        let equations: Vec<(&str, &[usize])> =
+            equations.iter().map(|(text, operands)| (text.as_str(), operands.as_slice())).collect();
+        let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+        let many = QEinsum::many(&equations).unwrap();
+        let plan = many.plan(&shapes).unwrap();
+        assert!(plan.multiplications() <= plan.multiplications_alone(), "seed {seed}:\n{plan}");
+        assert_eq!(plan.certificate(), JointCertificate::Optimal, "seed {seed}:\n{plan}");
+        shared_something += usize::from(plan.multiplications() < plan.multiplications_alone());
+        let small = operands(&shapes, |re, _| re);
+        check_bits(&many, &small, None, |x| x.to_bits().into(), &format!("seed {seed}"));
+        check_bits(&many.clone().with_config(int8()), &small, None, |x| x.to_bits().into(), &format!("seed {seed}"));
+
+        // All choices of paths, by equation those whose calls differ.
+        let ways = |(text, places): &(&str, &[usize])| {
+            let own: Vec<&[usize]> = places.iter().map(|&operand| shapes[operand]).collect();
+            let einsum = QEinsum::new(text).unwrap();
+            let way = |path: Path| calls(&einsum.clone().with_path(path).plan(&own).unwrap(), places);
+            let mut ways: Vec<BTreeMap<String, Cost>> = paths(places.len()).into_iter().map(way).collect();
+            ways.sort();
+            ways.dedup();
+            ways
+        };
+        let all =
+            equations.iter().map(ways).fold(vec![BTreeMap::new()], |choices: Vec<BTreeMap<String, Cost>>, ways| {
+                let both = |choice: &BTreeMap<String, Cost>, way: &BTreeMap<String, Cost>| {
+                    choice.iter().chain(way).map(|(call, cost)| (call.clone(), cost.clone())).collect()
+                };
+                let mut all: Vec<BTreeMap<String, Cost>> =
+                    choices.iter().flat_map(|choice| ways.iter().map(move |way| both(choice, way))).collect();
+                all.sort_by_cached_key(|choice| choice.values().sum::<Cost>());
+                // More than so many choices are not looked through.
+                all.truncate(6000);
+                all
+            });
+        let best: Cost = all[0].values().sum();
+        assert!(*plan.multiplications() <= best, "seed {seed}: {best}\n{plan}");
+        let chosen: BTreeMap<String, Cost> =
+            plan.plans().iter().zip(&equations).flat_map(|(plan, (_, places))| calls(plan, places)).collect();
+        assert_eq!(*plan.multiplications(), chosen.values().sum(), "seed {seed}:\n{plan}");
+        if all.len() < 6000 {
+            assert_eq!(*plan.multiplications(), best, "seed {seed}:\n{plan}");
+        }
+    }
+    assert!(shared_something > 10, "{shared_something}");
+}
+
+#[test]
+fn plans_of_the_equations_are_there_in_json() {
+    for case in CASES {
+        let plan = many(case).plan(case.shapes).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+        assert_eq!(json["cost"]["multiplications"], plan.multiplications().to_string());
+        assert_eq!(json["steps"].as_array().unwrap().len(), plan.steps().len());
+        for (number, plan) in plan.plans().iter().enumerate() {
+            let text = json["equations"][number]["plan"].to_string();
+            assert_eq!(Plan::from_json(&text).unwrap(), *plan);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let plan = |equations: &[(&str, &[usize])], shapes: &[&[usize]]| -> Result<String> {
+        Ok(QEinsum::many(equations)?.plan(shapes)?.to_string())
+    };
+    let two: Equations = &[("ij,jk->ik", &[0, 1]), ("ij,kj->ik", &[0, 1])];
+    let configured = |config: QuantConfig| -> Result<String> {
+        Ok(QEinsum::many(two)?.with_config(config).plan(&[&[3, 3], &[3, 3]])?.to_string())
+    };
+    let paths = |paths: &[&str]| -> Result<String> {
+        let paths = paths.iter().map(|path| path.parse()).collect::<Result<Vec<Path>>>()?;
+        Ok(QEinsum::many(two)?.with_paths(paths).plan(&[&[3, 3], &[3, 3]])?.to_string())
+    };
+    let run = |shapes: &[&[usize]]| -> Result<String> {
+        let many = QEinsum::many(two)?.plan(&[&[3, 3], &[3, 3]])?;
+        Ok(format!("{:?}", many.run(&operands(shapes, |re, _| re))?))
+    };
+    let four = TensorConfig::from_bits(Some(4)).unwrap();
+    let cases: Vec<(&str, Result<String>)> = vec![
+        ("no equation", plan(&[], &[])),
+        ("an equation that is none", plan(&[("ij->i", &[0]), ("ij->->", &[0])], &[&[2, 3]])),
+        ("two terms and one place", plan(&[("ij,jk->ik", &[0])], &[&[2, 3]])),
+        ("a place beyond all", plan(&[("ij,jk->ik", &[0, usize::MAX])], &[&[2, 3], &[3, 4]])),
+        ("an operand of no equation", plan(&[("ij,jk->ik", &[0, 2]), ("i->", &[0])], &[&[2, 3], &[3, 4], &[2]])),
+        ("three operands where two are used", plan(two, &[&[3, 3], &[3, 3], &[3]])),
+        ("one operand where two are used", plan(two, &[&[3, 3]])),
+        ("an operand that fits the first equation alone", plan(two, &[&[2, 3], &[3, 4]])),
+        ("another number of axes", plan(&[("ij->i", &[0]), ("ijk->i", &[0])], &[&[2, 3]])),
+        ("a setting of operand 2", configured(int8().with_operand(2, four))),
+        ("a setting of step 1", configured(int8().with_step(1, DotGeneralConfig::unquantized()))),
+        ("one path for two equations", paths(&["(0,1)"])),
+        ("a path of three operands", paths(&["(0,1)", "(0,1) (0,1)"])),
+        ("a run on other shapes", run(&[&[3, 3], &[3, 2]])),
+        ("a run on one operand", run(&[&[3, 3]])),
+    ];
+    let mut text = String::new();
+    for (asked, result) in cases {
+        let error = result.expect_err(asked);
+        let _ = writeln!(text, "{asked}\n{:?}: {error}\n", error.kind());
+    }
+    snapshot::assert("many__errors", "what does not fit several equations", &text);
+}

@@ -235,7 +235,7 @@ impl Many {
                 Some(paths) => search::given(&bound, paths, dtype)?,
                 None => search::search(&bound, self.operands, &self.options, dtype)?,
             };
-            ManyPlan::new(bound, shapes, found, dtype)
+            Ok(ManyPlan::new(bound, shapes, found, dtype))
         })
     }
 

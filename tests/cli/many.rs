@@ -17,6 +17,7 @@ fn several_equations_have_a_text() {
         "many ij,jk->ik --operands 0,1 --shapes 3x4,4x3 --memory-limit 1MiB",
         "many ij,jk->ik --operands 0,1 --shapes 3x4,4x3 --oops",
         "many ij,jk->ik --shapes 3x4,4x3",
+        "many --operands 0;1 --shapes 3,scalar i-> -- ->",
     ]);
     snapshot::assert("cli__many", "several equations on the command line", &session);
 }

@@ -8,7 +8,7 @@ use qeinsum::{Many as Equations, QEinsum, printable_text};
 use super::Format;
 use crate::destination::Destination;
 use crate::dtype::DtypeArg;
-use crate::equation::{is_flag, text, unexpected_flag};
+use crate::equation::text;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::quantization::QuantArgs;
@@ -24,9 +24,9 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Many {
-    /// The equations
-    // As for one equation, a flag that no command has is refused when it is read.
-    #[arg(value_name = "EQ", required = true, allow_hyphen_values = true)]
+    /// The equations; those that begin with `-` last, after `--`
+    // Where any number of values may begin with a hyphen, flags after the first of them would be values too.
+    #[arg(value_name = "EQ", required = true)]
     equations: Vec<OsString>,
 
     /// Named syntax: `batch time chan, chan out -> batch time out`
@@ -84,11 +84,7 @@ impl Many {
         let places = places(&self.operands)?;
         let mut equations = Vec::with_capacity(self.equations.len());
         for (number, equation) in self.equations.iter().enumerate() {
-            let text = text(equation)?;
-            if is_flag(text) {
-                return Err(unexpected_flag(text));
-            }
-            equations.push((text, places.get(number).map_or(&[][..], Vec::as_slice)));
+            equations.push((text(equation)?, places.get(number).map_or(&[][..], Vec::as_slice)));
         }
         if places.len() != equations.len() {
             let (lists, equations) = (places.len(), equations.len());

@@ -249,6 +249,7 @@ mod tests {
                 met += usize::from(best.multiplications() == greedy.multiplications());
             }
         }
-        assert_eq!((shared, met), (0, 0));
+        // Of 17 that gain by sharing, 12 are found as good.
+        assert!(shared >= 15 && 3 * met >= 2 * shared, "{met} of {shared}");
     }
 }

@@ -88,7 +88,7 @@ impl Many {
         }
         if places.len() != equations.len() {
             let (lists, equations) = (places.len(), equations.len());
-            let message = format!("`--operands` has {lists} lists of places, but there are {equations} equations");
+            let message = format!("the number of equations is {equations}, but `--operands` has places for {lists}");
             return Err(Failure::Request(message));
         }
         let many = if self.named { QEinsum::many_named(&equations)? } else { QEinsum::many(&equations)? };

@@ -9,6 +9,7 @@ mod errors;
 mod fixture;
 mod gradients;
 mod grammar;
+mod joint_optimum;
 mod manifest;
 mod many;
 mod paths;

@@ -174,7 +174,10 @@ mod tests {
     use super::*;
     use crate::QEinsum;
 
-    fn program(equations: &[(&str, &[&[usize]], &[usize], &[usize])], operands: usize) -> Program {
+    /// An equation, the shapes of its operands, which common operands they are, and the marks of its calls.
+    type Equation<'e> = (&'e str, &'e [&'e [usize]], &'e [usize], &'e [usize]);
+
+    fn program(equations: &[Equation<'_>], operands: usize) -> Program {
         let plans: Vec<Plan> =
             equations.iter().map(|(text, shapes, ..)| QEinsum::new(text).unwrap().plan(shapes).unwrap()).collect();
         let parts: Vec<Part<'_>> =

@@ -250,7 +250,7 @@ mod tests {
         let mut shared = 0;
         for _ in 0..300 {
             let costs: Vec<Cost> = (0..12).map(|_| Cost::from(below(20))).collect();
-            let pools: Vec<Vec<Vec<usize>>> = (0..1 + below(4))
+            let pools: Vec<Vec<Vec<usize>>> = (0..=below(4))
                 .map(|_| {
                     let calls = 1 + below(4);
                     let path = |below: &mut dyn FnMut(usize) -> usize| {
@@ -259,7 +259,7 @@ mod tests {
                         calls.dedup();
                         calls
                     };
-                    (0..1 + below(6)).map(|_| path(&mut below)).collect()
+                    (0..=below(6)).map(|_| path(&mut below)).collect()
                 })
                 .collect();
             let start = vec![0; pools.len()];
@@ -278,6 +278,6 @@ mod tests {
         let costs = [5, 5, 5].map(|cost: usize| Cost::from(cost));
         let pools = vec![vec![vec![0], vec![1]], vec![vec![2]]];
         assert_eq!(choose(&pools, &costs, &[0, 0]).picks, [0, 0]);
-        assert_eq!(choose(&pools, &costs, &[0, 0]).is_best, true);
+        assert!(choose(&pools, &costs, &[0, 0]).is_best);
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! Of all products of two or three operands that occur in two places or more, those that save most are tried: each is
 //! contracted first wherever it occurs, and the ordinary search finds what is left of the paths. The best is taken, its
-//! results are operands from then on, and so on until nothing occurs twice, or the work is done. A product that gains nothing
-//! is taken too, since a larger one that has it may. All paths tried go to the pools that the choice is made from in the end,
-//! so that what was taken in vain costs nothing.
+//! results are operands from then on, and so on until nothing is gained, or the work is done. All paths tried go to the pools
+//! that the choice is made from in the end.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +33,9 @@ pub(super) fn improve(pools: &mut Pools<'_>, options: &SearchOptions) -> Result<
     let mut states: Vec<Begun<'_>> = pools.equations.iter().map(Begun::new).collect();
     let mut picks = vec![0; states.len()];
     let mut token = pools.equations.iter().flat_map(|equation| &equation.operands).max().map_or(0, |&last| last + 1);
+    let mut cost = total(pools, &picks);
     loop {
-        let mut best: Option<(Cost, Vec<usize>, BTreeMap<usize, Begun<'_>>)> = None;
+        let mut best = None;
         for group in groups(&states).into_iter().take(MOST_TRIES) {
             let mut changed: BTreeMap<usize, Begun<'_>> = BTreeMap::new();
             for (equation, spot) in &group.spots {
@@ -53,11 +53,12 @@ pub(super) fn improve(pools: &mut Pools<'_>, options: &SearchOptions) -> Result<
                 }
             }
             let together = total(pools, &tried);
-            if is_possible && best.as_ref().is_none_or(|(least, ..)| together < *least) {
-                best = Some((together, tried, changed));
+            if is_possible && together < cost {
+                cost = together;
+                best = Some((tried, changed));
             }
         }
-        let Some((_, tried, changed)) = best else { return Ok(()) };
+        let Some((tried, changed)) = best else { return Ok(()) };
         picks = tried;
         for (equation, begun) in changed {
             states[equation] = begun;

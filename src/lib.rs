@@ -58,6 +58,9 @@
 //! - Slices are loops over labels: what can be sliced and what it costs is said by labels in `path/sliced.rs`, the loops follow
 //!   from the labels in `lower/schedule.rs`, values have extent 1 where a loop has them at one index, and `exec/sliced.rs` runs
 //!   the steps in them as any other; `kernel/partial.rs` goes on with sums from one slice to the next.
+//! - Several equations are a room above all of these, `many`: it chooses their paths together, has each lowered as ever, and
+//!   `lower/merge.rs` makes one program of the plans, in which steps that do the same to the same values are one;
+//!   `exec/common.rs` runs it.
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
@@ -95,6 +98,7 @@ pub mod graph;
 pub mod io;
 mod kernel;
 mod lower;
+mod many;
 mod operands;
 pub mod parse;
 pub mod path;
@@ -117,9 +121,10 @@ pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::{Element, Real, keep_freed_memory, peak};
 pub use lower::{
-    Axes, AxisPair, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
+    Axes, AxisPair, CommonStep, DimensionNumbers, Entry, Gathering, GradientCall, Group, Layout, Loop, Op, Orientation,
     PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
+pub use many::{JointCertificate, Many, ManyPlan};
 pub use operands::{Operand, OperandView, Operands};
 pub use predict::Prediction;
 pub use qeinsum::QEinsum;

@@ -16,6 +16,8 @@ mod gradients;
 mod harness;
 #[path = "cli/imports.rs"]
 mod imports;
+#[path = "cli/many.rs"]
+mod many;
 #[path = "cli/plans.rs"]
 mod plans;
 #[path = "cli/refusals.rs"]

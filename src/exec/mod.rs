@@ -7,6 +7,7 @@
 
 mod adjoint;
 mod call;
+mod common;
 mod fold;
 mod fused;
 mod gradient;
@@ -32,6 +33,7 @@ pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
 pub(crate) use call::{Keep, QuantizedCall, Rescaled};
+pub(crate) use common::run_program;
 pub(crate) use fold::{Folded, fold, pack};
 pub(crate) use gradient::{Kept, KeptSide, gradient};
 pub(crate) use measure::MeasuredCalls;

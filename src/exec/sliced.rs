@@ -41,7 +41,7 @@ pub(crate) fn unsliced(what: &str) -> Error {
 }
 
 /// By step, how many calls come before it.
-fn numbers(plan: &Plan) -> Vec<usize> {
+pub(super) fn numbers(plan: &Plan) -> Vec<usize> {
     let calls = plan.steps().iter().scan(0, |calls, step| {
         let before = *calls;
         *calls += usize::from(matches!(step.op(), Op::DotGeneral { .. }));

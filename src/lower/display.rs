@@ -9,7 +9,7 @@ use crate::equation::Label;
 use crate::path::{Certificate, Cost};
 
 use super::orient::Orientation;
-use super::plan::{Op, Plan, Step, Value, ValueId};
+use super::plan::{Op, Plan, Value, ValueId};
 use super::schedule::{Gathering, Stage};
 
 impl fmt::Display for Plan {
@@ -113,7 +113,7 @@ fn write_stages<W: Write>(
                 let step = &plan.steps[*number];
                 let value = &plan.values[step.result.index()];
                 let equals = if nesting.sums.contains(&step.result) { "+=" } else { "=" };
-                writeln!(f, "{indent}{}: {} {equals} {}", step.result, binder(plan, value), operation(step))?;
+                writeln!(f, "{indent}{}: {} {equals} {}", step.result, binder(plan, value), operation(&step.op))?;
                 below(f, *number, &indent)?;
             }
             Stage::Loop(inner) => {
@@ -139,7 +139,7 @@ pub(super) fn write_totals<W: Write>(f: &mut W, plan: &Plan, cost: &str) -> fmt:
 }
 
 /// `[b,i,j]`; an axis that measures 1 where its label measures more reads `b:1`.
-pub(super) fn binder(plan: &Plan, value: &Value) -> String {
+pub(crate) fn binder(plan: &Plan, value: &Value) -> String {
     let axis = |(label, &extent): (&Label, &usize)| {
         let name = plan.equation.joined(&[*label], "");
         if extent == plan.sizes.extent(*label) { name } else { format!("{name}:{extent}") }
@@ -148,12 +148,13 @@ pub(super) fn binder(plan: &Plan, value: &Value) -> String {
     format!("[{}]", axes.join(","))
 }
 
-fn operation(step: &Step) -> String {
+/// What a step does to which values.
+pub(crate) fn operation(op: &Op) -> String {
     let list = |axes: &[usize]| {
         let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
         format!("[{}]", axes.join(","))
     };
-    match &step.op {
+    match op {
         Op::Squeeze { input, axes } => format!("squeeze {input} {}", list(axes)),
         Op::ReduceSum { input, axes } => format!("reduce_sum {input} {}", list(axes)),
         Op::Diagonal { input, axes } => format!("diagonal {input} {}", list(axes)),

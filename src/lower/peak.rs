@@ -45,7 +45,12 @@ fn elements(value: &Value) -> Option<u64> {
 }
 
 fn bytes(value: &Value, dtype: Dtype) -> Option<u64> {
-    elements(value)?.checked_mul(dtype.bytes() as u64)
+    bytes_of(&value.shape, dtype)
+}
+
+/// The bytes of an array of this shape.
+pub(super) fn bytes_of(shape: &[usize], dtype: Dtype) -> Option<u64> {
+    shape.iter().try_fold(dtype.bytes() as u64, |bytes, &size| bytes.checked_mul(size as u64))
 }
 
 /// Where the memory of a value lies.

@@ -56,7 +56,7 @@ pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<QEinsum, Failure> {
 }
 
 /// The argument as text; the diagnostic shows the first byte that is none.
-fn text(argument: &OsStr) -> Result<&str, Failure> {
+pub(crate) fn text(argument: &OsStr) -> Result<&str, Failure> {
     let bytes = argument.as_encoded_bytes();
     str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();

@@ -39,11 +39,16 @@ impl SizeArgs {
     /// What was given.
     pub(crate) fn read(&self) -> Result<Given, Failure> {
         match (&self.shapes, &self.sizes) {
-            (Some(shapes), _) => shapes.split(',').map(shape).collect::<Result<_, _>>().map(Given::Shapes),
+            (Some(text), _) => shapes(text).map(Given::Shapes),
             (None, Some(sizes)) => labels(sizes).map(Given::Labels),
             (None, None) => Ok(Given::Nothing),
         }
     }
+}
+
+/// The shapes of several operands.
+pub(crate) fn shapes(text: &str) -> Result<Vec<Vec<usize>>, Failure> {
+    text.split(',').map(shape).collect()
 }
 
 fn shape(text: &str) -> Result<Vec<usize>, Failure> {

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod family;
 pub(crate) mod freeze;
 pub(crate) mod graph;
+pub(crate) mod many;
 pub(crate) mod parse;
 pub(crate) mod path;
 pub(crate) mod plan;

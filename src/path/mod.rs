@@ -138,7 +138,7 @@ impl Path {
         self.steps.len() + 1
     }
 
-    /// The path of steps that take any number of positions each, as `opt_einsum` and NumPy allow.
+    /// The path of steps that take any number of positions each, as `opt_einsum` and `NumPy` allow.
     ///
     /// A step of several operands joins the first two of them, their result with the third, and so on; a step of one
     /// moves it to the end of the list.
@@ -173,7 +173,9 @@ impl Path {
                 ssa.push([value, values[place]]);
                 value = operands + ssa.len() - 1;
             }
-            places.iter().for_each(|&place| list.set(place, false));
+            for &place in &places {
+                list.set(place, false);
+            }
             list.set(values.len(), true);
             values.push(value);
             left -= places.len() - 1;

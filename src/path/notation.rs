@@ -1,4 +1,4 @@
-//! Paths as text: ours, and those of `opt_einsum`, NumPy and cotengra.
+//! Paths as text: ours, and those of `opt_einsum`, `NumPy` and cotengra.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// Our own form; a list of Python or JSON, such as `[(0, 1), (0, 1)]`, as `opt_einsum` has it; and NumPy's, in which
+/// Our own form; a list of Python or JSON, such as `[(0, 1), (0, 1)]`, as `opt_einsum` has it; and `NumPy`'s, in which
 /// `'einsum_path'` comes first. Steps of more than two operands join them one after the other.
 ///
 /// ```
@@ -58,7 +58,7 @@ impl Path {
         Self::from_ssa(&pairs.collect::<Result<Vec<_>>>()?)
     }
 
-    /// The positions as a list of Python, as `opt_einsum`, NumPy and cotengra take it: `[(1, 2), (0, 1)]`.
+    /// The positions as a list of Python, as `opt_einsum`, `NumPy` and cotengra take it: `[(1, 2), (0, 1)]`.
     pub fn to_python(&self) -> String {
         python(&self.to_lists())
     }

@@ -350,10 +350,11 @@ mod tests {
         }
     }
 
+    type Edit = fn(&mut serde_json::Value);
+
     #[test]
     fn tables_of_another_form_are_refused() {
         assert!(table(|_| ()).is_ok());
-        type Edit = fn(&mut serde_json::Value);
         let cases: [(&str, Edit); 6] = [
             ("its format is 9, and this is 1", |document| document["format"] = 9.into()),
             ("other sizes", |document| document["sizes"] = serde_json::json!([1, 2])),

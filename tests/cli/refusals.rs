@@ -34,7 +34,7 @@ fn diagnostics_show_the_place() {
         "plan ij --sizes i=2,i=3",
         "plan ij --shapes 2x3 --sizes i=2",
         "plan ij --optimize best",
-        "plan ij --minimize time",
+        "plan ij --minimize flops",
         "plan ij --effort 0",
         "plan ij,jk --shapes 2x3,3x4 --path (0,5)",
         "plan ij,jk --shapes 2x3,3x4 --path (0,1),(0,1)",

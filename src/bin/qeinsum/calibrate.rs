@@ -115,15 +115,14 @@ impl<T: Element> Bench<T> {
         let square = [operand(&[2048, 2048])];
         let moved = self.seconds("ab->ba", &square)? / square[0].len() as f64;
         let pair = [operand(&[64, 1024]), operand(&[1024, 1024])];
-        let prepare = match self.config {
-            None => 0.0,
-            Some(_) => {
-                let shapes: Vec<&[usize]> = pair.iter().map(ArrayD::shape).collect();
-                let compiled = self.compiled("mk,kn->mn", &shapes)?;
-                let serving = compiled.clone().serve(vec![compiled.freeze(1, &pair[1], Key::new(0))?])?;
-                let whole = seconds(|| compiled.run(&pair[..]))?;
-                (whole - seconds(|| serving.run(&pair[..1]))?).max(0.0) / pair[1].len() as f64
-            }
+        let prepare = if self.config.is_some() {
+            let shapes: Vec<&[usize]> = pair.iter().map(ArrayD::shape).collect();
+            let compiled = self.compiled("mk,kn->mn", &shapes)?;
+            let serving = compiled.clone().serve(vec![compiled.freeze(1, &pair[1], Key::new(0))?])?;
+            let whole = seconds(|| compiled.run(&pair[..]))?;
+            (whole - seconds(|| serving.run(&pair[..1]))?).max(0.0) / pair[1].len() as f64
+        } else {
+            0.0
         };
         let mut multiplication_fs = Vec::new();
         for (at, &m) in MEASURED_SIZES.iter().enumerate() {

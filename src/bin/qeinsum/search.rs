@@ -41,7 +41,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<Bytes>,
 
-    /// Take this path and search none, such as `(1,2) (0,1)`; a list of opt_einsum or NumPy will do, and `@FILE` reads one
+    /// Take this path and search none, such as `(1,2) (0,1)`; a list of `opt_einsum` or `NumPy` will do, and `@FILE` reads one
     #[arg(
         long,
         value_name = "PATH",

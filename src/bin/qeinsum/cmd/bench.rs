@@ -60,7 +60,7 @@ pub(crate) struct Bench {
 
     /// Measure the speeds of this machine, instead of an equation, for plans that take the least time: into the folder for
     /// caches, where `--speeds machine` finds them, or into `--out`
-    #[arg(long, conflicts_with_all = ["EQ", "shapes", "sizes", "backward"])]
+    #[arg(long, conflicts_with_all = ["equation", "shapes", "sizes", "backward"])]
     calibrate: bool,
 
     /// Measure for about so many seconds

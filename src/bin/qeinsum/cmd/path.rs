@@ -49,7 +49,7 @@ enum PathFormat {
     #[default]
     Text,
     Json,
-    /// The positions as a list of Python, for `opt_einsum`, NumPy and cotengra
+    /// The positions as a list of Python, for `opt_einsum`, `NumPy` and cotengra
     OptEinsum,
     /// The same by ids that are never used again, for cotengra's `ssa_path`
     Cotengra,

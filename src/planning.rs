@@ -1,7 +1,8 @@
 //! Planning: what is asked of the search, and the plans kept from before.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
@@ -9,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, Value, lower};
 use crate::path::{
-    Certificate, Cost, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search, search_until,
-    search_within,
+    Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search,
+    search_until, search_within,
 };
 use crate::predict::arithmetic;
 use crate::quant::QuantConfig;
@@ -56,13 +57,20 @@ impl Planning {
     ) -> Result<Plan> {
         let graph = ContractionGraph::new(equation, sizes);
         let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
+        let start = Instant::now();
+        // Where slices may have to be searched for as well, that is half of what takes time.
+        let first = match options.time_budget {
+            Some(budget) if options.memory_limit.is_some() => options.clone().time_budget(budget / 2),
+            _ => options.clone(),
+        };
         let found = match &self.path {
             Some(path) => given(&graph, path.clone())?,
             None => match self.family.as_ref().and_then(|family| family.member(equation, sizes)) {
                 Some(path) => Found { certificate: Certificate::Family, ..given(&graph, path.clone())? },
-                None => search_until(&graph, &options, stop)?,
+                None => search_until(&graph, &first, stop)?,
             },
         };
+        let found = in_all(found, &options);
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
         let plan = lower(equation, sizes, found, dtype);
@@ -70,18 +78,27 @@ impl Planning {
         if plan.peak_bytes().is_some_and(|peak| peak <= limit) {
             return Ok(plan);
         }
-        if by_hand || self.path.is_some() {
+        if by_hand {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &options, config, limit, stop)
+        within(&graph, &plan, &options, start, config, limit, stop)
     }
 }
 
-/// Searches for slices in which a plan needs no more than `limit` bytes.
+/// A path whose time is that of all searches together.
+fn in_all(found: Found, options: &SearchOptions) -> Found {
+    match (found.ended, options.time_budget) {
+        (Ended::Time(_), Some(budget)) => Found { ended: Ended::Time(budget), ..found },
+        _ => found,
+    }
+}
+
+/// Searches for slices in which a plan needs no more than `limit` bytes; the time for it began with `start`.
 fn within(
     graph: &ContractionGraph,
     plan: &Plan,
     options: &SearchOptions,
+    start: Instant,
     config: Option<&QuantConfig>,
     limit: u64,
     stop: &AtomicBool,
@@ -103,14 +120,31 @@ fn within(
     let kinds = |path: &Path| config.map_or_else(Vec::new, |config| config.call_kinds(path));
     // Several results are there at once, how many is known of a whole plan only: less is allowed to each until all fit.
     while left >= bytes {
-        let Some(found) = search_within(graph, options, &plan.found, left / bytes, &kinds, stop)? else { break };
+        let left_of_time = match options.time_budget {
+            Some(budget) => &options.clone().time_budget(budget.saturating_sub(start.elapsed())),
+            None => options,
+        };
+        let Some(found) = search_within(graph, left_of_time, &plan.found, left / bytes, &kinds, stop)? else { break };
+        let ended = match options.time_budget {
+            _ if stop.load(Ordering::Relaxed) => Ended::Stopped,
+            Some(budget) => Ended::Time(budget),
+            None => plan.found.ended,
+        };
+        let found = Found { ended, ..found };
         let sliced = lower(&plan.equation, &plan.sizes, found, plan.dtype);
         if sliced.peak_bytes().is_some_and(|peak| peak <= limit) {
             return Ok(sliced);
         }
         left /= 2;
     }
-    Err(over_limit(plan, limit, "no order and no slices were found that fit; without slices the plan needs"))
+    Err(over_limit(
+        plan,
+        limit,
+        match plan.certificate() {
+            Certificate::Given => "no slices of the path that was given were found that fit; without slices it needs",
+            _ => "no order and no slices were found that fit; without slices the plan needs",
+        },
+    ))
 }
 
 fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
 use num_complex::Complex;
 use qeinsum::graph::ContractionGraph;
-use qeinsum::path::{Path, SearchOptions, Slicing};
+use qeinsum::path::{Certificate, Path, SearchOptions, Slicing};
 use qeinsum::{DotGeneralConfig, Element, ErrorKind, Group, Label, Plan, QEinsum, QuantConfig, Stage};
 
 use crate::properties::{Problem, Random, random_path, relaid, seeds};
@@ -378,6 +378,20 @@ fn a_memory_limit_is_met_with_the_same_bits() {
     let tight = qe.with_search(SearchOptions::new().memory_limit(operands));
     let error = tight.plan(&shapes).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Limit);
+}
+
+#[test]
+fn a_path_that_is_given_is_sliced_and_stays() {
+    let shapes: [&[usize]; 4] = [&[30, 40], &[40, 50], &[50, 20], &[20, 30]];
+    let path: Path = "(0,1) (0,1) (0,1)".parse().unwrap();
+    let qe = QEinsum::new("ab,bc,cd,da->").unwrap().with_path(path.clone());
+    let limited = qe.with_search(SearchOptions::new().memory_limit(24_000)).with_path(path.clone());
+    let plan = limited.plan(&shapes).unwrap();
+    assert!(!plan.slices().is_empty() && plan.peak_bytes().unwrap() <= 24_000);
+    assert_eq!((plan.path(), plan.certificate()), (&path, &Certificate::Given));
+    let operands = shapes.map(|shape| cast::<f32>(&mut Random::new(4), shape));
+    let unsliced = plan.with_slices(&[""; 0]).unwrap();
+    assert!(same(&unsliced.run(&operands[..]).unwrap(), &limited.run(&operands[..]).unwrap()));
 }
 
 #[test]

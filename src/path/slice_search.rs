@@ -72,6 +72,11 @@ impl SliceSearch<'_> {
         best
     }
 
+    /// The tree as it is with the best slices found; none where no slices make it fit.
+    pub(super) fn slices_of(&self, tree: &ScoredTree, seed: u64) -> Option<SlicedTree> {
+        self.fitted(&tree.steps, &[], self.limit, &mut Random::new(seed, u64::MAX))
+    }
+
     fn costs(&self, steps: &[[usize; 2]]) -> LoopCosts {
         LoopCosts::new(self.scoring.terms, steps, &(self.kinds)(steps), self.order)
     }

@@ -24,7 +24,7 @@ const LISTED_WORTH: Log = ONE / 2;
 /// The best path and slices found in which no result has more than `elements`, starting from a path that is known; `None`
 /// where no slices make it fit.
 ///
-/// `kinds` are the kinds of the calls of a path.
+/// A path that was given stays what it is. `kinds` are the kinds of the calls of a path.
 pub(crate) fn search_within(
     graph: &ContractionGraph,
     options: &SearchOptions,
@@ -40,7 +40,8 @@ pub(crate) fn search_within(
     let limits = Limits::of(terms.operands.len()).times(u64::from(options.effort));
     let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
     let known = scoring.as_made(found.path.ssa());
-    let sliced = |order: SumOrder, work: u64| {
+    let work = limits.portfolio.max(MEDIUM_WORK);
+    let sliced = |order: SumOrder| {
         let search = SliceSearch {
             scoring,
             // A hair below, since logarithms are rounded.
@@ -49,11 +50,14 @@ pub(crate) fn search_within(
             kinds: &kinds_of,
             watch: Watch { deadline, stop: Some(stop) },
         };
-        search.run(&known, work, options.seed)
+        match found.certificate {
+            // That path and no other.
+            Certificate::Given => search.slices_of(&known, options.seed),
+            _ => search.run(&known, work / 2, options.seed),
+        }
     };
-    let work = limits.portfolio.max(MEDIUM_WORK);
-    let free = sliced(SumOrder::SlicesFirst, work / 2);
-    let listed = sliced(SumOrder::Listed, work / 2);
+    let free = sliced(SumOrder::SlicesFirst);
+    let listed = sliced(SumOrder::Listed);
     let (tree, order) = match (listed, free) {
         // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
         (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {
@@ -63,7 +67,8 @@ pub(crate) fn search_within(
         (Some(listed), None) => (listed, SumOrder::Listed),
         (None, None) => return Ok(None),
     };
-    let path = Path::from_ssa(&frugal(&terms, &tree.steps))?;
+    let is_given = found.certificate == Certificate::Given;
+    let path = if is_given { found.path.clone() } else { Path::from_ssa(&frugal(&terms, &tree.steps))? };
     let slices: Vec<Label> = tree.slices.iter().map(|&label| Label::from_index(label as usize)).collect();
     let leading = if order == SumOrder::SlicesFirst { slices.clone() } else { Vec::new() };
     let slicing = Slicing::new(graph, &path, &kinds(&path))?.summing_first(&leading);
@@ -81,7 +86,7 @@ pub(crate) fn search_within(
         path,
         objective,
         cost,
-        certificate: Certificate::Unproved { lower_bound },
+        certificate: if is_given { Certificate::Given } else { Certificate::Unproved { lower_bound } },
         ended: found.ended,
         slices,
         leading,

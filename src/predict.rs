@@ -78,7 +78,8 @@ impl Plan {
             }
         };
         let per_step: Vec<f64> = self.steps().iter().map(step_seconds).collect();
-        Prediction { seconds: per_step.iter().sum(), per_step }
+        // The empty sum of floats is negative.
+        Prediction { seconds: per_step.iter().fold(0.0, |sum, seconds| sum + seconds), per_step }
     }
 
     /// The lines of an explained plan about the time that its path was searched for: what it is predicted to take, and

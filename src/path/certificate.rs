@@ -19,7 +19,8 @@ use crate::path::{Cost, Found};
 pub enum Certificate {
     /// No path scores lower, those with outer products included.
     Optimal,
-    /// No path without outer products scores lower (of operands that no label joins: none that contracts each
+    /// No path without outer products scores lower: none in which the two sides of every step share a label that measures
+    /// more than 1 (of operands that no label joins: none that contracts each
     /// connected part by itself, without outer products).
     OptimalConnected,
     /// The path was found by a rule of thumb, or the search ended at its limit of work.

@@ -51,7 +51,10 @@ impl Path {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn from_ssa_text(text: &str) -> Result<Self> {
-        let pairs = lists(text)?.into_iter().map(|step| {
+        let steps = lists(text)?;
+        // The path of one operand has a step without a result.
+        let steps = if steps == [[0]] { Vec::new() } else { steps };
+        let pairs = steps.into_iter().map(|step| {
             <[usize; 2]>::try_from(step)
                 .map_err(|_| Error::new(ErrorKind::Path, "a path of ids is made of pairs, such as (1,2) (0,3)"))
         });
@@ -85,8 +88,11 @@ fn lists(text: &str) -> Result<Vec<Vec<usize>>> {
         Error::new(ErrorKind::Path, format!("`{shown}` is no path: write pairs of positions, such as (0,1) (0,1)"))
     };
     let trimmed = text.trim();
-    let inside = match trimmed.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').ok_or_else(bad)?.trim_start(),
+    // A list or a tuple around the steps.
+    let around = |open: char, close: char| trimmed.strip_prefix(open).map(|rest| rest.strip_suffix(close));
+    let tuple = || around('(', ')').filter(|rest| rest.is_some_and(|rest| rest.trim_start().starts_with('(')));
+    let inside = match around('[', ']').or_else(tuple) {
+        Some(rest) => rest.ok_or_else(bad)?.trim(),
         None => trimmed,
     };
     let mut rest = ["'einsum_path'", "\"einsum_path\""]
@@ -123,6 +129,9 @@ mod tests {
         assert_eq!(Path::from_ssa_text(&path.to_ssa_python()).unwrap(), path);
         let numpy: Path = "['einsum_path', (0, 1, 2)]".parse().unwrap();
         assert_eq!(numpy.to_string(), "(0,1) (0,1)");
+        assert_eq!("((1, 2), (0, 2), (0, 1))".parse::<Path>().unwrap(), path);
+        assert_eq!("((0, 1),)".parse::<Path>().unwrap().to_string(), "(0,1)");
+        assert_eq!(Path::from_ssa_text("[(0,)]").unwrap().to_ssa_python(), "[(0,)]");
         for text in ["(0,)", "(0)", "[(0,)]", "[[0]]", "['einsum_path', (0,)]", ""] {
             assert_eq!(text.parse::<Path>().unwrap().to_python(), "[(0,)]", "{text}");
         }

@@ -34,6 +34,7 @@ impl fmt::Display for Family {
         match (members < enough, least < enough) {
             (true, false) => writeln!(f, ": it takes {enough} to be within {tolerance} of the best")?,
             (true, true) => writeln!(f, ": it takes {least} to {enough} to be within {tolerance} of the best")?,
+            (false, false) if members == 1 => writeln!(f, ", within {tolerance} of the best")?,
             (false, false) => writeln!(f, ", within {tolerance} of the best; fewer do not do")?,
             (false, true) => writeln!(f, ", within {tolerance} of the best; {least} may do")?,
         }

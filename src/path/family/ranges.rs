@@ -39,7 +39,7 @@ impl Ranges {
             let message = if equation.label(name).is_none() {
                 format!("range given for label `{shown}`, which is in no operand")
             } else if range.is_empty() {
-                format!("the range of label `{shown}`, {}..={}, is empty", range.start(), range.end())
+                format!("the range of label `{shown}`, {}..{}, is empty", range.start(), range.end())
             } else if *range.start() == 0 {
                 format!("the range of label `{shown}` begins at 0: the sizes of a family are at least 1")
             } else {

@@ -79,7 +79,9 @@ impl Many {
 
     fn read(&self) -> Result<Equations, Failure> {
         if self.search.path().is_some() {
-            return Err(Failure::Request("`--path` is for one equation: paths of several are searched".to_owned()));
+            return Err(Failure::Request(
+                "`--path` and `--ssa-path` are for an equation alone: paths of several are searched".to_owned(),
+            ));
         }
         let places = places(&self.operands)?;
         let mut equations = Vec::with_capacity(self.equations.len());

@@ -26,7 +26,7 @@ pub(super) const TOGETHER: usize = 16;
 pub(super) type Group<S> = [S; TOGETHER];
 
 /// Elements of a side at most: so few that those of sixteen batch positions stay in the first cache.
-const ELEMENTS: usize = 160;
+const ELEMENTS: usize = 512;
 
 /// Multiplications at a batch position at most.
 const MULTIPLICATIONS: usize = 1 << 11;

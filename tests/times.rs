@@ -68,7 +68,8 @@ fn the_least_time_is_found_and_proved() {
 fn a_score_is_what_its_plan_is_predicted_to_take() {
     let speeds = Speeds::shipped();
     let config = DotGeneralConfig::v4().build().unwrap().into();
-    for seed in 0..100 {
+    let mut compared = 0;
+    for seed in 0..1200 {
         let (equation, shapes) = random(seed);
         let qe = QEinsum::new(&equation).unwrap().with_search(options());
         let plan = qe.plan(&shapes.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
@@ -80,12 +81,13 @@ fn a_score_is_what_its_plan_is_predicted_to_take() {
             let calls = calls.filter(|(step, _)| matches!(step.op(), qeinsum::Op::DotGeneral { .. }));
             let seconds: f64 = calls.map(|(_, seconds)| seconds).sum();
             // Sums in one operand change how it lies, which the plan knows and the search does not.
-            assert!(
-                (score / seconds - 1.0).abs() < 1e-2 || plan.steps().len() > plan.calls().count(),
-                "{equation}: {score} {seconds}"
-            );
+            if plan.steps().len() == plan.calls().count() {
+                assert!((score / seconds - 1.0).abs() < 1e-2, "{equation}: {score} {seconds}");
+                compared += 1;
+            }
         }
     }
+    assert!(compared >= 40, "only {compared} plans were compared");
 }
 
 #[test]

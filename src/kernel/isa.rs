@@ -30,6 +30,25 @@ pub(super) enum Isa {
 }
 
 impl Isa {
+    /// What it is called, by those who sell it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => "AVX-VNNI",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => "AVX-512 VNNI",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "NEON",
+            #[cfg(target_arch = "aarch64")]
+            Self::DotProd => "NEON with dot products",
+        }
+    }
+
     /// The widest instruction set of this processor.
     pub(super) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -48,8 +67,7 @@ impl Isa {
         Self::Portable
     }
 
-    /// Every instruction set of this processor.
-    #[cfg(test)]
+    /// Every instruction set of this processor, the widest last.
     pub(super) fn available() -> Vec<Self> {
         #[allow(unused_mut, reason = "other targets have the portable one only")]
         let mut all = vec![Self::Portable];

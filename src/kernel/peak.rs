@@ -31,6 +31,15 @@ use crate::lower::Side;
 const WINDOW: Duration = Duration::from_millis(1);
 const WINDOWS: usize = 200;
 
+/// The instruction sets of this processor that there are kernels for, the narrowest first; the last is the one that is used.
+///
+/// ```
+/// assert_eq!(qeinsum::peak::instruction_sets()[0], "portable");
+/// ```
+pub fn instruction_sets() -> Vec<&'static str> {
+    Isa::available().into_iter().map(Isa::name).collect()
+}
+
 /// Products of eight-bit integers, as the kernel computes them on panels in the first cache, on so many threads at once.
 ///
 /// ```

@@ -32,9 +32,9 @@ impl Destination {
     }
 }
 
-/// Writes to standard output.
+/// Writes to standard output; colours that the text has go to terminals only.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Closed,
         _ => Failure::Machine(format!("cannot write to standard output: {error}")),

@@ -6,14 +6,18 @@ use clap::Args;
 use qeinsum::{QEinsum, Syntax, printable_text};
 
 use crate::failure::Failure;
+use crate::text_file;
 
 /// Columns shown before a byte that is not text.
 const CONTEXT: usize = 40;
+/// The most bytes of a file that holds an equation.
+const LIMIT: u64 = 1 << 24;
 
 /// An equation and its syntax.
 #[derive(Args)]
 pub(crate) struct EquationArg {
-    /// The equation, such as `bij,bjk->bik`; one that begins with `-` is taken as it stands
+    /// The equation, such as `bij,bjk->bik`; `@FILE` reads it from a file, `@-` from standard input; one that begins with `-`
+    /// is taken as it stands
     // A flag that no command has would be taken for an equation too: `read` refuses it.
     #[arg(value_name = "EQ", allow_hyphen_values = true)]
     equation: Option<OsString>,
@@ -41,9 +45,25 @@ impl EquationArg {
         };
         let text = text(equation)?;
         if is_flag(text) {
-            return Err(unexpected_flag(text));
+            return Err(unexpected_flag(text, []));
+        }
+        if let Some(file) = text.strip_prefix('@') {
+            return parse(&in_file(file, text, self.syntax())?, self.syntax());
         }
         parse(text, self.syntax())
+    }
+}
+
+/// The equation that a file holds, or standard input for `-`; the text as it stands, with its fault, where there is no such
+/// file.
+fn in_file(file: &str, text: &str, syntax: Syntax) -> Result<String, Failure> {
+    match text_file::read(OsStr::new(file), LIMIT) {
+        // The line break that ends a file is no part of an equation.
+        Ok(content) => Ok(content.strip_suffix('\n').map_or(&*content, |line| line.trim_end_matches('\r')).to_owned()),
+        Err(missing) => match parse(text, syntax) {
+            Err(Failure::Request(fault)) => Err(Failure::Request(format!("{fault}\n{}", missing.message()))),
+            _ => Err(missing),
+        },
     }
 }
 
@@ -73,9 +93,22 @@ pub(crate) fn text(argument: &OsStr) -> Result<&str, Failure> {
     })
 }
 
-/// A flag that no command has.
-pub(crate) fn unexpected_flag(flag: &str) -> Failure {
-    Failure::Request(format!("unexpected argument `{}`; see `--help`", printable_text(flag, 60)))
+/// A flag that no command has; `known` are those of the command, without hyphens.
+pub(crate) fn unexpected_flag<'a>(flag: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
+    let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let hint = match closest(name, known) {
+        Some(close) => format!("did you mean `--{close}`?"),
+        None => "see `--help`".to_owned(),
+    };
+    Failure::Request(format!("unexpected argument `{}`; {hint}", printable_text(flag, 60)))
+}
+
+/// The word that looks most like `word`, if any does.
+fn closest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = words.into_iter().map(|other| (strsim::damerau_levenshtein(word, other), other));
+    let (distance, other) = distances.min()?;
+    // A third of the letters may be wrong.
+    (distance * 3 <= word.chars().count()).then_some(other)
 }
 
 /// Whether this reads as a flag, `-x` or `--long[=value]`. No equation does: its only `-` is that of `->`.

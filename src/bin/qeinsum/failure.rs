@@ -1,9 +1,11 @@
 //! Why a command did not do what was asked: the diagnostic and the exit code.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
-use qeinsum::{Error, ErrorKind, parse::Note, printable_text};
+use qeinsum::{Error, ErrorKind, printable_text};
+
+use crate::console;
 
 /// Lines of a diagnostic: what a terminal shows at once.
 const MOST_LINES: usize = 24;
@@ -83,8 +85,8 @@ impl Failure {
     /// Prints the diagnostic and gives the code to exit with.
     pub(crate) fn report(&self) -> ExitCode {
         let diagnostic = self.diagnostic();
-        if !diagnostic.is_empty() {
-            complain(&diagnostic);
+        if let Some(text) = diagnostic.strip_prefix("error: ") {
+            console::error(text);
         }
         ExitCode::from(self.code())
     }
@@ -97,16 +99,4 @@ impl From<Error> for Failure {
             _ => Self::Request(error.to_string()),
         }
     }
-}
-
-/// Prints what is allowed but may surprise.
-pub(crate) fn note(notes: &[Note]) {
-    for note in notes {
-        complain(&format!("note: {note}"));
-    }
-}
-
-/// Writes to standard error. That this fails cannot be told to anybody.
-pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }

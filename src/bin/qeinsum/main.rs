@@ -6,6 +6,7 @@
 mod calibrate;
 mod case;
 mod cmd;
+mod console;
 mod destination;
 mod dtype;
 mod equation;
@@ -42,6 +43,9 @@ use failure::Failure;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten)]
+    console: console::ConsoleArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -64,6 +68,29 @@ enum Command {
     Vjp(Box<cmd::vjp::Vjp>),
     Freeze(Box<cmd::freeze::Freeze>),
     Bench(Box<cmd::bench::Bench>),
+    Doctor(cmd::doctor::Doctor),
+    Completions(cmd::completions::Completions),
+    Man(cmd::man::Man),
+}
+
+impl Command {
+    fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Parse(parse) => parse.run(),
+            Self::Graph(graph) => graph.run(),
+            Self::Path(path) => path.run(),
+            Self::Family(family) => family.run(),
+            Self::Plan(plan) => plan.run(),
+            Self::Many(many) => many.run(),
+            Self::Run(run) => run.run(),
+            Self::Vjp(vjp) => vjp.run(),
+            Self::Freeze(freeze) => freeze.run(),
+            Self::Bench(bench) => bench.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,21 +99,13 @@ fn main() -> ExitCode {
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
     let done = match Cli::try_parse() {
-        Ok(cli) => match cli.command {
-            Command::Parse(parse) => parse.run(),
-            Command::Graph(graph) => graph.run(),
-            Command::Path(path) => path.run(),
-            Command::Family(family) => family.run(),
-            Command::Plan(plan) => plan.run(),
-            Command::Many(many) => many.run(),
-            Command::Run(run) => run.run(),
-            Command::Vjp(vjp) => vjp.run(),
-            Command::Freeze(freeze) => freeze.run(),
-            Command::Bench(bench) => bench.run(),
-        },
+        Ok(cli) => {
+            cli.console.apply();
+            cli.command.run()
+        }
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
         Err(error) if error.use_stderr() => Err(Failure::usage(&error)),
-        Err(help) => destination::print(&help.render().to_string()),
+        Err(help) => destination::print(&help.render().ansi().to_string()),
     };
     match done {
         Ok(()) if interrupt::happened() => ExitCode::from(interrupt::INTERRUPTED),
@@ -101,10 +120,19 @@ fn unexpected(error: &clap::Error) -> Failure {
     let command = Cli::command();
     let known = |flag: &str| {
         let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
-        let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
-        arguments.filter_map(clap::Arg::get_long).chain(["help", "version", "h", "V"]).any(|long| long == name)
+        let commands = command.get_subcommands().chain([&command]);
+        let mut arguments = commands.flat_map(clap::Command::get_arguments);
+        let short = |argument: &clap::Arg| argument.get_short().is_some_and(|short| name.chars().eq([short]));
+        ["help", "version", "h", "V"].contains(&name)
+            || arguments.any(|argument| argument.get_long() == Some(name) || short(argument))
     };
     let arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
-    let mut flags = arguments.filter_map(|argument| argument.into_string().ok()).filter(|text| equation::is_flag(text));
-    flags.find(|flag| !known(flag)).map_or_else(|| Failure::usage(error), |flag| equation::unexpected_flag(&flag))
+    let texts: Vec<String> = arguments.filter_map(|argument| argument.into_string().ok()).collect();
+    let Some(flag) = texts.iter().filter(|text| equation::is_flag(text)).find(|flag| !known(flag)) else {
+        return Failure::usage(error);
+    };
+    // The flags of the command that is asked for.
+    let of = texts.iter().find_map(|text| command.find_subcommand(text)).unwrap_or(&command);
+    let flags = of.get_arguments().chain(command.get_arguments()).filter_map(clap::Arg::get_long);
+    equation::unexpected_flag(flag, flags)
 }

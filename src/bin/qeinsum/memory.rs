@@ -41,7 +41,7 @@ impl FromStr for Bytes {
 }
 
 /// `74.5 GiB (80000800000 bytes)`, rounded down to a tenth; `1023 bytes`.
-fn shown(bytes: u64) -> String {
+pub(crate) fn shown(bytes: u64) -> String {
     for (unit, name) in [(GIB << 10, "TiB"), (GIB, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
         if bytes >= unit {
             return format!("{}.{} {name} ({bytes} bytes)", bytes / unit, (bytes % unit) * 10 / unit);
@@ -58,14 +58,14 @@ pub(crate) fn default_limit() -> u64 {
 }
 
 /// The machine's memory, where the system says it as Linux does.
-fn machine() -> Option<u64> {
+pub(crate) fn machine() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The least limit of the control groups that this process is in.
-fn control_group() -> Option<u64> {
+pub(crate) fn control_group() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/cgroup").ok()?;
     text.lines().filter_map(|line| limit_of(line, Path::new("/sys/fs/cgroup"))).min()
 }

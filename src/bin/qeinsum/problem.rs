@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::Args;
 use qeinsum::{Equation, QEinsum, Sizes};
 
+use crate::console;
 use crate::equation::EquationArg;
-use crate::failure::{self, Failure, complain};
+use crate::failure::Failure;
 use crate::network;
 use crate::sizes::{Given, SizeArgs};
 
@@ -59,12 +60,12 @@ impl ProblemArgs {
                 let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
                 let bound = qe.bind(&shapes)?;
                 let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
-                failure::note(&qe.notes(&ranks)?);
+                console::notes(&qe.notes(&ranks)?);
                 bound
             }
             Given::Labels(sizes) => {
                 if qe.ast().operands().iter().any(|term| term.ellipsis().is_some()) {
-                    complain("note: with `--sizes` an ellipsis covers no axis; `--shapes` gives it some");
+                    console::note("with `--sizes` an ellipsis covers no axis; `--shapes` gives it some");
                 }
                 qe.bind_by_sizes(&sizes)?
             }

@@ -2,9 +2,12 @@
 
 pub(crate) mod batch;
 pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod family;
 pub(crate) mod freeze;
 pub(crate) mod graph;
+pub(crate) mod man;
 pub(crate) mod many;
 pub(crate) mod parse;
 pub(crate) mod path;

@@ -8,9 +8,10 @@ use qeinsum::path::Objective;
 use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
+use crate::console;
 use crate::destination::Destination;
 use crate::dtype::DtypeArg;
-use crate::failure::{Failure, complain};
+use crate::failure::Failure;
 use crate::interrupt;
 use crate::problem::{Bound, Problem, ProblemArgs};
 use crate::progress::Progress;
@@ -138,9 +139,7 @@ impl Plan {
             // The fastest order is that of the configuration.
             let by_time = plan.objective() == Objective::Time;
             if matches!(self.format, Format::Text) && !self.explain && !by_time {
-                complain(
-                    "note: the order and the swaps are the same quantized; `--explain` shows what is quantized how",
-                );
+                console::note("the order and the swaps are the same quantized; `--explain` shows what is quantized how");
             }
         }
         if let Some(file) = &self.check {
@@ -208,7 +207,7 @@ impl Plan {
 
     fn tell_time(&self, seconds: f64) {
         if self.timing && self.format != Format::Json {
-            complain(&format!("search {seconds:.6} s"));
+            console::complain(&format!("search {seconds:.6} s"));
         }
     }
 }

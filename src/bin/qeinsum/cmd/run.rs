@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use clap::Args;
 
 use crate::case::{Case, Reporting};
+use crate::console;
 use crate::destination::print;
 use crate::equation::EquationArg;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::settings::SettingsArgs;
 
@@ -82,7 +83,7 @@ impl Run {
         let done = Case { equation, inputs: &self.inputs, out, reporting }.run(&settings);
         drop(progress);
         let done = done?;
-        failure::note(&done.notes);
+        console::notes(&done.notes);
         if self.explain {
             print(&done.plan.explain(&done.config.clone().unwrap_or_default()))?;
         }

@@ -10,8 +10,9 @@ use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
 use qeinsum::{Dtype, Element, Plan, QuantConfig};
 
+use crate::console;
 use crate::equation::EquationArg;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded};
 use crate::memory::{self, Work};
 use crate::progress::Progress;
@@ -112,7 +113,7 @@ impl Vjp {
         let computed = compute(&plan, arrays, &wrt, &settings);
         drop(progress);
         let (out, gradients) = computed?;
-        failure::note(&notes);
+        console::notes(&notes);
         let named = wrt.iter().map(|operand| format!("d{operand}")).zip(gradients);
         let arrays: Vec<(String, AnyArray)> = std::iter::once(("out".to_owned(), out)).chain(named).collect();
         self.write(dtype, &arrays)

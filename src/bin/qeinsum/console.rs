@@ -1,0 +1,118 @@
+//! What is said beside results, on standard error: how much of it, and in which colours.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use anstream::ColorChoice;
+use anstyle::{AnsiColor, Style};
+use clap::{Args, ValueEnum};
+use qeinsum::parse::Note;
+
+/// How much is said, and in which colours; every command has these flags.
+#[derive(Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct ConsoleArgs {
+    /// Say nothing beside results and errors: no notes, no bars
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say what is searched, read, computed and written, and how long each takes
+    #[arg(short, long, global = true)]
+    verbose: bool,
+
+    /// When to colour: `auto` colours what goes to a terminal, and heeds `NO_COLOR`
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Colors,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Colors {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How much is said beside results and errors.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Verbosity {
+    /// Nothing.
+    Quiet,
+    /// What may surprise, and bars on long work.
+    Usual,
+    /// What is done, too.
+    Verbose,
+}
+
+static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
+
+impl ConsoleArgs {
+    /// Has everything said from now on be said like this.
+    pub(crate) fn apply(&self) {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Usual,
+        };
+        // A process does this once.
+        let _ = VERBOSITY.set(verbosity);
+        match self.color {
+            Colors::Auto => ColorChoice::Auto,
+            Colors::Always => ColorChoice::Always,
+            Colors::Never => ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+fn verbosity() -> Verbosity {
+    VERBOSITY.get().copied().unwrap_or(Verbosity::Usual)
+}
+
+/// Whether bars may be shown.
+pub(crate) fn shows_progress() -> bool {
+    verbosity() >= Verbosity::Usual
+}
+
+/// Prints what is allowed but may surprise.
+pub(crate) fn note(text: &str) {
+    if verbosity() >= Verbosity::Usual {
+        say("note", AnsiColor::Cyan.on_default().bold(), text);
+    }
+}
+
+/// The same for what the parser has to say.
+pub(crate) fn notes(notes: &[Note]) {
+    for each in notes {
+        note(&each.to_string());
+    }
+}
+
+/// Prints what was done, for those who asked to be told.
+pub(crate) fn detail(text: impl FnOnce() -> String) {
+    if verbosity() >= Verbosity::Verbose {
+        say("info", AnsiColor::Blue.on_default(), &text());
+    }
+}
+
+/// Prints why nothing came of it.
+pub(crate) fn error(text: &str) {
+    say("error", AnsiColor::Red.on_default().bold(), text);
+}
+
+/// Prints to standard error whatever the verbosity; that this fails cannot be told to anybody.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `kind: text`, with the kind and all carets below it in one colour, where there are colours.
+fn say(kind: &str, style: Style, text: &str) {
+    let mut lines = text.lines();
+    let mut said = format!("{style}{kind}:{style:#} {}", lines.next().unwrap_or_default());
+    for line in lines {
+        let marks = line.chars().all(|c| matches!(c, ' ' | '^' | '~' | '-')) && line.contains('^');
+        said.push('\n');
+        said += &if marks { format!("{style}{line}{style:#}") } else { line.to_owned() };
+    }
+    complain(&said);
+}

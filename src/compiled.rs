@@ -1,6 +1,7 @@
 //! Running plans: a plan on its own, and one bound to a configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
 
@@ -185,6 +186,37 @@ impl Plan {
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
         run_plan(self, None, Some(config), operands.into_operands(), key)
+    }
+
+    /// Runs the plan, quantized where there is a configuration, and shows `observe` each call's number and how long it took;
+    /// in slices each pass of a call by itself.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[1, 2], &[2, 1]])?;
+    /// let mut calls = Vec::new();
+    /// plan.run_timed((&array![[1.0, 2.0]], &array![[3.0], [4.0]]), None, None, |call, _time| calls.push(call))?;
+    /// assert_eq!(calls, [0]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_timed<'a, T: Element>(
+        &self,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+        observe: impl FnMut(usize, Duration),
+    ) -> Result<ArrayD<T>> {
+        let operands = operands.into_operands();
+        match config {
+            None => {
+                let served = frozen::serve(self, None, None, operands)?;
+                exec::execute(self, served.known, &mut exec::TimedCalls::new(exec::Unquantized, observe))
+            }
+            Some(config) => {
+                let (served, calls) = quantized(self, None, config, operands, key)?;
+                exec::execute(self, served.known, &mut exec::TimedCalls::new(calls, observe))
+            }
+        }
     }
 
     /// Runs the plan quantized and shows `observe` each call's number with everything that it computed on its way.

@@ -103,6 +103,7 @@ mod operands;
 pub mod parse;
 pub mod path;
 mod planning;
+mod precision;
 mod predict;
 mod qeinsum;
 pub mod quant;
@@ -126,6 +127,7 @@ pub use lower::{
 };
 pub use many::{JointCertificate, Many, ManyPlan};
 pub use operands::{Operand, OperandView, Operands};
+pub use precision::ChosenBits;
 pub use predict::Prediction;
 pub use qeinsum::QEinsum;
 pub use quant::{DotGeneralConfig, QuantConfig};

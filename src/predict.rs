@@ -1,16 +1,12 @@
-//! Predicted times of plans, and why a quantized plan may have another order than one in floats.
+//! Predicted times of plans.
 //!
 //! In come a plan, a configuration and measured [`Speeds`]; out go seconds. Nothing is decided here: the search has
 //! chosen by the same speeds.
 
-use std::fmt::Write as _;
-
 use crate::dtype::Dtype;
 use crate::equation::Equation;
-use crate::error::Result;
-use crate::graph::ContractionGraph;
-use crate::lower::{AxisPair, Op, Plan, Side, Step, lower};
-use crate::path::{Arithmetic, Objective, Role, SearchOptions, Speeds, gathered, search};
+use crate::lower::{AxisPair, Op, Plan, Side, Step};
+use crate::path::{Arithmetic, Role, Speeds, gathered};
 use crate::quant::{QuantConfig, Source};
 
 /// What a plan is predicted to take.
@@ -81,53 +77,6 @@ impl Plan {
         // The empty sum of floats is negative.
         Prediction { seconds: per_step.iter().fold(0.0, |sum, seconds| sum + seconds), per_step }
     }
-
-    /// The lines of an explained plan about the time that its path was searched for: what it is predicted to take, and
-    /// where quantization makes another order the fastest; none where the objective is another.
-    pub fn explain_time(&self, config: Option<&QuantConfig>, options: &SearchOptions) -> Result<String> {
-        let mut text = String::new();
-        if self.objective() != Objective::Time {
-            return Ok(text);
-        }
-        let speeds = options.used_speeds();
-        let own = arithmetic(self.equation(), self.dtype(), config);
-        let time = |plan: &Self, config| seconds(plan.predict(config, &[], speeds).seconds);
-        let threads = if speeds.threads() == 1 { "thread" } else { "threads" };
-        let _ = writeln!(
-            text,
-            "; predicted {} by the speeds `{}`, {} {threads}",
-            time(self, config),
-            speeds.name(),
-            speeds.threads()
-        );
-        let float = Arithmetic::from(self.dtype());
-        if own == float || !self.slices().is_empty() {
-            return Ok(text);
-        }
-        let graph = ContractionGraph::new(self.equation(), self.sizes());
-        let found = search(&graph, &options.clone().arithmetic(float))?;
-        let other = lower(self.equation(), self.sizes(), found, self.dtype());
-        let dtype = self.dtype();
-        if other.path() == self.path() {
-            let _ = writeln!(text, "; in {dtype} the same order is the fastest: {}", time(self, None));
-            return Ok(text);
-        }
-        let _ = writeln!(text, "; in {dtype} another order is the fastest: {}", other.order());
-        for (which, plan) in [("this one", self), ("that one", &other)] {
-            let prediction = plan.predict(config, &[], speeds);
-            let dearest = plan.steps().iter().zip(&prediction.per_step);
-            let dearest = dearest.filter_map(|(step, &seconds)| Some((seconds, call_sizes(plan, step)?)));
-            let Some((most, (batch, [_, m, n, k]))) = dearest.max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
-            let _ = writeln!(
-                text,
-                ";   {which}: {} quantized, {} in {dtype}; its dearest call takes {}: {batch}{m} x {n} x {k}",
-                seconds(prediction.seconds),
-                time(plan, None),
-                seconds(most),
-            );
-        }
-        Ok(text)
-    }
 }
 
 /// What calls compute in by default: overrides for single operands or steps are not looked at.
@@ -139,7 +88,7 @@ pub(crate) fn arithmetic(equation: &Equation, dtype: Dtype, config: Option<&Quan
 
 /// Of a step that is a call: how many matrices it multiplies, in words, and the number of these, of their rows on both
 /// sides and of the terms of a sum.
-fn call_sizes(plan: &Plan, step: &Step) -> Option<(String, [f64; 4])> {
+pub(crate) fn call_sizes(plan: &Plan, step: &Step) -> Option<(String, [f64; 4])> {
     let Op::DotGeneral { lhs, rhs, dims, .. } = step.op() else { return None };
     let [left, right] = [plan.value(*lhs).shape(), plan.value(*rhs).shape()];
     let of = |axes: &[usize]| axes.iter().map(|&axis| left[axis] as f64).product::<f64>();
@@ -167,28 +116,4 @@ fn gathered_run(plan: &Plan, step: &Step, side: Side) -> Option<f64> {
 
 fn count(shape: &[usize]) -> f64 {
     shape.iter().map(|&size| size as f64).product()
-}
-
-/// A time in a unit that suits it, to three digits.
-fn seconds(time: f64) -> String {
-    let (unit, value) = [("ns", 1e9), ("us", 1e6), ("ms", 1e3)]
-        .into_iter()
-        .map(|(unit, per_second)| (unit, time * per_second))
-        .find(|(_, value)| *value < 999.5)
-        .unwrap_or(("s", time));
-    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-    format!("{value:.digits$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_in_words() {
-        let cases = [(1.2e-8, "12.0 ns"), (9.996e-7, "1.00 us"), (0.25, "250 ms"), (90.0, "90.0 s"), (0.0, "0.00 ns")];
-        for (time, expected) in cases {
-            assert_eq!(seconds(time), expected);
-        }
-    }
 }

@@ -287,7 +287,7 @@ impl QEinsum {
     pub fn explain(&self, shapes: &[&[usize]]) -> Result<String> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
         let text = plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default()));
-        Ok(text + &plan.explain_time(self.config.as_deref(), &self.planning.options)?)
+        Ok(text + &plan.explain_search(self.config.as_deref(), &self.planning.options)?)
     }
 
     /// A handle for operands of these shapes: planned once, run often.

@@ -56,6 +56,16 @@ impl QuantizationError {
         if self.noise == 0.0 { f64::INFINITY } else { 10.0 * log10(self.signal / self.noise) }
     }
 
+    /// The sum of squares of the exact values.
+    pub fn signal(self) -> f64 {
+        self.signal
+    }
+
+    /// The sum of squares of the differences.
+    pub fn noise(self) -> f64 {
+        self.noise
+    }
+
     /// The largest absolute difference.
     pub fn largest(self) -> f64 {
         self.largest

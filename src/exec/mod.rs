@@ -23,6 +23,7 @@ mod side;
 mod sliced;
 mod slices;
 mod tape;
+mod timed;
 mod tiny;
 mod value;
 
@@ -45,5 +46,6 @@ pub(crate) use side::{FrozenSide, Input};
 pub(crate) use sliced::{execute, unsliced};
 pub(crate) use slices::check_slices;
 pub(crate) use tape::TapedCalls;
+pub(crate) use timed::TimedCalls;
 pub(crate) use tiny::TinyPlan;
 pub(crate) use value::Value;

@@ -312,9 +312,14 @@ impl Plan {
         self.steps.iter().filter(|step| matches!(step.op, Op::DotGeneral { .. }))
     }
 
+    /// The place of the step that makes a value, which is no operand.
+    pub(crate) fn step_of(&self, result: ValueId) -> usize {
+        result.index() - self.equation.operands().len()
+    }
+
     /// The step that makes a value, which is no operand.
     pub(crate) fn maker(&self, result: ValueId) -> &Step {
-        &self.steps[result.index() - self.equation.operands().len()]
+        &self.steps[self.step_of(result)]
     }
 
     /// The terms of each sum that the call makes whose result this is, in all slices together.

@@ -85,11 +85,23 @@ fn format(int: IntNumerics) -> String {
 /// What the sums are kept in, as the kernels keep them.
 fn accumulator(call: &CallConfig, dtype: Dtype, terms: usize) -> String {
     match (call.is_int8(), dtype) {
-        (true, _) if terms <= INT32_TERMS => "i32".to_owned(),
+        (true, _) if terms <= INT32_TERMS => format!("i32, {}", head_room(call, terms)),
         (true, _) => "i64".to_owned(),
         (false, Dtype::F32 | Dtype::F64 | Dtype::C32 | Dtype::C64) => dtype.to_string(),
         (false, Dtype::F16 | Dtype::Bf16) if call.accumulator == Accumulator::F32 => "f32".to_owned(),
         (false, Dtype::F16 | Dtype::Bf16) => format!("f32, rounded to {dtype}"),
+    }
+}
+
+/// How far the largest sum that there can be is from what 32 bits hold, as so many doublings.
+fn head_room(call: &CallConfig, terms: usize) -> String {
+    // An integer of b bits is at most 2^(b-1) in magnitude.
+    let magnitude = [&call.lhs, &call.rhs].map(|side| side.int().map_or(7, |int| u32::from(int.bits.get()) - 1));
+    let used = magnitude[0] + magnitude[1] + terms.max(1).next_power_of_two().trailing_zeros();
+    match 31_u32.saturating_sub(used) {
+        0 => "no bit of head-room".to_owned(),
+        1 => "1 bit of head-room".to_owned(),
+        bits => format!("{bits} bits of head-room"),
     }
 }
 
@@ -161,7 +173,7 @@ mod tests {
             [
                 "lhs int8 absmax over j, nearest-even, dequant output",
                 "rhs int8 absmax over j, nearest-even, dequant output",
-                "acc i32",
+                "acc i32, 13 bits of head-room",
             ]
         );
         assert_eq!(
@@ -178,9 +190,12 @@ mod tests {
     #[test]
     fn sums_are_kept_in_what_holds_them() {
         let int8 = CallConfig::from_bits(Some(8), Some(8)).unwrap();
+        let int4 = CallConfig::from_bits(Some(4), Some(4)).unwrap();
         let one_sided = CallConfig::from_bits(Some(8), None).unwrap();
         let cases = [
-            (int8, Dtype::F16, 131_071, "i32"),
+            (int8, Dtype::F16, 131_071, "i32, no bit of head-room"),
+            (int8, Dtype::F32, 65_536, "i32, 1 bit of head-room"),
+            (int4, Dtype::F32, 1000, "i32, 15 bits of head-room"),
             (int8, Dtype::F16, 131_072, "i64"),
             (one_sided, Dtype::F32, 200_000, "f32"),
             (one_sided, Dtype::F16, 8, "f32, rounded to f16"),

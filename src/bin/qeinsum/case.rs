@@ -1,19 +1,20 @@
 //! One run: an equation, the files of its operands, and the file of its result.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::time::Instant;
 
-use ndarray::ArrayD;
 use num_complex::Complex;
-use qeinsum::io::{self, AnyArray};
+use qeinsum::io;
 use qeinsum::parse::Note;
-use qeinsum::{Dtype, Element, Frozen, OperandView, Plan, QEinsum, QuantConfig, QuantizationError};
-use serde::Serialize;
-use serde::ser::{SerializeStruct as _, Serializer};
+use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 
+use crate::compute::{Computing, compute};
+use crate::console;
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Loaded};
+use crate::inputs::Inputs;
 use crate::memory::{self, Work};
+use crate::progress::Progress;
+use crate::report::{Report, Times};
 use crate::settings::Settings;
 
 /// What to run.
@@ -22,6 +23,18 @@ pub(crate) struct Case<'a> {
     pub(crate) inputs: &'a [OsString],
     pub(crate) out: &'a OsStr,
     pub(crate) reporting: Reporting,
+    pub(crate) precision: Precision,
+}
+
+/// What quantization may cost the result, as its signal-to-quantization-noise ratio in decibels.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Precision {
+    /// Whatever it costs.
+    Any,
+    /// Refuse a result below this.
+    AtLeast(f64),
+    /// Choose bits for each call so that it is not below this.
+    Chosen(f64),
 }
 
 /// Whether a run measures what quantization does to its results.
@@ -29,6 +42,8 @@ pub(crate) struct Case<'a> {
 pub(crate) enum Reporting {
     Silent,
     Measured,
+    /// Measured, and timed, and what each call costs the result.
+    Analyzed,
 }
 
 /// What there is to say of a run that was done.
@@ -37,25 +52,22 @@ pub(crate) struct Done {
     pub(crate) plan: Plan,
     /// The one that was given, or that of the frozen operands.
     pub(crate) config: Option<QuantConfig>,
+    /// What was chosen, where that was asked for.
+    pub(crate) chosen: Option<ChosenBits>,
     /// That of [`Reporting::Measured`].
     pub(crate) report: Option<Report>,
-}
-
-/// The error of quantization, call by call and in all.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Report {
-    calls: Vec<QuantizationError>,
-    result: QuantizationError,
+    /// Those of [`Reporting::Analyzed`].
+    pub(crate) times: Option<Times>,
 }
 
 impl Case<'_> {
     /// Reads headers, plans, checks memory, and only then reads elements, computes and writes.
     pub(crate) fn run(self, settings: &Settings<'_>) -> Result<Done, Failure> {
         let inputs = Inputs::open(self.inputs, settings.limit)?;
-        if self.reporting == Reporting::Measured && inputs.any_frozen() {
-            let message =
-                "`--report` compares with the unquantized result, and frozen operands keep their integers alone";
-            return Err(Failure::Request(message.to_owned()));
+        if let Some(flag) = self.compares().filter(|_| inputs.any_frozen()) {
+            return Err(Failure::Request(format!(
+                "{flag} compares with the unquantized result, and frozen operands keep their integers alone"
+            )));
         }
         let shapes = inputs.shapes();
         let (equation, sizes) = self.equation.bind(&shapes)?;
@@ -63,26 +75,37 @@ impl Case<'_> {
         let notes = self.equation.notes(&ranks)?;
         let dtype = inputs.dtype(settings.cast)?;
         io::check_output(self.out, dtype)?;
+        let start = Instant::now();
         let plan = settings.plan(&equation, &sizes, dtype)?;
-        let config = inputs.config(settings.config.as_ref())?;
-        let work = match (&config, self.reporting) {
-            (None, Reporting::Measured) => {
-                let message = "`--report` measures quantization: give `--config` or `--bits`";
-                return Err(Failure::Request(message.to_owned()));
-            }
-            (None, Reporting::Silent) => Work::Float,
-            (Some(config), Reporting::Silent) => Work::Quantized(config),
-            (Some(config), Reporting::Measured) => Work::Measured(config),
+        console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
+        let given = match self.precision {
+            // Bits are chosen among these and floats, which no run of them takes more than.
+            Precision::Chosen(_) => Some(DotGeneralConfig::v4().build()?.into()),
+            _ => inputs.config(settings.config.as_ref())?,
         };
-        if let Some(config) = &config {
+        let work = match (&given, self.compares()) {
+            (None, None) => Work::Float,
+            (None, Some("`--analyze`")) => Work::Float,
+            (None, Some(flag)) => {
+                let message = format!("{flag} measures quantization: give `--config` or `--bits`");
+                return Err(Failure::Request(message));
+            }
+            (Some(config), None) => Work::Quantized(config),
+            (Some(config), Some(_)) => Work::Measured(config),
+        };
+        if let Some(config) = &given {
             plan.check_config(config)?;
         }
         let adds_noise = |config| plan.call_configs(config).iter().any(|call| call.forward.needs_key());
-        if settings.key.is_none() && config.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
+        if settings.key.is_none() && given.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
         }
         memory::check(&plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
-        let operands = inputs.load(dtype, settings.nonfinite(config.as_ref()))?;
+        let reading = Progress::start("reading");
+        let start = Instant::now();
+        let operands = inputs.load(dtype, settings.nonfinite(given.as_ref()))?;
+        drop(reading);
+        console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,
             Dtype::F64 => compute::<f64>,
@@ -91,103 +114,30 @@ impl Case<'_> {
             Dtype::C32 => compute::<Complex<f32>>,
             Dtype::C64 => compute::<Complex<f64>>,
         };
-        let (result, report) = compute(&self.equation, &plan, operands, settings, work)?;
-        io::save(self.out, &result)?;
-        Ok(Done { notes, plan, config, report })
+        let start = Instant::now();
+        let (reporting, precision) = (self.reporting, self.precision);
+        let computing = Computing { equation: &self.equation, plan: &plan, settings, work, reporting, precision };
+        let computed = compute(&computing, operands)?;
+        console::detail(|| format!("computed in {:.6} s", seconds(start)));
+        let start = Instant::now();
+        io::save(self.out, &computed.result)?;
+        console::detail(|| format!("wrote the result in {:.6} s", seconds(start)));
+        let (chosen, report, times) = (computed.chosen, computed.report, computed.times);
+        let config = chosen.as_ref().map_or(given, |chosen| Some(chosen.config.clone()));
+        Ok(Done { notes, plan, config, chosen, report, times })
     }
-}
 
-fn compute<T: Element>(
-    equation: &QEinsum,
-    plan: &Plan,
-    operands: Vec<Loaded>,
-    settings: &Settings<'_>,
-    work: Work<'_>,
-) -> Result<(AnyArray, Option<Report>), Failure>
-where
-    AnyArray: From<ArrayD<T>>,
-    ArrayD<T>: TryFrom<AnyArray>,
-{
-    let operands: Vec<Operand<T>> = operands.into_iter().filter_map(Operand::new).collect();
-    let views: Vec<OperandView<'_, T>> = operands.iter().map(Operand::view).collect();
-    let key = settings.key;
-    match work {
-        Work::Float => Ok((plan.run(views)?.into(), None)),
-        Work::Quantized(config) if operands.iter().any(|operand| matches!(operand, Operand::Frozen(_))) => {
-            // By the equation as it is written, for which operands are frozen; its plan is this one.
-            let equation = equation.clone().with_path(plan.path().clone()).with_config(config.clone());
-            let result = match key {
-                Some(key) => equation.run_with_key(views, key),
-                None => equation.run(views),
-            };
-            Ok((result?.into(), None))
-        }
-        Work::Quantized(config) => Ok((plan.run_quantized(views, config, key)?.into(), None)),
-        Work::Measured(config) => {
-            let exact = plan.run(views.clone())?;
-            let mut calls = Vec::new();
-            let result = plan.run_measured(views, config, key, |_, error| calls.push(error))?;
-            let report = Report { calls, result: QuantizationError::between(&exact, &result) };
-            Ok((result.into(), Some(report)))
+    /// The flag that has the result compared with the unquantized one, if one does.
+    fn compares(&self) -> Option<&'static str> {
+        match (self.reporting, self.precision) {
+            (Reporting::Measured, _) => Some("`--report`"),
+            (_, Precision::AtLeast(_) | Precision::Chosen(_)) => Some("`--min-sqnr`"),
+            (Reporting::Analyzed, Precision::Any) => Some("`--analyze`"),
+            (Reporting::Silent, Precision::Any) => None,
         }
     }
 }
 
-/// An operand of a run whose element type is known.
-enum Operand<T> {
-    Array(ArrayD<T>),
-    Frozen(Box<Frozen>),
-}
-
-impl<T: Element> Operand<T>
-where
-    ArrayD<T>: TryFrom<AnyArray>,
-{
-    /// All were read as this type; were one not, the run would refuse the shorter list.
-    fn new(loaded: Loaded) -> Option<Self> {
-        match loaded {
-            Loaded::Array(array) => array.try_into().ok().map(Self::Array),
-            Loaded::Frozen(frozen) => Some(Self::Frozen(frozen)),
-        }
-    }
-
-    fn view(&self) -> OperandView<'_, T> {
-        match self {
-            Self::Array(array) => OperandView::Array(array.view()),
-            Self::Frozen(frozen) => OperandView::Frozen(frozen),
-        }
-    }
-}
-
-/// A line for each call, and one for the result.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (step, error) in self.calls.iter().enumerate() {
-            writeln!(f, "call {step}: {error}")?;
-        }
-        writeln!(f, "result: {}", self.result)
-    }
-}
-
-/// An error as data. Measures that are no numbers of JSON, such as an infinite ratio, are null.
-#[derive(Serialize)]
-struct Measures {
-    sqnr_db: Option<f64>,
-    max_error: Option<f64>,
-}
-
-impl Measures {
-    fn of(error: &QuantizationError) -> Self {
-        let finite = |x: f64| x.is_finite().then_some(x);
-        Self { sqnr_db: finite(error.sqnr_db()), max_error: finite(error.largest()) }
-    }
-}
-
-impl Serialize for Report {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Report", 2)?;
-        fields.serialize_field("calls", &self.calls.iter().map(Measures::of).collect::<Vec<_>>())?;
-        fields.serialize_field("result", &Measures::of(&self.result))?;
-        fields.end()
-    }
+fn seconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64()
 }

@@ -6,6 +6,7 @@
 mod calibrate;
 mod case;
 mod cmd;
+mod compute;
 mod console;
 mod destination;
 mod dtype;
@@ -19,6 +20,7 @@ mod problem;
 mod progress;
 mod quantization;
 mod ranges;
+mod report;
 mod saved;
 mod search;
 mod settings;

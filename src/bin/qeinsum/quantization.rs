@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::str::FromStr;
 
 use clap::Args;
 use qeinsum::{DotGeneralConfig, QuantConfig};
@@ -16,9 +17,29 @@ pub(crate) struct QuantArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "bits")]
     config: Option<OsString>,
 
-    /// Quantize to N bits, forward and for the gradient of the earlier operand
+    /// Quantize to N bits, forward and for the gradient of the earlier operand; `qeinsum run` also takes `auto`
     #[arg(long, value_name = "N")]
-    bits: Option<u8>,
+    bits: Option<Bits>,
+}
+
+/// How many bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bits {
+    /// So many for all calls.
+    Fixed(u8),
+    /// What each call needs, by the operands at hand.
+    Auto,
+}
+
+impl FromStr for Bits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number.parse().map(Self::Fixed).map_err(|_| "write a number of bits, or `auto`".to_owned()),
+        }
+    }
 }
 
 impl QuantArgs {
@@ -31,9 +52,18 @@ impl QuantArgs {
         Ok(config)
     }
 
+    /// Whether bits are to be chosen by the operands.
+    pub(crate) fn chooses(&self) -> bool {
+        self.bits == Some(Bits::Auto)
+    }
+
     /// The configuration, for any equation.
     pub(crate) fn parsed(&self) -> Result<Option<QuantConfig>, Failure> {
-        if let Some(bits) = self.bits {
+        if self.chooses() {
+            let message = "`--bits auto` goes by the operands: `qeinsum run` has some, one case at a time";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        if let Some(Bits::Fixed(bits)) = self.bits {
             let config = DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build();
             return config.map(|config| Some(config.into())).map_err(|error| Failure::from(error).within("--bits"));
         }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
+use qeinsum::path::SearchOptions;
 use qeinsum::rng::Layout;
 use qeinsum::{Dtype, Equation, Key, Plan, QuantConfig, Sizes};
 
@@ -84,8 +85,22 @@ pub(crate) struct Settings<'a> {
 }
 
 impl SettingsArgs {
+    /// Whether bits are to be chosen by the operands.
+    pub(crate) fn chooses_bits(&self) -> bool {
+        self.quantization.chooses()
+    }
+
     /// Reads the files and starts the threads that were asked for.
     pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
+        self.read_with(self.quantization.parsed()?)
+    }
+
+    /// The same where the configuration is still to be chosen.
+    pub(crate) fn read_to_choose(&self) -> Result<Settings<'_>, Failure> {
+        self.read_with(None)
+    }
+
+    fn read_with(&self, config: Option<QuantConfig>) -> Result<Settings<'_>, Failure> {
         self.threads.start()?;
         let plan = match &self.plan {
             Some(file) => {
@@ -98,7 +113,6 @@ impl SettingsArgs {
             Rng::Jax => Layout::Original,
             Rng::JaxPartitionable => Layout::Partitionable,
         };
-        let config = self.quantization.parsed()?;
         Ok(Settings {
             search: &self.search,
             slices: &self.slices,
@@ -116,6 +130,11 @@ impl Settings<'_> {
     /// What becomes of inputs that are not finite in a run of this configuration.
     pub(crate) fn nonfinite(&self, config: Option<&QuantConfig>) -> Nonfinite {
         if config.is_none() || self.allow_nonfinite { Nonfinite::Allowed } else { Nonfinite::Refused }
+    }
+
+    /// How a path is searched.
+    pub(crate) fn options(&self) -> SearchOptions {
+        self.search.options()
     }
 
     /// The plan of an equation: the one that was given, or one found for it.

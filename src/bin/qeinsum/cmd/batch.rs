@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::case::{Case, Reporting};
+use crate::case::{Case, Precision, Reporting};
 use crate::destination::print;
 use crate::equation;
 use crate::failure::Failure;
@@ -113,7 +113,8 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
         return Err(Failure::Request("a path has a U+0000 in it".to_owned()));
     }
     let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
-    Case { equation, inputs: &inputs, out: &out, reporting: Reporting::Silent }.run(settings).map(drop)
+    let (reporting, precision) = (Reporting::Silent, Precision::Any);
+    Case { equation, inputs: &inputs, out: &out, reporting, precision }.run(settings).map(drop)
 }
 
 fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<T, Failure> {

@@ -84,7 +84,8 @@ impl Report {
         let instruction_sets = peak::instruction_sets();
         let mut warnings = Vec::new();
         if let [only] = instruction_sets[..] {
-            warnings.push(format!("no instruction set but {only}: fused multiply-adds are computed in software, slowly"));
+            warnings
+                .push(format!("no instruction set but {only}: fused multiply-adds are computed in software, slowly"));
         }
         if let Some(cores) = cores.filter(|&cores| cores < threads) {
             warnings.push(format!("{threads} threads share {cores} cores"));
@@ -125,10 +126,8 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = format!(
-            "qeinsum {}, planner {}, plan format {}\n",
-            self.version, self.planner, self.plan_format
-        );
+        let mut text =
+            format!("qeinsum {}, planner {}, plan format {}\n", self.version, self.planner, self.plan_format);
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<14}{value}");
         };
@@ -148,10 +147,13 @@ impl Report {
             row("of that", format!("{} for this control group", memory::shown(bytes)));
         }
         row("a run takes", format!("at most {} unless asked", memory::shown(self.default_max_memory_bytes)));
-        row("speeds", match &self.machine_speeds {
-            Some(file) => format!("shipped, and those of this machine: {file}"),
-            None => "shipped; `qeinsum bench --calibrate` measures those of this machine".to_owned(),
-        });
+        row(
+            "speeds",
+            match &self.machine_speeds {
+                Some(file) => format!("shipped, and those of this machine: {file}"),
+                None => "shipped; `qeinsum bench --calibrate` measures those of this machine".to_owned(),
+            },
+        );
         for check in &self.checks {
             let result = if check.passed { "the same bits as everywhere" } else { "OTHER BITS than everywhere else" };
             row("check", format!("{}: {result}", check.name));
@@ -168,9 +170,8 @@ fn checks() -> Result<Vec<Check>, Failure> {
     let value = |at: usize| ((at * 7919) % 1009) as f32 / 256.0 - 2.0;
     let array = |shape: &[usize]| {
         let count = shape.iter().product::<usize>();
-        ArrayD::from_shape_vec(IxDyn(shape), (0..count).map(value).collect()).map_err(|error| {
-            Failure::Machine(format!("an array cannot be made: {error}"))
-        })
+        ArrayD::from_shape_vec(IxDyn(shape), (0..count).map(value).collect())
+            .map_err(|error| Failure::Machine(format!("an array cannot be made: {error}")))
     };
     // Sums of more than one block, rows and columns that fill no tile.
     let (a, b) = (array(&[3, 37, 1501])?, array(&[3, 1501, 29])?);

@@ -139,7 +139,9 @@ impl Plan {
             // The fastest order is that of the configuration.
             let by_time = plan.objective() == Objective::Time;
             if matches!(self.format, Format::Text) && !self.explain && !by_time {
-                console::note("the order and the swaps are the same quantized; `--explain` shows what is quantized how");
+                console::note(
+                    "the order and the swaps are the same quantized; `--explain` shows what is quantized how",
+                );
             }
         }
         if let Some(file) = &self.check {
@@ -148,7 +150,7 @@ impl Plan {
         self.tell_time(seconds);
         Ok(match self.format {
             Format::Text if self.explain => {
-                let time = plan.explain_time(config.as_ref(), &options)?;
+                let time = plan.explain_search(config.as_ref(), &options)?;
                 plan.explain(&config.unwrap_or_default()) + &time
             }
             Format::Text => plan.to_string(),

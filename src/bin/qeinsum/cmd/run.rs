@@ -4,13 +4,12 @@ use std::ffi::{OsStr, OsString};
 
 use clap::Args;
 
-use crate::case::{Case, Reporting};
+use crate::case::{Case, Precision, Reporting};
 use crate::console;
 use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
-use crate::progress::Progress;
-use crate::settings::SettingsArgs;
+use crate::settings::{Settings, SettingsArgs};
 
 use super::{Format, batch};
 
@@ -21,6 +20,7 @@ Examples:
   qeinsum run 'i->' - --out - < x.npy > sum.npy
   qeinsum run ij,jk->ik a.npy b.npy --out c.npy --bits 8 --report
   qeinsum run ij,jk->ik a.npy b.npy --out c.npy --config int4.toml --seed 0
+  qeinsum run ij,jk,kl->il a.npy b.npy c.npy --out d.npy --bits auto --min-sqnr 30 --config-out bits.toml
   qeinsum run bi,io->bo x.npy w.safetensors --out y.npy    (w.safetensors made by `qeinsum freeze`)
   qeinsum run --batch cases.jsonl
 
@@ -43,7 +43,7 @@ pub(crate) struct Run {
     out: Option<OsString>,
 
     /// Run the cases of a file, one JSON object a line, and print a JSON object for each
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "named", "equation", "inputs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "analyze", "min_sqnr", "config_out", "named", "equation", "inputs"])]
     batch: Option<OsString>,
 
     #[command(flatten)]
@@ -56,6 +56,20 @@ pub(crate) struct Run {
     /// Print the error of quantization, for each call and for the result
     #[arg(long)]
     report: bool,
+
+    /// Print the plan, where the time of a run goes, and what quantizing each call costs the result; the equation is run a
+    /// few times for that
+    #[arg(long, conflicts_with = "report")]
+    analyze: bool,
+
+    /// The least signal-to-quantization-noise ratio of the result: refuse a result below it, or choose bits that keep it with
+    /// `--bits auto`
+    #[arg(long, value_name = "DB", value_parser = decibels, allow_negative_numbers = true)]
+    min_sqnr: Option<f64>,
+
+    /// Write the configuration that `--bits auto` chose, as TOML that `--config` reads
+    #[arg(long, value_name = "FILE")]
+    config_out: Option<OsString>,
 
     /// The form of the report
     #[arg(long, value_enum, default_value_t, requires = "report")]
@@ -70,22 +84,38 @@ impl Run {
         // Clap has seen to it that there is one.
         let out = self.out.as_deref().unwrap_or(OsStr::new("-"));
         let equation = self.equation.read()?;
-        let settings = self.settings.read()?;
-        let reporting = if self.report { Reporting::Measured } else { Reporting::Silent };
-        if (self.explain || self.report) && out == "-" {
-            let message = "`--out -` would mix with `--explain` and `--report` on standard output";
+        let (settings, precision) = self.settings()?;
+        let reporting = match (self.analyze, self.report) {
+            (true, _) => Reporting::Analyzed,
+            (false, true) => Reporting::Measured,
+            (false, false) => Reporting::Silent,
+        };
+        if (self.explain || self.report || self.analyze) && out == "-" {
+            let message = "`--out -` would mix with `--explain`, `--report` and `--analyze` on standard output";
             return Err(Failure::Request(message.to_owned()));
         }
         if self.explain && matches!(self.format, Format::Json) {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
-        let progress = Progress::start("running");
-        let done = Case { equation, inputs: &self.inputs, out, reporting }.run(&settings);
-        drop(progress);
-        let done = done?;
+        let done = Case { equation, inputs: &self.inputs, out, reporting, precision }.run(&settings)?;
         console::notes(&done.notes);
-        if self.explain {
-            print(&done.plan.explain(&done.config.clone().unwrap_or_default()))?;
+        if let Some(chosen) = &done.chosen {
+            console::note(&format!("bits: {chosen}"));
+            if let Some(file) = &self.config_out {
+                let text = chosen.config.to_toml()?;
+                qeinsum::io::write_whole(file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
+            }
+        }
+        if self.explain || self.analyze {
+            let config = done.config.clone().unwrap_or_default();
+            print(&done.plan.explain(&config))?;
+            print(&done.plan.explain_search(done.config.as_ref(), &settings.options())?)?;
+        }
+        if let Some(times) = &done.times {
+            let threads = rayon::current_num_threads();
+            let seconds = times.all.as_secs_f64();
+            print(&format!("; measured {:.3} ms on {threads} threads\n", 1e3 * seconds))?;
+            print(&done.plan.explain_shares(&times.per_step))?;
         }
         match &done.report {
             Some(report) => print(&match self.format {
@@ -95,4 +125,26 @@ impl Run {
             None => Ok(()),
         }
     }
+
+    /// The settings, and what they ask of the result.
+    fn settings(&self) -> Result<(Settings<'_>, Precision), Failure> {
+        if !self.settings.chooses_bits() {
+            if self.config_out.is_some() {
+                let message = "`--config-out` writes what `--bits auto` chose: give that";
+                return Err(Failure::Request(message.to_owned()));
+            }
+            return Ok((self.settings.read()?, self.min_sqnr.map_or(Precision::Any, Precision::AtLeast)));
+        }
+        let Some(least) = self.min_sqnr else {
+            let message = "`--bits auto` keeps the error within a limit: give `--min-sqnr`, such as 30";
+            return Err(Failure::Request(message.to_owned()));
+        };
+        Ok((self.settings.read_to_choose()?, Precision::Chosen(least)))
+    }
+}
+
+/// A finite number of decibels.
+fn decibels(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "write a number of decibels, such as 30".to_owned())
 }

@@ -95,6 +95,7 @@ mod explain;
 mod frozen;
 mod gradients;
 pub mod graph;
+pub mod guide;
 pub mod io;
 mod kernel;
 mod lower;

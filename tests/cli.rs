@@ -8,6 +8,8 @@ mod batches;
 mod benches;
 #[path = "cli/complex.rs"]
 mod complex;
+#[path = "cli/explanations.rs"]
+mod explanations;
 #[path = "cli/frozen.rs"]
 mod frozen;
 #[path = "cli/gradients.rs"]

@@ -1,0 +1,23 @@
+//! The guide: pages to read, whose examples are compiled and run with the tests.
+//!
+//! - [`tour`]: what there is, in five minutes.
+//! - [`plans`]: how to read a plan, and what an explained one adds.
+//! - [`quantization`]: what quantizing a product does, step by step.
+//! - [`coming_from`]: `opt_einsum`, `jnp.einsum`, fjformer and AQT, qwix: what is called what here.
+//! - [`recipes`]: snapshots of orders in your tests, weights from a Flax checkpoint, an attention block, memory limits, bits
+//!   chosen by data.
+
+#[doc = include_str!("tour.md")]
+pub mod tour {}
+
+#[doc = include_str!("plans.md")]
+pub mod plans {}
+
+#[doc = include_str!("quantization.md")]
+pub mod quantization {}
+
+#[doc = include_str!("coming_from.md")]
+pub mod coming_from {}
+
+#[doc = include_str!("recipes.md")]
+pub mod recipes {}

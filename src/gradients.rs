@@ -64,6 +64,23 @@ impl<'a, T: Element> Pullback<'a, T> {
         Ok((output, Self { plan, tape, calls, asked }))
     }
 
+    /// The same, with copies of the operands in place of what it borrows, to be kept longer than they are.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Pullback, QEinsum};
+    /// fn squares() -> Result<Pullback<'static, f64>, qeinsum::Error> {
+    ///     let x = array![1.0, 2.0];
+    ///     Ok(QEinsum::new("i,i->i")?.vjp((&x, &x), None)?.1.into_owned())
+    /// }
+    /// assert_eq!(squares()?.pull(&array![1.0, 1.0])?[0], array![1.0, 2.0].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn into_owned(self) -> Pullback<'static, T> {
+        let tape = self.tape.into_iter().map(Kept::into_owned).collect();
+        Pullback { plan: self.plan, tape, calls: self.calls, asked: self.asked }
+    }
+
     /// Asks for the gradients with respect to these operands only, in this order.
     ///
     /// An error where an operand does not exist, or stands twice.

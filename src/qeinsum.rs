@@ -24,7 +24,7 @@ use crate::path::{Family, FamilyOptions, Objective, Path, SearchOptions};
 use crate::planning::Planning;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
-use crate::sizes::Sizes;
+use crate::sizes::{Shape, Sizes};
 
 /// An einsum, quantized or not: parsed once, planned for each set of shapes, run as often as wanted.
 ///
@@ -288,6 +288,29 @@ impl QEinsum {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
         let text = plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default()));
         Ok(text + &plan.explain_search(self.config.as_deref(), &self.planning.options)?)
+    }
+
+    /// A handle for operands of the shapes that a plan is bound to: one that was loaded, or searched for elsewhere.
+    ///
+    /// An error where the plan is one of another equation.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Plan, QEinsum};
+    /// let qe = QEinsum::new("ij,jk->ki")?;
+    /// let saved = qe.plan(&[&[1, 2], &[2, 1]])?.to_json();
+    /// let compiled = qe.compile_plan(Plan::from_json(&saved)?)?;
+    /// assert_eq!(compiled.run((&array![[1.0, 2.0]], &array![[3.0], [4.0]]))?, array![[11.0]].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn compile_plan(&self, plan: Plan) -> Result<Compiled> {
+        let shapes: Vec<&[usize]> = plan.sizes().shapes().iter().map(Shape::as_slice).collect();
+        let (equation, _) = self.bind(&shapes)?;
+        if *plan.equation() != equation {
+            let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());
+            return Err(Error::new(ErrorKind::Plan, message));
+        }
+        Compiled::new(Arc::clone(&self.ast), Arc::new(plan), self.config.clone())
     }
 
     /// A handle for operands of these shapes: planned once, run often.

@@ -52,7 +52,18 @@ pub(crate) struct KeptSide<'a, T> {
     pub(crate) scales: Option<Scales>,
 }
 
+impl<T: Element> KeptSide<'_, T> {
+    fn into_owned(self) -> KeptSide<'static, T> {
+        KeptSide { value: Value::Owned(self.value.into_owned()), scales: self.scales }
+    }
+}
+
 impl<'a, T: Element> Kept<'a, T> {
+    /// The same, borrowing from nobody.
+    pub(crate) fn into_owned(self) -> Kept<'static, T> {
+        Kept { lhs: self.lhs.into_owned(), rhs: self.rhs.into_owned() }
+    }
+
     fn side(&self, side: Side) -> &KeptSide<'a, T> {
         side.of(&self.lhs, &self.rhs)
     }

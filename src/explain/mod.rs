@@ -29,9 +29,10 @@ impl Plan {
     /// %0: [i,j]
     /// %1: [j,k]
     /// %2: [k,i] = dot_general %1, %0 contract [0]x[1] swapped
+    ///   swapped, for as written it would make [i,k]
     ///   lhs int4 absmax over j, nearest-even, dequant output
     ///   rhs int4 absmax over j, nearest-even, dequant output
-    ///   acc i32
+    ///   acc i32, 22 bits of head-room
     /// return %2
     /// ; 1 call, 1 swapped, 32768 mul
     /// ; values are f32, at most 14336 bytes of them at a time
@@ -70,7 +71,7 @@ impl Plan {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn explain_search(&self, config: Option<&QuantConfig>, options: &SearchOptions) -> Result<String> {
-        Ok(self.explain_order(options)? + &self.explain_time(config, options)?)
+        Ok(self.explain_order(config, options)? + &self.explain_time(config, options)?)
     }
 
     fn explain_step(&self, number: usize, calls: &[DotGeneralConfig]) -> Vec<String> {

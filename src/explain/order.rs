@@ -7,6 +7,8 @@ use crate::error::Result;
 use crate::graph::ContractionGraph;
 use crate::lower::{Op, Orientation, Plan};
 use crate::path::{Among, Objective, SearchOptions, next_best};
+use crate::predict::arithmetic;
+use crate::quant::QuantConfig;
 
 impl Plan {
     /// Why a call is swapped, if it is.
@@ -41,13 +43,15 @@ impl Plan {
 
     /// The line of an explained plan about the order that comes next to its own, by the objective of the search; none
     /// for a plan of one order, or in slices.
-    pub(super) fn explain_order(&self, options: &SearchOptions) -> Result<String> {
+    pub(super) fn explain_order(&self, config: Option<&QuantConfig>, options: &SearchOptions) -> Result<String> {
         let mut text = String::new();
         if !self.slices().is_empty() {
             return Ok(text);
         }
         let graph = ContractionGraph::new(self.equation(), self.sizes());
-        let options = options.clone().objective(self.objective());
+        // As the search has scored: by the time that its calls take in what they compute in.
+        let arithmetic = arithmetic(self.equation(), self.dtype(), config);
+        let options = options.clone().objective(self.objective()).arithmetic(arithmetic);
         let Some(next) = next_best(&graph, &options, self.path())? else { return Ok(text) };
         let own = options.score(&graph, self.path())?;
         let among = match next.among {

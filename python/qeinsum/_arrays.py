@@ -1,0 +1,59 @@
+"""Operands: whatever holds numbers, as NumPy's arrays."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+from ._qeinsum import Frozen
+
+# By name, for the type of bfloat16 exists only where a package has registered it.
+KNOWN = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128")
+
+
+def array(operand: Any, dtype: Any = None) -> Any:
+    """An operand as an array that can be read where it lies; a frozen one as it is."""
+    if type(operand) is np.ndarray:
+        result = operand
+    elif isinstance(operand, Frozen):
+        return operand
+    elif isinstance(operand, np.ndarray) or np.isscalar(operand) or isinstance(operand, (list, tuple)):
+        result = np.asarray(operand)
+    elif hasattr(operand, "__array__"):
+        result = np.asarray(operand)
+    elif hasattr(operand, "__dlpack__"):
+        result = np.from_dlpack(operand)
+    else:
+        raise TypeError(f"an operand is an array, not {type(operand).__name__}")
+    if dtype is not None:
+        return np.asarray(result, dtype=dtype)
+    if not result.flags.aligned or not result.dtype.isnative:
+        # What the machine cannot read as it lies is copied.
+        return result.astype(result.dtype.newbyteorder("="), copy=True)
+    return result
+
+
+def arrays(operands: Sequence[Any], dtype: Any = None) -> list[Any]:
+    """All operands."""
+    return [array(operand, dtype) for operand in operands]
+
+
+def shape(operand: Any) -> tuple[int, ...]:
+    """The shape of an operand, or the shape that stands in its place."""
+    if type(operand) is np.ndarray:
+        return operand.shape
+    if isinstance(operand, (tuple, list)) and all(isinstance(size, (int, np.integer)) for size in operand):
+        return tuple(int(size) for size in operand)
+    own = getattr(operand, "shape", None)
+    return tuple(int(size) for size in (np.shape(operand) if own is None else own))
+
+
+def dtype_name(dtype: Any) -> str:
+    """What the library calls a type."""
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    short = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16", "c32": "complex64", "c64": "complex128"}
+    name = short.get(name, name)
+    if name not in KNOWN:
+        name = np.dtype(name).name
+    return name

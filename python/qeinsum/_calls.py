@@ -1,0 +1,285 @@
+"""The functions that `numpy` and `opt_einsum` have: `einsum`, `contract_path`, `contract_expression`, and `plan`."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any, Sequence
+
+import numpy as np
+
+from . import _arrays, _config
+from ._layer import QEinsum, key_of
+from ._qeinsum import Plan
+from ._search import Options
+
+# Equations that are kept parsed, with their plans.
+_KEPT = 256
+_known: OrderedDict[Any, QEinsum] = OrderedDict()
+_lock = threading.Lock()
+
+
+def einsum(
+    *operands: Any,
+    out: Any = None,
+    dtype: Any = None,
+    optimize: Any = "auto",
+    config: Any = None,
+    bits: int | None = None,
+    key: Any = None,
+    named: bool = False,
+    **search: Any,
+) -> Any:
+    """The einsum of arrays, as `numpy.einsum`, for any number of operands in the best order, quantized where asked for.
+
+    >>> import numpy as np
+    >>> a = np.arange(6, dtype=np.float32).reshape(2, 3)
+    >>> einsum("ij->i", a)
+    array([ 3., 12.], dtype=float32)
+    >>> einsum(a, [0, 1], a, [2, 1], [0, 2])
+    array([[ 5., 14.],
+           [14., 50.]], dtype=float32)
+    >>> einsum("row col, other col -> row other", a, a, named=True, bits=8).round(1)
+    array([[ 5. , 13.9],
+           [13.9, 49.7]], dtype=float32)
+
+    Operands are arrays of one type (float32, float64, float16, bfloat16, complex64, complex128), read where they lie; arrays
+    of other libraries are taken through DLPack; `qeinsum.Frozen` operands may stand in their places. `optimize` and search
+    settings are those of `QEinsum`; `config` or `bits` quantizes; `key` (a `Key`, a seed, a key of JAX's) is where noise
+    comes from. Equations and plans are kept, so that a call in a loop plans once.
+    """
+    layer, arrays = _layer(operands, optimize, config, bits, named, search)
+    return layer(*arrays, key=key, out=out, dtype=dtype)
+
+
+def contract_path(
+    *operands: Any,
+    shapes: bool = False,
+    optimize: Any = "auto",
+    config: Any = None,
+    bits: int | None = None,
+    named: bool = False,
+    dtype: Any = None,
+    **search: Any,
+) -> tuple[list[tuple[int, ...]], PathInfo]:
+    """The order of contraction, as `opt_einsum.contract_path`: a path and what is known of it.
+
+    >>> path, info = contract_path("ab,bc,cd->ad", (2, 30), (30, 4), (4, 50), shapes=True)
+    >>> path, info.opt_cost, info.optimal
+    ([(0, 1), (0, 1)], 640, True)
+
+    With `shapes=True` shapes stand in the places of operands. `print(info)` shows the plan.
+    """
+    layer, arrays = _layer(operands, optimize, config, bits, named, search)
+    first = arrays[0] if arrays else None
+    if dtype is None:
+        known = getattr(getattr(first, "dtype", None), "name", None) if not shapes else None
+        dtype = known if known in _arrays.KNOWN else "float32"
+    plan = layer.plan(*(_arrays.shape(array) if not shapes else tuple(array) for array in arrays), dtype=dtype)
+    return plan.path, PathInfo(plan)
+
+
+class PathInfo:
+    """What is known of a path, under the names that `opt_einsum` has; costs are scalar multiplications, never doubled."""
+
+    __slots__ = ("plan",)
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def path(self) -> list[tuple[int, ...]]:
+        """The path."""
+        return self.plan.path
+
+    @property
+    def eq(self) -> str:
+        """The equation."""
+        return self.plan.equation
+
+    @property
+    def opt_cost(self) -> int:
+        """Scalar multiplications of all steps, exactly."""
+        return self.plan.multiplications
+
+    @property
+    def naive_cost(self) -> int:
+        """Iterations of one loop over all labels."""
+        return self.plan.naive_cost
+
+    @property
+    def speedup(self) -> float:
+        """The one over the other."""
+        return self.naive_cost / max(self.opt_cost, 1)
+
+    @property
+    def largest_intermediate(self) -> int:
+        """Elements of the largest result of a step."""
+        return self.plan.largest_intermediate
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the path is proved to be the best of all."""
+        return self.plan.optimal
+
+    @property
+    def size_dict(self) -> dict[str, int]:
+        """The size of every label."""
+        return self.plan.sizes
+
+    def __str__(self) -> str:
+        return str(self.plan)
+
+    def __repr__(self) -> str:
+        return str(self.plan)
+
+    def _repr_html_(self) -> str:
+        return self.plan._repr_html_()
+
+
+def contract_expression(
+    equation: str,
+    *shapes: Any,
+    constants: Sequence[int] = (),
+    optimize: Any = "auto",
+    config: Any = None,
+    bits: int | None = None,
+    key: Any = None,
+    named: bool = False,
+    dtype: Any = None,
+    **search: Any,
+) -> ContractExpression:
+    """Plans once for operands of these shapes, to be called often.
+
+    >>> import numpy as np
+    >>> expression = contract_expression("ij,jk->ik", (2, 3), np.eye(3, dtype=np.float32), constants=[1])
+    >>> expression(np.ones((2, 3), np.float32))
+    array([[1., 1., 1.],
+           [1., 1., 1.]], dtype=float32)
+
+    Operands named in `constants` are given here, as arrays, and not when it is called; where calls are quantized, they are
+    quantized once, by `key` if that takes noise.
+    """
+    layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
+    held: dict[int, Any] = {}
+    for place in constants:
+        array = _arrays.array(shapes[place], dtype)
+        held[place] = array
+    all_shapes = [_arrays.shape(held.get(place, shape)) for place, shape in enumerate(shapes)]
+    if dtype is None:
+        dtype = next((array.dtype for array in held.values()), np.dtype("float32"))
+    name = _arrays.dtype_name(dtype)
+    plan = layer.plan(*all_shapes, dtype=name)
+    if layer.config is not None:
+        for place, array in held.items():
+            held[place] = layer.freeze(place, array, *all_shapes, key=key)
+    return ContractExpression(layer, plan, held)
+
+
+class ContractExpression:
+    """An einsum bound to shapes, with some of its operands."""
+
+    __slots__ = ("plan", "_layer", "_held", "_shapes")
+
+    def __init__(self, layer: QEinsum, plan: Plan, held: dict[int, Any]) -> None:
+        self._layer, self.plan, self._held = layer, plan, held
+        self._shapes: list[tuple[int, ...]] = plan.shapes
+
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None) -> Any:
+        """The result for the operands that are no constants, in order."""
+        shapes, held = self._shapes, self._held
+        if len(operands) + len(held) != len(shapes):
+            raise TypeError(f"the expression takes {len(shapes) - len(held)} operands, but {len(operands)} were given")
+        full: Sequence[Any] = operands
+        if held:
+            rest = iter(operands)
+            full = [held[place] if place in held else next(rest) for place in range(len(shapes))]
+        for place, shape in enumerate(shapes):
+            found = _arrays.shape(full[place])
+            if found != shape:
+                raise ValueError(f"operand {place} has shape {found}, but the plan is bound to {shape}")
+        return self._layer(*full, key=key, out=out)
+
+    def __str__(self) -> str:
+        return str(self.plan)
+
+    def __repr__(self) -> str:
+        return f"<ContractExpression {self.plan.equation}: {self.plan.order}>"
+
+
+def plan(
+    equation: str,
+    *operands: Any,
+    optimize: Any = "auto",
+    config: Any = None,
+    bits: int | None = None,
+    named: bool = False,
+    dtype: Any = "float32",
+    search: dict[str, Any] | None = None,
+    **sizes: int,
+) -> Plan:
+    """The plan of an equation for operands, for shapes, or for labels of these sizes; `print` shows it as the command line does.
+
+    >>> print(plan("ij,jk->ki", (2, 3), (3, 4)))
+    einsum ij,jk->ki
+    sizes i=2 j=3 k=4
+    path (0,1)
+    %0: [i,j]
+    %1: [j,k]
+    %2: [k,i] = dot_general %1, %0 contract [0]x[1] swapped
+    return %2
+    ; 1 call, 1 swapped, 24 mul
+    <BLANKLINE>
+    >>> plan("ij,jk->ki", i=2, j=3, k=4).multiplications
+    24
+
+    `search` has further search settings, such as `{"memory_limit": 2**30}`.
+    """
+    layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **(search or {}))
+    return layer.plan(*operands, dtype=dtype, **sizes)
+
+
+def _layer(
+    operands: tuple[Any, ...], optimize: Any, config: Any, bits: int | None, named: bool, search: dict[str, Any]
+) -> tuple[QEinsum, Sequence[Any]]:
+    """The equation, kept if it is known, and its operands."""
+    if not operands:
+        raise TypeError("an einsum needs an equation and its operands")
+    equation: Any = operands[0]
+    if isinstance(equation, str):
+        arrays: Sequence[Any] = operands[1:]
+    else:
+        lists = [tuple(None if item is Ellipsis else int(item) for item in labels) for labels in operands[1::2]]
+        count = len(operands) // 2
+        output = None
+        if len(operands) % 2:
+            output = tuple(None if item is Ellipsis else int(item) for item in operands[-1])
+        equation, arrays = (tuple(lists), output), operands[: 2 * count : 2]
+    quick = (equation, named, bits, optimize if isinstance(optimize, str) else None)
+    if config is None and isinstance(optimize, str) and not search:
+        # The usual call: what it is kept by is at hand.
+        found = _known.get(quick)
+        if found is None:
+            found = _kept(quick, equation, None, bits, named, optimize, search)
+        return found, arrays
+    made = _config.of(config, bits)
+    tag = Options(optimize, **search).key()
+    if tag is None:
+        return QEinsum(equation, made, named=named, optimize=optimize, **search), arrays
+    full = (equation, named, made, tag)
+    found = _known.get(full)
+    return found or _kept(full, equation, made, None, named, optimize, search), arrays
+
+
+def _kept(
+    tag: Any, equation: Any, config: Any, bits: int | None, named: bool, optimize: Any, search: dict[str, Any]
+) -> QEinsum:
+    layer = QEinsum(equation, config, bits=bits, named=named, optimize=optimize, **search)
+    with _lock:
+        _known[tag] = layer
+        if len(_known) > _KEPT:
+            _known.popitem(last=False)
+    return layer
+
+
+__all__ = ["ContractExpression", "PathInfo", "contract_expression", "contract_path", "einsum", "key_of", "plan"]

@@ -1,0 +1,35 @@
+//! The compiled half of the Python package `qeinsum`: classes over the library's types.
+//!
+//! Arrays enter as NumPy's and are read where they lie; the interpreter's lock is given back while anything is searched
+//! or computed. What is convenience stands in Python, in `qeinsum/`.
+
+mod config;
+mod error;
+mod expression;
+mod frozen;
+mod key;
+mod operands;
+mod options;
+mod plan;
+mod pullback;
+
+use pyo3::prelude::*;
+
+/// What the package is made of.
+#[pymodule(gil_used = true)]
+fn _qeinsum(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Freed arrays are given back to the system otherwise, and paging them in anew takes as long as small products.
+    qeinsum::keep_freed_memory();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("PLANNER_VERSION", qeinsum::PLANNER_VERSION)?;
+    module.add_class::<config::Config>()?;
+    module.add_class::<expression::Expression>()?;
+    module.add_class::<expression::Bound>()?;
+    module.add_class::<frozen::Frozen>()?;
+    module.add_class::<key::Key>()?;
+    module.add_class::<options::Search>()?;
+    module.add_class::<plan::Plan>()?;
+    module.add_class::<pullback::Pullback>()?;
+    module.add_function(wrap_pyfunction!(plan::contraction_path, module)?)?;
+    error::add(module)
+}

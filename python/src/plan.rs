@@ -1,0 +1,210 @@
+//! Plans, to be read, kept and compared.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyType};
+use qeinsum::{Dtype, Equation, Sizes, Syntax};
+
+use crate::config::Config;
+use crate::error::OrRaise as _;
+use crate::options::Search;
+
+/// A lowered plan: the order of contraction and the array operations that it becomes. `str()` is its text.
+#[pyclass(frozen, eq, module = "qeinsum")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct Plan(pub(crate) qeinsum::Plan);
+
+#[pymethods]
+impl Plan {
+    /// Loads and verifies a plan that `to_json` or the command line wrote.
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+        qeinsum::Plan::from_json(text).map(Self).or_raise(py)
+    }
+
+    /// The plan as JSON, as `qeinsum plan --format json` prints it.
+    fn to_json(&self) -> String {
+        self.0.to_json()
+    }
+
+    /// The contraction tree in Graphviz's language.
+    fn to_dot(&self) -> String {
+        self.0.to_dot()
+    }
+
+    /// The text with what a configuration does at each call, why the plan is as it is, and where time goes.
+    #[pyo3(signature = (config = None, *, search = None))]
+    fn explain(&self, py: Python<'_>, config: Option<&Config>, search: Option<&Search>) -> PyResult<String> {
+        let own = config.map(|config| &config.0);
+        let options = search.map(|search| search.options.clone()).unwrap_or_default();
+        let text = self.0.explain(&own.cloned().unwrap_or_default());
+        Ok(text + &py.detach(|| self.0.explain_search(own, &options)).or_raise(py)?)
+    }
+
+    /// The order on one line, to be compared in tests.
+    #[getter]
+    fn order(&self) -> String {
+        self.0.order()
+    }
+
+    /// The path as `opt_einsum` has it: positions in the shrinking list of operands, results appended.
+    #[getter]
+    fn path(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        tuples(py, self.0.path().to_lists())
+    }
+
+    /// The path by ids that are never used again, as cotengra's `ssa_path`.
+    #[getter]
+    fn ssa_path(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        tuples(py, self.0.path().to_ssa_lists())
+    }
+
+    /// The equation, with an explicit output and no ellipsis.
+    #[getter]
+    fn equation(&self) -> String {
+        self.0.equation().to_string()
+    }
+
+    /// The size of every label.
+    #[getter]
+    fn sizes(&self) -> BTreeMap<String, usize> {
+        let (equation, sizes) = (self.0.equation(), self.0.sizes());
+        equation.labels().map(|label| (equation.name(label).to_owned(), sizes.extent(label))).collect()
+    }
+
+    /// The labels of each operand and of the output, and the size of each label in the order in which they first occur.
+    #[getter]
+    #[expect(clippy::type_complexity, reason = "a tuple of Python's")]
+    fn terms<'py>(&self, py: Python<'py>) -> PyResult<(Vec<Vec<String>>, Vec<String>, Bound<'py, PyDict>)> {
+        let equation = self.0.equation();
+        let names = |term: &qeinsum::Subscript| -> Vec<String> {
+            term.iter().map(|&label| equation.name(label).to_owned()).collect()
+        };
+        let sizes = PyDict::new(py);
+        for label in equation.labels() {
+            sizes.set_item(equation.name(label), self.0.sizes().extent(label))?;
+        }
+        Ok((equation.operands().iter().map(names).collect(), names(equation.output()), sizes))
+    }
+
+    /// The shapes of the operands that the plan is bound to.
+    #[getter]
+    fn shapes(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        tuples(py, self.0.sizes().shapes().iter().map(|shape| shape.to_vec()).collect())
+    }
+
+    /// Scalar multiplications of all calls, exactly.
+    #[getter]
+    fn multiplications<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        integer(py, &self.0.multiplications().to_string())
+    }
+
+    /// Elements of the largest intermediate result, exactly.
+    #[getter]
+    fn largest_intermediate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        integer(py, &self.0.cost().largest.to_string())
+    }
+
+    /// The iterations of one loop over all labels.
+    #[getter]
+    fn naive_cost<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let all = py.get_type::<PyInt>().call1((1,))?;
+        self.sizes().into_values().try_fold(all, |all, size| all.mul(size))
+    }
+
+    /// The most bytes that are there at a time, operands and output included; none beyond 64 bits.
+    #[getter]
+    fn peak_bytes(&self) -> Option<u64> {
+        self.0.peak_bytes()
+    }
+
+    /// Whether the order is proved to be the best of all, for what it was searched by.
+    #[getter]
+    fn optimal(&self) -> bool {
+        self.0.certificate().is_optimal()
+    }
+
+    /// How good the order is known to be, in words.
+    #[getter]
+    fn certificate(&self) -> String {
+        self.0.certificate().to_string()
+    }
+
+    /// The labels that the plan runs over one index at a time, and their sizes.
+    #[getter]
+    fn slices(&self) -> Vec<(String, usize)> {
+        let equation = self.0.equation();
+        self.0.slices().iter().map(|slice| (equation.name(slice.label).to_owned(), slice.size)).collect()
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// What a notebook shows: the text of the plan, with what it costs.
+    fn _repr_html_(&self) -> String {
+        let mut text = String::from("<pre style=\"line-height:1.35\">");
+        for line in self.0.to_string().lines() {
+            let escaped = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            // Comments step back; swaps stand out, in both light and dark.
+            text += &match escaped.strip_suffix(" swapped") {
+                Some(call) => format!("{call} <b>swapped</b>"),
+                None if line.starts_with(';') => format!("<span style=\"opacity:.65\">{escaped}</span>"),
+                None => escaped,
+            };
+            text.push('\n');
+        }
+        text + "</pre>"
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<qeinsum.Plan {}: {}, {} mul>", self.0.equation(), self.0.order(), self.0.multiplications())
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (String,))> {
+        Ok((PyType::new::<Self>(py).getattr("from_json")?.unbind(), (self.to_json(),)))
+    }
+}
+
+/// The plan of a network by names of labels, for programs that bring their own.
+#[pyfunction]
+pub(crate) fn contraction_path(
+    py: Python<'_>,
+    inputs: Vec<Vec<String>>,
+    output: Vec<String>,
+    shapes: Vec<Vec<usize>>,
+    search: &Search,
+) -> PyResult<Plan> {
+    let equation = Equation::new(Syntax::Named, &inputs, &output).or_raise(py)?;
+    let sizes = Sizes::new(&equation, &shapes).or_raise(py)?;
+    let found = search.run(py, inputs.len(), |stop| {
+        let path = search.path.clone();
+        qeinsum::Plan::search(&equation, &sizes, &search.options, path, Dtype::F32, None, stop)
+    })?;
+    Ok(Plan(found.or_raise(py)?))
+}
+
+/// An element type by NumPy's name for it.
+pub(crate) fn dtype_named(text: &str) -> PyResult<Dtype> {
+    let all = [Dtype::F32, Dtype::F64, Dtype::F16, Dtype::Bf16, Dtype::C32, Dtype::C64];
+    let known = all.into_iter().find(|&dtype| crate::operands::name(dtype) == text);
+    known.ok_or_else(|| PyValueError::new_err(format!("no arrays of {text} are planned for")))
+}
+
+fn tuples(py: Python<'_>, lists: Vec<Vec<usize>>) -> PyResult<Vec<Py<PyAny>>> {
+    lists.into_iter().map(|list| Ok(pyo3::types::PyTuple::new(py, list)?.into_any().unbind())).collect()
+}
+
+/// An integer of any length.
+fn integer<'py>(py: Python<'py>, digits: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.get_type::<PyInt>().call1((digits,))
+}

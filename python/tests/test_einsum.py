@@ -162,12 +162,18 @@ def test_threads_share_an_equation(make):
 def test_a_long_search_can_be_interrupted():
     """A signal ends a search of an hour, and nothing else."""
     code = (
-        "import qeinsum, sys, string\n"
-        "letters = string.ascii_letters\n"
-        "equation = ','.join(a + b + c for a, b, c in zip(letters, letters[7:], letters[19:])) + '->'\n"
+        "import qeinsum, random\n"
+        "random.seed(0)\n"
+        "ends = [number for number in range(300) for _ in range(3)]\n"
+        "random.shuffle(ends)\n"
+        "terms = [[] for _ in range(300)]\n"
+        "for bond in range(450):\n"
+        "    for end in ends[2 * bond : 2 * bond + 2]:\n"
+        "        terms[end].append(f'b{bond}')\n"
+        "equation = ', '.join(map(' '.join, terms)) + ' ->'\n"
         "print('ready', flush=True)\n"
         "try:\n"
-        "    qeinsum.plan(equation, search={'time_budget': 3600.0}, **{label: 3 for label in letters})\n"
+        "    qeinsum.plan(equation, *[(2,) * len(term) for term in terms], named=True, search={'time_budget': 3600.0})\n"
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )

@@ -32,7 +32,7 @@ impl Plan {
     ///   swapped, for as written it would make [i,k]
     ///   lhs int4 absmax over j, nearest-even, dequant output
     ///   rhs int4 absmax over j, nearest-even, dequant output
-    ///   acc i32, 22 bits of head-room
+    ///   acc i32, 20 bits of head-room
     /// return %2
     /// ; 1 call, 1 swapped, 32768 mul
     /// ; values are f32, at most 14336 bytes of them at a time

@@ -65,8 +65,8 @@ impl Plan {
     /// ```
     /// let plan = qeinsum::QEinsum::new("ab,bc,cd->ad")?.plan(&[&[2, 3], &[3, 4], &[4, 5]])?;
     /// assert_eq!(plan.explain_shares(&[3e-6, 1e-6]), "\
-    /// ;   %3 3.00 us, 75 %: 2 x 4 x 3
-    /// ;   %4 1.00 us, 25 %: 5 x 2 x 4
+    /// ;   %3 3.00 us, 75 %: 4 x 2 x 3
+    /// ;   %4 1.00 us, 25 %: 2 x 5 x 4
     /// ");
     /// # Ok::<(), qeinsum::Error>(())
     /// ```

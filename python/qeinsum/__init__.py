@@ -24,6 +24,7 @@ from ._qeinsum import (
     PlanError,
     ShapeError,
     __version__,
+    set_threads,
 )
 from ._calls import ContractExpression, PathInfo, contract_expression, contract_path, einsum, plan
 from ._config import Config
@@ -53,6 +54,7 @@ __all__ = [
     "contract_path",
     "einsum",
     "plan",
+    "set_threads",
 ]
 
 

@@ -179,6 +179,8 @@ fn run<T: Shared>(
             None => compiled.run(views),
         })
         .or_raise(py)?;
+    // The result is made: it may go where an operand was.
+    drop(borrowed);
     let Some(out) = out else { return Ok(returned(py, result)) };
     let mut into = operands::writable::<T>(out)?;
     if into.as_array().shape() != result.shape() {

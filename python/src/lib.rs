@@ -13,6 +13,7 @@ mod options;
 mod plan;
 mod pullback;
 
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 /// What the package is made of.
@@ -31,5 +32,16 @@ fn _qeinsum(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::Plan>()?;
     module.add_class::<pullback::Pullback>()?;
     module.add_function(wrap_pyfunction!(plan::contraction_path, module)?)?;
+    module.add_function(wrap_pyfunction!(set_threads, module)?)?;
     error::add(module)
+}
+
+/// Computes on so many threads from now on; only before anything was computed. No bit of a result depends on it.
+#[pyfunction]
+fn set_threads(threads: usize) -> PyResult<()> {
+    if threads == 0 {
+        return Err(PyValueError::new_err("at least one thread computes"));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build_global().map_err(|error| PyRuntimeError::new_err(format!("{threads} threads cannot run: {error}")))
 }

@@ -74,6 +74,10 @@ def test_out_is_written_in_place(make):
         qeinsum.einsum("ij,jk->ik", a, b, out=np.zeros((3, 4), np.float32))
     with pytest.raises(TypeError):
         qeinsum.einsum("ij,jk->ik", a, b, out=np.zeros((3, 5)))
+    square = make(3, 3, seed=4)
+    expected = square @ square
+    assert qeinsum.einsum("ij,jk->ik", square, square, out=square) is square
+    np.testing.assert_allclose(square, expected, rtol=1e-5, atol=1e-6)
     out.flags.writeable = False
     with pytest.raises((TypeError, ValueError)):
         qeinsum.einsum("ij,jk->ik", a, b, out=out)
@@ -182,3 +186,15 @@ def test_a_long_search_can_be_interrupted():
     time.sleep(1)
     child.send_signal(signal.SIGINT)
     assert child.communicate(timeout=30)[0] == "interrupted\n"
+
+
+def test_threads_change_no_bit():
+    code = (
+        "import numpy as np, qeinsum, sys\n"
+        "qeinsum.set_threads(int(sys.argv[1]))\n"
+        "r = lambda seed, *shape: np.random.default_rng(seed).standard_normal(shape).astype(np.float32)\n"
+        "for bits in (None, 8):\n"
+        "    print(qeinsum.einsum('ij,jk->ik', r(0, 300, 400), r(1, 400, 200), bits=bits).tobytes().hex()[:4000])\n"
+    )
+    outputs = {subprocess.check_output([sys.executable, "-c", code, str(count)]) for count in (1, 2, 3)}
+    assert len(outputs) == 1

@@ -102,6 +102,7 @@ mod many;
 mod operands;
 pub mod parse;
 pub mod path;
+pub mod picture;
 mod planning;
 mod predict;
 mod qeinsum;

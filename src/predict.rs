@@ -170,7 +170,7 @@ fn count(shape: &[usize]) -> f64 {
 }
 
 /// A time in a unit that suits it, to three digits.
-fn seconds(time: f64) -> String {
+pub(crate) fn seconds(time: f64) -> String {
     let (unit, value) = [("ns", 1e9), ("us", 1e6), ("ms", 1e3)]
         .into_iter()
         .map(|(unit, per_second)| (unit, time * per_second))

@@ -91,10 +91,9 @@ fn step_node(knowledge: &Knowledge<'_>, number: usize, kind: Kind, loops: Vec<St
     let step = &plan.steps()[number];
     let value = plan.value(step.result());
     let links = match step.op() {
-        Op::DotGeneral { lhs, rhs, .. } => vec![
-            Link { from: lhs.index(), role: Role::Lhs },
-            Link { from: rhs.index(), role: Role::Rhs },
-        ],
+        Op::DotGeneral { lhs, rhs, .. } => {
+            vec![Link { from: lhs.index(), role: Role::Lhs }, Link { from: rhs.index(), role: Role::Rhs }]
+        }
         unary => unary.inputs().map(|input| Link { from: input.index(), role: Role::Input }).collect(),
     };
     let mut labels = value.labels().to_vec();

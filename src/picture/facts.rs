@@ -120,8 +120,14 @@ pub(super) fn step(knowledge: &Knowledge<'_>, number: usize, loops: &[String]) -
                 let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
                 format!("[{}]", axes.join(","))
             };
-            facts.push(fact("dims lhs", format!("batch {} sums {}", list(&dims.lhs_batch()), list(&dims.lhs_contracting()))));
-            facts.push(fact("dims rhs", format!("batch {} sums {}", list(&dims.rhs_batch()), list(&dims.rhs_contracting()))));
+            facts.push(fact(
+                "dims lhs",
+                format!("batch {} sums {}", list(&dims.lhs_batch()), list(&dims.lhs_contracting())),
+            ));
+            facts.push(fact(
+                "dims rhs",
+                format!("batch {} sums {}", list(&dims.rhs_batch()), list(&dims.rhs_contracting())),
+            ));
             let of = |axes: &[usize]| match names(plan, plan.value(*lhs), axes) {
                 none if none.is_empty() => "nothing".to_owned(),
                 names => names,

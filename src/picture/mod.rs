@@ -33,7 +33,7 @@ use crate::path::Speeds;
 use crate::quant::QuantConfig;
 
 pub use page::SCRIPT;
-pub use palette::style;
+pub use palette::STYLE;
 
 /// A picture of a plan, and what it shows beside it.
 ///
@@ -102,7 +102,7 @@ impl<'p> Picture<'p> {
         page::html(&self.drawing(), &self.placed())
     }
 
-    /// What the page's script shows, as JSON: for pages of one's own, with [`SCRIPT`] and [`style`].
+    /// What the page's script shows, as JSON: for pages of one's own, with [`SCRIPT`] and [`STYLE`].
     ///
     /// ```
     /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;

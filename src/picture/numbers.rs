@@ -86,7 +86,8 @@ mod tests {
         assert_eq!(share(&cost(1), &cost(1_000_000)), 1);
         let large: Cost = "1".repeat(600).parse().unwrap();
         assert_eq!(share(&large, &(&large + &large)), 50_000);
-        let cases = [(0, "0 %"), (1, "<0.1 %"), (50, "0.1 %"), (63_249, "63.2 %"), (99_949, "99.9 %"), (99_950, "100 %")];
+        let cases =
+            [(0, "0 %"), (1, "<0.1 %"), (50, "0.1 %"), (63_249, "63.2 %"), (99_949, "99.9 %"), (99_950, "100 %")];
         for (share, expected) in cases {
             assert_eq!(percent(share), expected);
         }

@@ -72,10 +72,10 @@ fn below(node: &Node) -> Vec<(&'static str, String)> {
 fn words(node: &Node, mark: Option<&Mark>, is_output: bool) -> Vec<(&'static str, String)> {
     let mut words = Vec::new();
     if matches!(&node.kind, Kind::Call(Call { sides: Sides::Swapped, .. })) {
-        words.push(("word", "swapped".to_owned()));
+        words.push(("says-swapped", "swapped".to_owned()));
     }
     if is_output || mark.is_some_and(|mark| mark.ring == Ring::Around) {
-        words.push(("word", "result".to_owned()));
+        words.push(("says-result", "result".to_owned()));
     }
     if !node.loops.is_empty() {
         words.push(("", shortened(&format!("for {}", node.loops.join(" ")), 20)));

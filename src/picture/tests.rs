@@ -23,11 +23,20 @@ impl Random {
 /// Operands of up to four labels, repeated and lone ones included, in a random order of contraction.
 fn random_plan(seed: u64) -> Plan {
     let random = &mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let names = ["a", "b", "bond 12345", "è", "長い名前", "א", "x\u{202e}y", "<i>", "a very long name of a label, and more of it"];
+    let names = [
+        "a",
+        "b",
+        "bond 12345",
+        "è",
+        "長い名前",
+        "א",
+        "x\u{202e}y",
+        "<i>",
+        "a very long name of a label, and more of it",
+    ];
     let operands = 1 + random.below(if seed % 4 == 0 { 90 } else { 14 });
-    let terms: Vec<Vec<&str>> = (0..operands)
-        .map(|_| (0..random.below(5)).map(|_| names[random.below(names.len())]).collect())
-        .collect();
+    let terms: Vec<Vec<&str>> =
+        (0..operands).map(|_| (0..random.below(5)).map(|_| names[random.below(names.len())]).collect()).collect();
     let mut output: Vec<&str> = terms.iter().flatten().copied().collect();
     output.sort_unstable();
     output.dedup();
@@ -132,7 +141,14 @@ fn deep_trees_are_narrow_and_do_not_end_the_stack() {
 
 #[test]
 fn hostile_labels_stay_texts() {
-    let names = ["<script>alert(1)</script>", "\"><img src=x onerror=y>", "'&amp;\n\r\u{0}", "\u{202e}]]>", "--><!--", "{{7*7}}\\"];
+    let names = [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=y>",
+        "'&amp;\n\r\u{0}",
+        "\u{202e}]]>",
+        "--><!--",
+        "{{7*7}}\\",
+    ];
     let terms: Vec<Vec<&str>> = vec![names.to_vec(), names.to_vec(), vec![names[0]]];
     let equation = Equation::new(Syntax::Named, &terms, &[names[0]]).unwrap();
     let sizes = Sizes::new(&equation, &[vec![2; 6], vec![2; 6], vec![2]]).unwrap();
@@ -145,7 +161,9 @@ fn hostile_labels_stay_texts() {
     assert_eq!(html.matches("</script>").count(), 2);
     let document = roxmltree::Document::parse(&svg).unwrap();
     let tags = ["svg", "title", "desc", "style", "rect", "g", "text", "path", "circle"];
-    assert!(document.descendants().filter(roxmltree::Node::is_element).all(|node| tags.contains(&node.tag_name().name())));
+    assert!(
+        document.descendants().filter(roxmltree::Node::is_element).all(|node| tags.contains(&node.tag_name().name()))
+    );
 }
 
 #[test]
@@ -157,4 +175,40 @@ fn every_picture_is_xml() {
         assert_eq!(of("data-value"), of("data-band"));
         assert_eq!(random_plan(seed).picture().to_svg(), svg, "seed {seed}");
     }
+}
+
+fn snapshot(name: &str, description: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_description(description);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn a_small_picture() {
+    let plan = QEinsum::new("ij,jk->ki").unwrap().plan(&[&[64, 32], &[32, 16]]).unwrap();
+    snapshot("picture__small", "ij,jk->ki as SVG", &plan.picture().to_svg());
+}
+
+#[test]
+fn drawings_say_what_is_drawn() {
+    let config = DotGeneralConfig::v4().build().unwrap().into();
+    let plan = |equation: &str, shapes: &[&[usize]], slices: &[&str]| {
+        QEinsum::new(equation).unwrap().with_slices(slices).plan(shapes).unwrap()
+    };
+    let plans = [
+        plan("bhqk,bkhd->bqhd", &[&[2, 8, 128, 128], &[2, 128, 8, 64]], &[]),
+        plan("iij,jk,x->ki", &[&[2, 2, 3], &[3, 4], &[5]], &[]),
+        plan("ab,bc,cd->ad", &[&[20, 30], &[30, 40], &[40, 20]], &["c"]),
+        plan("i->i", &[&[0]], &[]),
+        plan(",->", &[&[], &[]], &[]),
+    ];
+    let mut text = String::new();
+    for plan in &plans {
+        text += &format!("{}\n", plan.picture().drawing());
+    }
+    text += &plans[0].picture().quantized(&config).drawing().to_string();
+    snapshot("picture__drawings", "drawings before they have coordinates; the last is quantized", &text);
 }

@@ -20,6 +20,7 @@ mod quantization;
 mod ranges;
 mod saved;
 mod search;
+mod served;
 mod settings;
 mod sizes;
 mod slices;
@@ -64,6 +65,7 @@ enum Command {
     Vjp(Box<cmd::vjp::Vjp>),
     Freeze(Box<cmd::freeze::Freeze>),
     Bench(Box<cmd::bench::Bench>),
+    Playground(cmd::playground::Playground),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
             Command::Vjp(vjp) => vjp.run(),
             Command::Freeze(freeze) => freeze.run(),
             Command::Bench(bench) => bench.run(),
+            Command::Playground(playground) => playground.run(),
         },
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
         Err(error) if error.use_stderr() => Err(Failure::usage(&error)),

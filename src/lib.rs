@@ -103,6 +103,7 @@ mod many;
 mod operands;
 pub mod parse;
 pub mod path;
+pub mod picture;
 mod planning;
 mod precision;
 mod predict;

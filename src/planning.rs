@@ -57,7 +57,8 @@ impl Planning {
     ) -> Result<Plan> {
         let graph = ContractionGraph::new(equation, sizes);
         let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
-        let start = Instant::now();
+        // Asked only where it matters: some places to run in have no clock.
+        let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
         // Where slices may have to be searched for as well, that is half of what takes time.
         let first = match options.time_budget {
             Some(budget) if options.memory_limit.is_some() => options.clone().time_budget(budget / 2),
@@ -81,7 +82,7 @@ impl Planning {
         if by_hand {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &options, start, config, limit, stop)
+        within(&graph, &plan, &options, deadline, config, limit, stop)
     }
 }
 
@@ -93,12 +94,12 @@ fn in_all(found: Found, options: &SearchOptions) -> Found {
     }
 }
 
-/// Searches for slices in which a plan needs no more than `limit` bytes; the time for it began with `start`.
+/// Searches for slices in which a plan needs no more than `limit` bytes; the time for it ends at `deadline`.
 fn within(
     graph: &ContractionGraph,
     plan: &Plan,
     options: &SearchOptions,
-    start: Instant,
+    deadline: Option<Instant>,
     config: Option<&QuantConfig>,
     limit: u64,
     stop: &AtomicBool,
@@ -120,8 +121,8 @@ fn within(
     let kinds = |path: &Path| config.map_or_else(Vec::new, |config| config.call_kinds(path));
     // Several results are there at once, how many is known of a whole plan only: less is allowed to each until all fit.
     while left >= bytes {
-        let left_of_time = match options.time_budget {
-            Some(budget) => &options.clone().time_budget(budget.saturating_sub(start.elapsed())),
+        let left_of_time = match deadline {
+            Some(deadline) => &options.clone().time_budget(deadline.saturating_duration_since(Instant::now())),
             None => options,
         };
         let Some(found) = search_within(graph, left_of_time, &plan.found, left / bytes, &kinds, stop)? else { break };

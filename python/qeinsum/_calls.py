@@ -133,8 +133,8 @@ class PathInfo:
     def __repr__(self) -> str:
         return str(self.plan)
 
-    def _repr_html_(self) -> str:
-        return self.plan._repr_html_()
+    def _repr_svg_(self) -> str:
+        return self.plan._repr_svg_()
 
 
 def contract_expression(

@@ -1,5 +1,6 @@
 //! Configurations, made and kept as the JSON of the library's schema.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use qeinsum::QuantConfig;
 
@@ -44,4 +45,14 @@ impl Config {
         let words: Vec<&str> = text.split_whitespace().collect();
         Ok(format!("Config.from_json('{}')", words.join(" ")))
     }
+}
+
+/// The configuration in one of Python's, or in ours.
+pub(crate) fn given<'py>(config: Option<&Bound<'py, PyAny>>) -> PyResult<Option<PyRef<'py, Config>>> {
+    let Some(config) = config.filter(|config| !config.is_none()) else { return Ok(None) };
+    if let Ok(own) = config.cast::<Config>() {
+        return Ok(Some(own.borrow()));
+    }
+    let native = config.getattr("_native").map_err(|_| PyTypeError::new_err("config is a qeinsum.Config"))?;
+    Ok(Some(native.cast::<Config>()?.borrow()))
 }

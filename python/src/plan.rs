@@ -6,9 +6,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyType};
+use qeinsum::picture::Picture;
 use qeinsum::{Dtype, Equation, Sizes, Syntax};
 
-use crate::config::Config;
+use crate::config::{Config, given};
 use crate::error::OrRaise as _;
 use crate::options::Search;
 
@@ -37,8 +38,9 @@ impl Plan {
 
     /// The text with what a configuration does at each call, why the plan is as it is, and where time goes.
     #[pyo3(signature = (config = None, *, search = None))]
-    fn explain(&self, py: Python<'_>, config: Option<&Config>, search: Option<&Search>) -> PyResult<String> {
-        let own = config.map(|config| &config.0);
+    fn explain(&self, py: Python<'_>, config: Option<&Bound<'_, PyAny>>, search: Option<&Search>) -> PyResult<String> {
+        let config = given(config)?;
+        let own = config.as_deref().map(|config| &config.0);
         let options = search.map(|search| search.options.clone()).unwrap_or_default();
         let text = self.0.explain(&own.cloned().unwrap_or_default());
         Ok(text + &py.detach(|| self.0.explain_search(own, &options)).or_raise(py)?)
@@ -144,20 +146,21 @@ impl Plan {
         self.0.to_string()
     }
 
-    /// What a notebook shows: the text of the plan, with what it costs.
-    fn _repr_html_(&self) -> String {
-        let mut text = String::from("<pre style=\"line-height:1.35\">");
-        for line in self.0.to_string().lines() {
-            let escaped = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            // Comments step back; swaps stand out, in both light and dark.
-            text += &match escaped.strip_suffix(" swapped") {
-                Some(call) => format!("{call} <b>swapped</b>"),
-                None if line.starts_with(';') => format!("<span style=\"opacity:.65\">{escaped}</span>"),
-                None => escaped,
-            };
-            text.push('\n');
-        }
-        text + "</pre>"
+    /// The contraction tree as a picture: SVG in one file, light or dark as its reader is.
+    #[pyo3(signature = (config = None))]
+    fn to_svg(&self, config: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        Ok(self.picture(given(config)?.as_deref()).to_svg())
+    }
+
+    /// A page of its own that shows what each step is about, for a browser.
+    #[pyo3(signature = (config = None))]
+    fn to_html(&self, config: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        Ok(self.picture(given(config)?.as_deref()).to_html())
+    }
+
+    /// What a notebook shows: the picture.
+    fn _repr_svg_(&self) -> String {
+        self.picture(None).to_svg()
     }
 
     fn __repr__(&self) -> String {
@@ -172,6 +175,16 @@ impl Plan {
 
     fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (String,))> {
         Ok((PyType::new::<Self>(py).getattr("from_json")?.unbind(), (self.to_json(),)))
+    }
+}
+
+impl Plan {
+    fn picture<'p>(&'p self, config: Option<&'p Config>) -> Picture<'p> {
+        let picture = self.0.picture();
+        match config {
+            Some(config) => picture.quantized(&config.0),
+            None => picture,
+        }
     }
 }
 

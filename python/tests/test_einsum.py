@@ -124,7 +124,11 @@ def test_plans(make):
     assert pickle.loads(pickle.dumps(plan)) == plan and hash(plan) == hash(qeinsum.Plan.from_json(plan.to_json()))
     assert (plan.order, plan.multiplications, plan.optimal) == ("(0,1) (0,1)", 640, True)
     assert plan.ssa_path == [(0, 1), (2, 3)] and plan.sizes == {"a": 2, "b": 30, "c": 4, "d": 50}
-    assert "next best order" in plan.explain() and "<pre" in plan._repr_html_()
+    assert "next best order" in plan.explain() and plan._repr_svg_().startswith("<svg") and "<html" in plan.to_html()
+    config = qeinsum.Config.v4()
+    assert "lhs int8" in plan.explain(config) and "int8" in plan.to_svg(config)
+    with pytest.raises(TypeError, match="qeinsum.Config"):
+        plan.explain("int8")
     with pytest.raises(qeinsum.PlanError):
         qeinsum.Plan.from_json("{}")
     huge = qeinsum.contract_path("ab,bc->ac", (2**25, 2**25), (2**25, 2**25), shapes=True)[1]

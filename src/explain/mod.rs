@@ -74,7 +74,8 @@ impl Plan {
         Ok(self.explain_order(config, options)? + &self.explain_time(config, options)?)
     }
 
-    fn explain_step(&self, number: usize, calls: &[DotGeneralConfig]) -> Vec<String> {
+    /// The lines below a step; `calls` are the configurations of all calls.
+    pub(crate) fn explain_step(&self, number: usize, calls: &[DotGeneralConfig]) -> Vec<String> {
         match self.steps()[number].op() {
             Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
             Op::ReduceSum { .. } => vec![format!("sums {} values, before any quantization", self.dtype())],

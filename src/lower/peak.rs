@@ -23,12 +23,32 @@ impl Plan {
 
     /// The same in elements of another type.
     pub fn peak_bytes_in(&self, dtype: Dtype) -> Option<u64> {
+        Some(self.memory(dtype)?.peak)
+    }
+
+    /// The most bytes that are there at one time while each step runs; their maximum is [`peak_bytes`](Self::peak_bytes).
+    ///
+    /// What is only begun and ended around a step, such as a sum over slices, counts with that step. A plan without steps has
+    /// none, though its operand takes memory.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("ij,jk,kl->il")?.plan(&[&[2, 3], &[3, 4], &[4, 5]])?;
+    /// // 152 bytes of operands, 32 of the first product, and 40 of the result.
+    /// assert_eq!(plan.bytes_per_step(), Some(vec![184, 224]));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn bytes_per_step(&self) -> Option<Vec<u64>> {
+        Some(self.memory(self.dtype)?.per_step)
+    }
+
+    fn memory(&self, dtype: Dtype) -> Option<Memory<'_>> {
         let mut live = 0_u64;
         for operand in &self.values[..self.equation.operands().len()] {
             live = live.checked_add(bytes(operand, dtype)?)?;
         }
         let owners = (0..self.values.len()).map(|value| Owner { value, depth: 0 }).collect();
-        let mut memory = Memory { plan: self, dtype, live, peak: live, owners, depth: 0 };
+        let per_step = vec![0; self.steps.len()];
+        let mut memory = Memory { plan: self, dtype, live, peak: live, per_step, runs: None, owners, depth: 0 };
         memory.stages(&self.schedule())?;
         let is_gathered = self.slices.first().is_some_and(|slice| self.equation.output().contains(&slice.label));
         let output = &self.values[self.output.index()];
@@ -36,7 +56,7 @@ impl Plan {
             // The result is an array of its own in row-major order, so a view or an operand is copied at the end.
             memory.allocate(bytes(output, dtype)?)?;
         }
-        Some(memory.peak)
+        Some(memory)
     }
 }
 
@@ -67,6 +87,10 @@ struct Memory<'p> {
     dtype: Dtype,
     live: u64,
     peak: u64,
+    /// The most bytes while each step runs.
+    per_step: Vec<u64>,
+    /// The step that what is allocated counts with; none before the first, and where a loop begins.
+    runs: Option<usize>,
     owners: Vec<Owner>,
     /// The number of loops around what runs.
     depth: usize,
@@ -75,8 +99,22 @@ struct Memory<'p> {
 impl Memory<'_> {
     fn allocate(&mut self, bytes: u64) -> Option<()> {
         self.live = self.live.checked_add(bytes)?;
-        self.peak = self.peak.max(self.live);
+        self.note();
         Some(())
+    }
+
+    /// Keeps what is there now as the most that was there, if it is.
+    fn note(&mut self) {
+        self.peak = self.peak.max(self.live);
+        if let Some(most) = self.runs.and_then(|step| self.per_step.get_mut(step)) {
+            *most = self.live.max(*most);
+        }
+    }
+
+    /// What is there from now on counts with a step.
+    fn begin(&mut self, step: usize) {
+        self.runs = Some(step);
+        self.note();
     }
 
     fn free(&mut self, bytes: u64) -> Option<()> {
@@ -101,6 +139,7 @@ impl Memory<'_> {
     }
 
     fn step(&mut self, number: usize) -> Option<()> {
+        self.begin(number);
         let step = &self.plan.steps[number];
         let result = step.result.index();
         let value = &self.plan.values[result];
@@ -120,6 +159,7 @@ impl Memory<'_> {
     fn gather(&mut self, outermost: &Loop) -> Option<()> {
         let result = outermost.result.index();
         let value = &self.plan.values[result];
+        self.runs = None;
         match outermost.gathering {
             Gathering::Along(_) => {
                 let whole = self.plan.sizes.shape_of(&value.labels);
@@ -154,6 +194,7 @@ impl Memory<'_> {
                 Stage::Step(step)
                     if around.gathering == Gathering::Sum && self.plan.steps[*step].result == around.result =>
                 {
+                    self.begin(*step);
                     self.plan.steps[*step].op.inputs().try_for_each(|input| self.release(input))?;
                 }
                 Stage::Step(step) => self.step(*step)?,
@@ -170,5 +211,26 @@ impl Memory<'_> {
         }
         self.depth -= 1;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::QEinsum;
+
+    #[test]
+    fn the_steps_reach_the_peak() {
+        let cases: [(&str, &[&[usize]], &[&str]); 4] = [
+            ("ab,bc,cd->ad", &[&[20, 30], &[30, 40], &[40, 20]], &[]),
+            ("ab,bc,cd->ad", &[&[20, 30], &[30, 40], &[40, 20]], &["c"]),
+            ("ab,bc,cd->ad", &[&[20, 30], &[30, 40], &[40, 20]], &["a", "c"]),
+            ("iij->j", &[&[5, 5, 3]], &[]),
+        ];
+        for (equation, shapes, slices) in cases {
+            let plan = QEinsum::new(equation).unwrap().with_slices(slices).plan(shapes).unwrap();
+            let per_step = plan.bytes_per_step().unwrap();
+            assert_eq!(per_step.len(), plan.steps().len());
+            assert_eq!(per_step.iter().copied().max(), plan.peak_bytes(), "{equation} {slices:?}");
+        }
     }
 }

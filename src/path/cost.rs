@@ -56,7 +56,7 @@ impl Cost {
     }
 
     /// How often a divisor, which is not zero, fits into the cost.
-    pub(super) fn over(&self, divisor: &Self) -> Self {
+    pub(crate) fn over(&self, divisor: &Self) -> Self {
         match (&self.0, &divisor.0) {
             (Repr::Small(a), Repr::Small(b)) => Self(Repr::Small(a / b)),
             (Repr::Big(a), Repr::Small(b)) => Self::from_big(a / *b),

@@ -24,6 +24,19 @@ pub(crate) fn call(call: &CallConfig, lhs_labels: &str, rhs_labels: &str, dtype:
     ]
 }
 
+/// A side in the few words that a drawing has room for: `int8 over j`.
+pub(crate) fn brief(tensor: &TensorConfig, labels: &str) -> String {
+    let Numerics::Int(int) = &tensor.numerics else {
+        return "not quantized".to_owned();
+    };
+    let scale = match tensor.calibration {
+        Calibration::AbsMax if labels.is_empty() => "per element".to_owned(),
+        Calibration::AbsMax => format!("over {labels}"),
+        Calibration::Constant(bound) => format!("bound {bound}"),
+    };
+    format!("{} {scale}", format(*int))
+}
+
 fn side(tensor: &TensorConfig, labels: &str, dequantize: Dequantize) -> String {
     let Numerics::Int(int) = &tensor.numerics else {
         return "none: passes through".to_owned();

@@ -218,3 +218,36 @@ fn families_are_printed_and_saved() {
     assert_eq!(family.to_json() + "\n", folder.run(&arguments).done().out());
     assert_eq!(family.members().len(), 2);
 }
+
+#[test]
+fn pictures_are_files_of_their_own() {
+    let folder = Folder::new("pictures");
+    let arguments = ["plan", "ab,bc,cd->ad", "--shapes", "2x3,3x4,4x5", "--bits", "8", "--format"];
+    let with = |more: &[&'static str]| -> Vec<&str> { [&arguments, more].concat() };
+    let svg = folder.run(&with(&["svg"])).done().stdout.clone();
+    assert_eq!(folder.run(&with(&["svg"])).stdout, svg);
+    folder.run(&with(&["svg", "--out", "plan.svg"])).done();
+    assert_eq!(folder.read("plan.svg"), svg);
+    let svg = String::from_utf8(svg).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("lhs int8 over b"), "{svg}");
+    folder.run(&with(&["html", "--out", "plan.html"])).done();
+    let html = String::from_utf8(folder.read("plan.html")).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+    // Nothing is fetched: the only addresses are those that name XML's vocabularies.
+    let addresses = html.matches("://").count();
+    assert_eq!(addresses, html.matches("http://www.w3.org/2000/svg").count());
+}
+
+#[test]
+fn a_picture_needs_sizes() {
+    let folder = Folder::new("sizeless");
+    for format in ["svg", "html"] {
+        let ran = folder.run(&["plan", "ab,bc->ac", "--format", format]);
+        assert_eq!((ran.code, ran.stdout.len()), (2, 0));
+        assert!(
+            ran.stderr.contains("a picture is of a plan with sizes: give `--shapes` or `--sizes`"),
+            "{}",
+            ran.stderr
+        );
+    }
+}

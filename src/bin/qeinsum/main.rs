@@ -23,6 +23,7 @@ mod ranges;
 mod report;
 mod saved;
 mod search;
+mod served;
 mod settings;
 mod sizes;
 mod slices;
@@ -73,6 +74,7 @@ enum Command {
     Doctor(cmd::doctor::Doctor),
     Completions(cmd::completions::Completions),
     Man(cmd::man::Man),
+    Playground(cmd::playground::Playground),
 }
 
 impl Command {
@@ -91,6 +93,7 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),
+            Self::Playground(playground) => playground.run(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod many;
 pub(crate) mod parse;
 pub(crate) mod path;
 pub(crate) mod plan;
+pub(crate) mod playground;
 pub(crate) mod run;
 pub(crate) mod vjp;
 

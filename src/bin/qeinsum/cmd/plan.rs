@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use qeinsum::path::Objective;
+use qeinsum::path::{Objective, Speeds};
 use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
@@ -27,6 +27,7 @@ Examples:
   qeinsum plan bij,bjk->bik --sizes b=16,i=64,j=32,k=8 --bits 8 --explain
   qeinsum plan bij,bjk->bik
   qeinsum plan --network network.json --format json --out plan.json
+  qeinsum plan --network network.json --format html --out plan.html
   qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt";
 
 /// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
@@ -81,6 +82,10 @@ enum Format {
     Text,
     Json,
     Dot,
+    /// A picture: the contraction tree, in a file of its own
+    Svg,
+    /// The picture in a page that shows each step
+    Html,
 }
 
 /// A plan with what only the command knows of it.
@@ -155,6 +160,7 @@ impl Plan {
             }
             Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
+            Format::Svg | Format::Html => self.picture(&plan, config.as_ref(), options.used_speeds()),
             Format::Json => {
                 let predicted = (plan.objective() == Objective::Time).then(|| {
                     let speeds = options.used_speeds();
@@ -166,8 +172,21 @@ impl Plan {
         })
     }
 
+    fn picture(&self, plan: &BoundPlan, config: Option<&QuantConfig>, speeds: &Speeds) -> String {
+        let picture = plan.picture().with_speeds(speeds);
+        let picture = match config {
+            Some(config) => picture.quantized(config),
+            None => picture,
+        };
+        if self.format == Format::Svg { picture.to_svg() } else { picture.to_html() }
+    }
+
     fn symbolic(&self, qe: QEinsum) -> Result<String, Failure> {
         let config = self.quantization.read(qe.ast().operands().len())?;
+        if matches!(self.format, Format::Svg | Format::Html) {
+            let message = "a picture is of a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
         if self.explain {
             let message = "`--explain` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
@@ -186,9 +205,9 @@ impl Plan {
         }
         self.tell_time(seconds);
         Ok(match self.format {
-            Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
             Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
+            Format::Text | Format::Svg | Format::Html => plan.to_string(),
         })
     }
 

@@ -46,17 +46,22 @@ pub(crate) fn read(path: &OsStr) -> Result<Speeds, Failure> {
 /// Measures every arithmetic on as many threads as there are.
 pub(crate) fn measure(name: String) -> Result<Speeds, Failure> {
     qeinsum::keep_freed_memory();
-    let progress = Progress::start("measuring speeds");
+    // So many sizes of products: of the two sides in rising order, with every number of terms.
+    let sizes = MEASURED_SIZES.len();
+    let products = sizes * (sizes + 1) / 2 * sizes * Arithmetic::ALL.len();
+    let progress = Progress::counted("measuring speeds", products as u64, "products");
     let mut measured = Vec::new();
     for arithmetic in Arithmetic::ALL {
         measured.push(match arithmetic {
-            Arithmetic::F32 => Bench::<f32>::plain().measured(|value| value)?,
-            Arithmetic::F64 => Bench::<f64>::plain().measured(f64::from)?,
-            Arithmetic::F16 => Bench::<f16>::plain().measured(f16::from_f32)?,
-            Arithmetic::Bf16 => Bench::<bf16>::plain().measured(bf16::from_f32)?,
-            Arithmetic::C32 => Bench::<Complex<f32>>::plain().measured(Complex::from)?,
-            Arithmetic::C64 => Bench::<Complex<f64>>::plain().measured(|value| Complex::from(f64::from(value)))?,
-            Arithmetic::Int8 => Bench::<f32>::quantized()?.measured(|value| value)?,
+            Arithmetic::F32 => Bench::<f32>::plain(&progress).measured(|value| value)?,
+            Arithmetic::F64 => Bench::<f64>::plain(&progress).measured(f64::from)?,
+            Arithmetic::F16 => Bench::<f16>::plain(&progress).measured(f16::from_f32)?,
+            Arithmetic::Bf16 => Bench::<bf16>::plain(&progress).measured(bf16::from_f32)?,
+            Arithmetic::C32 => Bench::<Complex<f32>>::plain(&progress).measured(Complex::from)?,
+            Arithmetic::C64 => {
+                Bench::<Complex<f64>>::plain(&progress).measured(|value| Complex::from(f64::from(value)))?
+            }
+            Arithmetic::Int8 => Bench::<f32>::quantized(&progress)?.measured(|value| value)?,
             _ => continue,
         });
     }
@@ -65,18 +70,19 @@ pub(crate) fn measure(name: String) -> Result<Speeds, Failure> {
 }
 
 /// Runs of one arithmetic.
-struct Bench<T> {
+struct Bench<'p, T> {
     config: Option<DotGeneralConfig>,
+    progress: &'p Progress,
     elements: std::marker::PhantomData<T>,
 }
 
-impl<T: Element> Bench<T> {
-    fn plain() -> Self {
-        Self { config: None, elements: std::marker::PhantomData }
+impl<'p, T: Element> Bench<'p, T> {
+    fn plain(progress: &'p Progress) -> Self {
+        Self { config: None, progress, elements: std::marker::PhantomData }
     }
 
-    fn quantized() -> Result<Self, Error> {
-        Ok(Self { config: Some(DotGeneralConfig::v4().build()?), elements: std::marker::PhantomData })
+    fn quantized(progress: &'p Progress) -> Result<Self, Error> {
+        Ok(Self { config: Some(DotGeneralConfig::v4().build()?), progress, elements: std::marker::PhantomData })
     }
 
     fn compiled(&self, equation: &str, shapes: &[&[usize]]) -> Result<Compiled, Error> {
@@ -136,6 +142,7 @@ impl<T: Element> Bench<T> {
                     };
                     let whole = self.seconds("bmk,bkn->bmn", &[operand(&[batch, m, k]), operand(&[batch, k, n])])?;
                     *each = femtoseconds((whole - call) / (batch * m * n * k) as f64);
+                    self.progress.advance(1);
                 }
                 multiplication_fs.push(row);
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +15,9 @@ use crate::console;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two pictures.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Whether there is one.
+static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// What there is to do.
 enum Extent {
@@ -55,7 +58,8 @@ impl Progress {
 
     fn show(doing: &'static str, extent: Extent) -> Self {
         let done = Arc::new(AtomicU64::new(0));
-        if !console::shows_progress() || !io::stderr().is_terminal() {
+        // One at a time: of what is done for something longer, that has the bar.
+        if !console::shows_progress() || !io::stderr().is_terminal() || SHOWN.swap(true, Ordering::Relaxed) {
             return Self { turning: None, done };
         }
         let (end, ended) = mpsc::channel();
@@ -100,6 +104,7 @@ impl Drop for Progress {
         if let Some((end, turning)) = self.turning.take() {
             drop(end);
             let _ = turning.join();
+            SHOWN.store(false, Ordering::Relaxed);
         }
     }
 }

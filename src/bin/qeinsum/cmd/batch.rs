@@ -16,6 +16,7 @@ use crate::case::{Case, Precision, Reporting};
 use crate::destination::print;
 use crate::equation;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file;
 
@@ -41,6 +42,10 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
     let settings = arguments.read()?;
     let name = text_file::shown(file);
     let mut lines = BufReader::new(text_file::open(file)?);
+    let progress = match count(file)? {
+        Some(cases) => Progress::counted("running", cases, "cases"),
+        None => Progress::start("running"),
+    };
     let mut line = Vec::new();
     loop {
         let failed = |error| Failure::of_file(&name, "read", &error);
@@ -65,7 +70,23 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
             Err(error) => Err(wrong("the line is no JSON object", error)),
         });
         answer(id, done)?;
+        progress.advance(1);
     }
+}
+
+/// How many lines a file has that are not blank; none for standard input, which tells only as it comes.
+fn count(file: &OsStr) -> Result<Option<u64>, Failure> {
+    if file == "-" {
+        return Ok(None);
+    }
+    let mut cases = 0;
+    let mut blank = true;
+    for byte in BufReader::new(text_file::open(file)?).bytes() {
+        let byte = byte.map_err(|error| Failure::of_file(&text_file::shown(file), "read", &error))?;
+        cases += u64::from(byte == b'\n' && !blank);
+        blank = byte == b'\n' || (blank && byte.is_ascii_whitespace());
+    }
+    Ok(Some(cases + u64::from(!blank)))
 }
 
 fn answer(id: Option<&RawValue>, done: Result<(), Failure>) -> Result<(), Failure> {

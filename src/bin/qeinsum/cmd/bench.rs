@@ -129,7 +129,7 @@ impl Bench {
         self.threads.start()?;
         // Runs in a loop: what it takes to page memory in is not what is measured.
         qeinsum::keep_freed_memory();
-        let progress = Progress::start("measuring");
+        let progress = Progress::until("measuring", Some(Duration::from_secs(self.seconds.into())));
         let shapes: Vec<&[usize]> = sizes.shapes().iter().map(Shape::as_slice).collect();
         let exact = qe.compile(&shapes).map_err(|error| self.search.at_fault(error))?;
         let plan = exact.plan();

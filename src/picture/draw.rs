@@ -193,13 +193,14 @@ fn lines(plan: &Plan, knowledge: &Knowledge<'_>) -> Vec<Line> {
     });
     let operands = plan.equation().operands().len();
     let mut lines = Vec::new();
+    let mut of_steps = of_steps.into_iter().peekable();
     let (mut at, mut operand) = (0, 0);
     for line in text.lines() {
         at += line.len();
-        let step = of_steps.iter().find(|(end, _)| *end == at).map(|(_, number)| *number);
+        let step = of_steps.next_if(|(end, _)| *end == at);
         at += 1;
         let value = match step {
-            Some(number) => Some(plan.steps()[number].result().index()),
+            Some((_, number)) => Some(plan.steps()[number].result().index()),
             None if operand < operands && line == operand_line(plan, operand) => {
                 operand += 1;
                 Some(operand - 1)

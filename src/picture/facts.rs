@@ -18,6 +18,7 @@ pub(super) struct Knowledge<'p> {
     configs: Option<Vec<DotGeneralConfig>>,
     prediction: Prediction,
     bytes: Option<Vec<u64>>,
+    peak: Option<u64>,
     errors: &'p [QuantizationError],
     /// By step, the calls before it.
     calls: Vec<usize>,
@@ -41,6 +42,7 @@ impl<'p> Knowledge<'p> {
             configs: config.map(|config| plan.call_configs(config)),
             prediction: plan.predict(config, &[], speeds),
             bytes: plan.bytes_per_step(),
+            peak: plan.peak_bytes(),
             errors,
             calls,
         }
@@ -117,18 +119,8 @@ pub(super) fn step(knowledge: &Knowledge<'_>, number: usize, loops: &[String]) -
             if *orientation == Orientation::Swapped {
                 facts.push(fact("swapped", "the lhs is the later operand of the step"));
             }
-            let list = |axes: &[usize]| {
-                let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
-                format!("[{}]", axes.join(","))
-            };
-            facts.push(fact(
-                "dims lhs",
-                format!("batch {} sums {}", list(&dims.lhs_batch()), list(&dims.lhs_contracting())),
-            ));
-            facts.push(fact(
-                "dims rhs",
-                format!("batch {} sums {}", list(&dims.rhs_batch()), list(&dims.rhs_contracting())),
-            ));
+            let numbers = dims.to_string();
+            facts.push(fact("dimensions", if numbers.is_empty() { "no pairs".to_owned() } else { numbers }));
             let of = |axes: &[usize]| match names(plan, plan.value(*lhs), axes) {
                 none if none.is_empty() => "nothing".to_owned(),
                 names => names,
@@ -162,7 +154,7 @@ fn time(knowledge: &Knowledge<'_>, number: usize) -> Fact {
 
 fn memory(knowledge: &Knowledge<'_>, number: usize) -> Option<Fact> {
     let bytes = knowledge.bytes.as_ref()?;
-    let peak = knowledge.plan.peak_bytes()?;
+    let peak = knowledge.peak?;
     let own = *bytes.get(number)?;
     let part = percent(share(&u128::from(own).into(), &u128::from(peak).into()));
     Some(fact("memory", format!("{} while it runs, {part} of the peak", numbers::bytes(own))))

@@ -2,6 +2,8 @@
 
 import subprocess
 
+from playwright.sync_api import expect
+
 WRONG = "bhqk,bkhd->bqhz"
 
 
@@ -25,7 +27,7 @@ def _play(looker, address):
     looker.keep(page, "playground-light")
 
     # An error has carets under its place, and the picture before it stays, pale.
-    page.get_by_label("Equation").fill(WRONG)
+    page.locator("#equation").fill(WRONG)
     page.wait_for_selector("#error:not([hidden])")
     error = page.locator("#error").inner_text()
     lines = error.splitlines()
@@ -36,11 +38,11 @@ def _play(looker, address):
     looker.keep(page, "playground-error")
 
     # What was put right is planned again, quantized, and stands in the address.
-    page.get_by_label("Equation").fill("ab,bc,cd,de->ae")
-    page.get_by_label("Sizes or shapes").fill("64x8,8x64,64x8,8x64")
-    page.get_by_label("Quantize").select_option("8")
-    page.wait_for_function("document.querySelector('#cost').textContent === '40960 mul'")
-    page.wait_for_function("document.querySelector('#picture').textContent.includes('int8 over')")
+    page.locator("#equation").fill("ab,bc,cd,de->ae")
+    page.locator("#sizes").fill("64x8,8x64,64x8,8x64")
+    page.locator("#bits").select_option("8")
+    expect(page.locator("#cost")).to_have_text("40960 mul")
+    expect(page.locator("#picture")).to_contain_text("int8 over")
     looker.check_boxes(page, "playground, four operands")
     looker.expect("equation=ab%2Cbc%2Ccd%2Cde-%3Eae" in page.url, f"playground: the address is {page.url}")
     page.get_by_label("Colours").select_option("dark")
@@ -50,25 +52,25 @@ def _play(looker, address):
 
     # The address brings it back.
     page = looker.open("playground, from a link", link, "light", (1440, 960))
-    page.wait_for_function("document.querySelector('#cost').textContent === '40960 mul'")
-    looker.expect(page.get_by_label("Quantize").input_value() == "8", "playground: the link forgets the bits")
+    expect(page.locator("#cost")).to_have_text("40960 mul")
+    looker.expect(page.locator("#bits").input_value() == "8", "playground: the link forgets the bits")
 
     # A shape that does not fit, a size that is none, and no sizes at all.
-    page.get_by_label("Sizes or shapes").fill("64x8,9x64,64x8,8x64")
-    page.wait_for_function("document.querySelector('#error').textContent.includes('^')")
+    page.locator("#sizes").fill("64x8,9x64,64x8,8x64")
+    expect(page.locator("#error")).to_contain_text("^")
     looker.keep(page, "playground-shapes")
-    page.get_by_label("Sizes or shapes").fill("")
-    page.wait_for_function("document.querySelector('#symbolic').textContent.includes('mul')")
+    page.locator("#sizes").fill("")
+    expect(page.locator("#symbolic")).to_contain_text("mul")
     looker.keep(page, "playground-symbolic")
 
     # Twelve operands are answered while one types.
-    page.get_by_label("Examples").select_option(label="Ring of twelve")
-    page.wait_for_function("document.querySelector('#cost').textContent === '15912 mul'", timeout=8000)
+    page.locator("#examples").select_option(label="Ring of twelve")
+    expect(page.locator("#cost")).to_have_text("15912 mul", timeout=8000)
     looker.check_boxes(page, "playground, twelve operands")
     looker.keep(page, "playground-12")
 
     # Nothing that is typed is markup.
-    page.get_by_label("Equation").fill("<img src=x onerror=alert(1)>")
+    page.locator("#equation").fill("<img src=x onerror=alert(1)>")
     page.wait_for_selector("#error:not([hidden])")
     looker.expect(page.locator("img").count() == 0, "playground: what is typed became markup")
     page.close()

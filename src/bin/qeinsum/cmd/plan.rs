@@ -26,6 +26,8 @@ Examples:
   qeinsum plan bij,bjk->bik --sizes b=16,i=64,j=32,k=8 --bits 8 --explain
   qeinsum plan bij,bjk->bik
   qeinsum plan --network network.json --format json --out plan.json
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format stablehlo
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format onnx --out plan.onnx
   qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt";
 
 /// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
@@ -47,7 +49,7 @@ pub(crate) struct Plan {
     #[command(flatten)]
     slices: SliceArgs,
 
-    /// The element type that memory is counted in
+    /// The element type that memory is counted in, and that of an export's operands
     #[arg(long, value_enum, default_value_t)]
     dtype: DtypeArg,
 
@@ -80,6 +82,10 @@ enum Format {
     Text,
     Json,
     Dot,
+    /// A StableHLO module
+    Stablehlo,
+    /// An ONNX model, which is binary
+    Onnx,
 }
 
 /// A plan with what only the command knows of it.
@@ -111,14 +117,18 @@ impl Plan {
         if self.explain && self.format != Format::Text {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
-        let text = match self.problem.read()? {
+        if self.format == Format::Onnx && self.destination.is_terminal() {
+            let message = "an ONNX model is binary: name a file with `--out FILE`, or say `--out -`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let bytes = match self.problem.read()? {
             Problem::Bound(bound) => self.bound(&bound)?,
-            Problem::Symbolic(qe) => self.symbolic(qe)?,
+            Problem::Symbolic(qe) => self.symbolic(qe)?.into_bytes(),
         };
-        self.destination.write(&text)
+        self.destination.write_bytes(&bytes)
     }
 
-    fn bound(&self, bound: &Bound) -> Result<String, Failure> {
+    fn bound(&self, bound: &Bound) -> Result<Vec<u8>, Failure> {
         self.threads.start()?;
         let config = self.quantization.read(bound.equation.operands().len())?;
         let progress = Progress::until("searching a path", self.search.time_budget());
@@ -147,7 +157,9 @@ impl Plan {
             saved::check(file, plan.path(), &plan.to_string())?;
         }
         self.tell_time(seconds);
-        Ok(match self.format {
+        let text = match self.format {
+            Format::Onnx => return Ok(plan.to_onnx(config.as_ref())?),
+            Format::Stablehlo => plan.to_stablehlo(config.as_ref())?,
             Format::Text if self.explain => {
                 let time = plan.explain_time(config.as_ref(), &options)?;
                 plan.explain(&config.unwrap_or_default()) + &time
@@ -162,7 +174,8 @@ impl Plan {
                 });
                 self.json(&plan, bound.name.as_deref(), config.as_ref(), predicted, seconds)?
             }
-        })
+        };
+        Ok(text.into_bytes())
     }
 
     fn symbolic(&self, qe: QEinsum) -> Result<String, Failure> {
@@ -173,6 +186,10 @@ impl Plan {
         }
         if self.slices.is_given() {
             let message = "`--slice` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        if matches!(self.format, Format::Stablehlo | Format::Onnx) {
+            let message = "an export is of a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
         let progress = Progress::start("searching a path");
@@ -188,6 +205,7 @@ impl Plan {
             Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
             Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
+            Format::Stablehlo | Format::Onnx => String::new(),
         })
     }
 

@@ -58,6 +58,8 @@ pub enum ErrorKind {
     Freeze,
     /// Values that cannot be computed with as asked, such as a NaN under quantization.
     Value,
+    /// Something that the language of an export cannot say.
+    Export,
     /// A file whose content is not what its format demands.
     File,
     /// More memory or work than was allowed.

@@ -92,6 +92,7 @@ mod equation;
 mod error;
 mod exec;
 mod explain;
+mod export;
 mod frozen;
 mod gradients;
 pub mod graph;

@@ -79,14 +79,14 @@ pub(crate) fn calibrate(
     int: IntNumerics,
 ) -> Result<Scales> {
     let kind = ScaleKind::of(config);
-    let bound = match config.calibration {
-        Calibration::AbsMax => absmax(x, axes)?,
-        Calibration::Constant(bound) => ArrayD::from_elem(IxDyn(&vec![1; x.ndim()]), bound),
-    };
-    // A constant's scale is computed in binary32, whatever the operands are.
-    let format = if kind == ScaleKind::Operand { format } else { Format::F32 };
+    if let Calibration::Constant(bound) = config.calibration {
+        let shape = vec![1; x.ndim()];
+        let [scale, inverse] =
+            constant_scale(bound, config, int).map(|number| ArrayD::from_elem(IxDyn(&shape), number));
+        return Ok(Scales { scale, inverse, kind });
+    }
     let target = scale_target(format, int);
-    let mut scale = bound.mapv(|bound| format.div(target, bound));
+    let mut scale = absmax(x, axes)?.mapv(|bound| format.div(target, bound));
     if config.scale_rounding == ScaleRounding::PowerOfTwo {
         scale.mapv_inplace(|scale| power_of_two_below(scale, format));
     }
@@ -101,8 +101,17 @@ pub(super) fn scale_and_inverse(format: Format, target: f32, bound: f32) -> [f32
     [scale, format.div(1.0, scale)]
 }
 
+/// The scale of a constant bound and one over it, computed in binary32, whatever the operands are.
+pub(crate) fn constant_scale(bound: f32, config: &TensorConfig, int: IntNumerics) -> [f32; 2] {
+    let mut scale = Format::F32.div(int.bound_target(), bound);
+    if config.scale_rounding == ScaleRounding::PowerOfTwo {
+        scale = power_of_two_below(scale, Format::F32);
+    }
+    [scale, Format::F32.div(1.0, scale)]
+}
+
 /// What scales of a format take bounds to: binary16 rounds it before the division; bfloat16 does not.
-pub(super) fn scale_target(format: Format, int: IntNumerics) -> f32 {
+pub(crate) fn scale_target(format: Format, int: IntNumerics) -> f32 {
     match format {
         Format::F16 => Format::F16.round(int.bound_target()),
         Format::F32 | Format::Bf16 => int.bound_target(),

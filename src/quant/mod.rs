@@ -32,8 +32,9 @@ pub use overrides::{QuantConfig, Source};
 pub use presets::{FullyQuantizedBuilder, SidesBuilder, VersionBuilder};
 pub use settings::StochasticRounding;
 
-pub(crate) use calibration::{ScaleKind, Scales, calibrate};
+pub(crate) use calibration::{ScaleKind, Scales, calibrate, constant_scale, scale_target};
 pub(crate) use eight_bits::{Arithmetic, Bfloat16, Binary16, Binary32, Products, ToEightBits};
 pub(crate) use format::Format;
+pub(crate) use log2::power_of_two_below;
 pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::{map_scaled_in, update_scaled};

@@ -28,6 +28,8 @@ Examples:
   qeinsum plan bij,bjk->bik
   qeinsum plan --network network.json --format json --out plan.json
   qeinsum plan --network network.json --format html --out plan.html
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format stablehlo
+  qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format onnx --out plan.onnx
   qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt";
 
 /// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
@@ -49,7 +51,7 @@ pub(crate) struct Plan {
     #[command(flatten)]
     slices: SliceArgs,
 
-    /// The element type that memory is counted in
+    /// The element type that memory is counted in, and that of an export's operands
     #[arg(long, value_enum, default_value_t)]
     dtype: DtypeArg,
 
@@ -86,6 +88,10 @@ enum Format {
     Svg,
     /// The picture in a page that shows each step
     Html,
+    /// A StableHLO module
+    Stablehlo,
+    /// An ONNX model, which is binary
+    Onnx,
 }
 
 /// A plan with what only the command knows of it.
@@ -117,14 +123,18 @@ impl Plan {
         if self.explain && self.format != Format::Text {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
-        let text = match self.problem.read()? {
+        if self.format == Format::Onnx && self.destination.is_terminal() {
+            let message = "an ONNX model is binary: name a file with `--out FILE`, or say `--out -`";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let bytes = match self.problem.read()? {
             Problem::Bound(bound) => self.bound(&bound)?,
-            Problem::Symbolic(qe) => self.symbolic(qe)?,
+            Problem::Symbolic(qe) => self.symbolic(qe)?.into_bytes(),
         };
-        self.destination.write(&text)
+        self.destination.write_bytes(&bytes)
     }
 
-    fn bound(&self, bound: &Bound) -> Result<String, Failure> {
+    fn bound(&self, bound: &Bound) -> Result<Vec<u8>, Failure> {
         self.threads.start()?;
         let config = self.quantization.read(bound.equation.operands().len())?;
         let progress = Progress::until("searching a path", self.search.time_budget());
@@ -153,7 +163,9 @@ impl Plan {
             saved::check(file, plan.path(), &plan.to_string())?;
         }
         self.tell_time(seconds);
-        Ok(match self.format {
+        let text = match self.format {
+            Format::Onnx => return Ok(plan.to_onnx(config.as_ref())?),
+            Format::Stablehlo => plan.to_stablehlo(config.as_ref())?,
             Format::Text if self.explain => {
                 let time = plan.explain_search(config.as_ref(), &options)?;
                 plan.explain(&config.unwrap_or_default()) + &time
@@ -169,7 +181,8 @@ impl Plan {
                 });
                 self.json(&plan, bound.name.as_deref(), config.as_ref(), predicted, seconds)?
             }
-        })
+        };
+        Ok(text.into_bytes())
     }
 
     fn picture(&self, plan: &BoundPlan, config: Option<&QuantConfig>, speeds: &Speeds) -> String {
@@ -195,6 +208,10 @@ impl Plan {
             let message = "`--slice` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
+        if matches!(self.format, Format::Stablehlo | Format::Onnx) {
+            let message = "an export is of a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
         let progress = Progress::start("searching a path");
         let start = Instant::now();
         let plan: SymbolicPlan = self.search.apply(qe).symbolic()?;
@@ -207,7 +224,7 @@ impl Plan {
         Ok(match self.format {
             Format::Dot => plan.to_dot(),
             Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
-            Format::Text | Format::Svg | Format::Html => plan.to_string(),
+            Format::Text | Format::Svg | Format::Html | Format::Stablehlo | Format::Onnx => plan.to_string(),
         })
     }
 

@@ -100,12 +100,12 @@ impl Plan {
         for way in front(&choices, most).iter().take(TRIES) {
             let error = trial.run(&way.choices)?;
             if error.sqnr_db() >= least_sqnr_db {
-                return trial.chosen(&way.choices, error);
+                return Ok(trial.chosen(&way.choices, error));
             }
         }
         let floats = vec![BITS.len() - 1; calls];
         let error = trial.run(&floats)?;
-        trial.chosen(&floats, error)
+        Ok(trial.chosen(&floats, error))
     }
 }
 
@@ -154,16 +154,16 @@ impl<T: Element> Trial<'_, '_, T> {
         QuantizationError::between(&self.exact, &self.exact).signal()
     }
 
-    fn chosen(&self, choices: &[usize], error: QuantizationError) -> Result<ChosenBits> {
+    fn chosen(&self, choices: &[usize], error: QuantizationError) -> ChosenBits {
         let config = self.config(choices);
-        Ok(ChosenBits {
+        ChosenBits {
             bits: choices.iter().map(|&choice| BITS[choice]).collect(),
             seconds: self.plan.predict(Some(&config), &[], self.speeds).seconds,
             float_seconds: self.plan.predict(None, &[], self.speeds).seconds,
             float: self.plan.dtype(),
             config,
             error,
-        })
+        }
     }
 }
 

@@ -118,6 +118,15 @@ class QEinsum:
 
         return out, pull
 
+    def choose_bits(self, *operands: Any, min_sqnr: float) -> Config:
+        """A configuration with four bits, eight bits or floats for each call, of the least predicted time.
+
+        The result of these operands keeps at least this signal-to-quantization-noise ratio, in decibels; others may not.
+        """
+        given = _arrays.arrays(operands)
+        config, _, _ = self._for(given).choose_bits(given, min_sqnr)
+        return Config.from_json(config.to_json())
+
     def freeze(self, operand: int, array: Any, *shapes: Any, key: Key | int | None = None) -> Frozen:
         """Quantizes an operand once, to stand in its place from then on.
 

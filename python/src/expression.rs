@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::parse::SublistItem;
+use qeinsum::path::Speeds;
 use qeinsum::{Compiled, OperandView, QEinsum};
 
 use crate::config::Config;
@@ -149,6 +150,18 @@ impl Bound {
         with_element!(dtype, vjp(py, &self.0, given, key))
     }
 
+    /// Bits for each call by these operands: the configuration, the ratio that the result then has, and all of it in words.
+    fn choose_bits(
+        &self,
+        py: Python<'_>,
+        operands: Vec<pyo3::Bound<'_, PyAny>>,
+        min_sqnr: f64,
+    ) -> PyResult<(Config, f64, String)> {
+        let given = Given::list(&operands)?;
+        let dtype = dtype_of(&given)?;
+        with_element!(dtype, choose_bits(py, &self.0, given, min_sqnr))
+    }
+
     /// Quantizes an operand once.
     #[pyo3(signature = (operand, array, key = None))]
     fn freeze(
@@ -204,6 +217,19 @@ fn vjp<T: Shared>(
     let (out, pullback) =
         py.detach(|| compiled.vjp(views, key).map(|(out, pullback)| (out, pullback.into_owned()))).or_raise(py)?;
     Ok((returned(py, out), Pullback::new(pullback)))
+}
+
+fn choose_bits<T: Shared>(
+    py: Python<'_>,
+    compiled: &Compiled,
+    given: Vec<Given<'_>>,
+    min_sqnr: f64,
+) -> PyResult<(Config, f64, String)> {
+    let borrowed = Borrowed::<T>::list(given)?;
+    let views: Vec<OperandView<'_, T>> = borrowed.iter().map(Borrowed::view).collect();
+    let chosen = py.detach(|| compiled.plan().choose_bits(&views, min_sqnr, Speeds::shipped())).or_raise(py)?;
+    let words = chosen.to_string();
+    Ok((Config(chosen.config), chosen.error.sqnr_db(), words))
 }
 
 fn freeze<T: Shared>(

@@ -92,3 +92,18 @@ def test_layers_are_pickled(make):
     a, b = make(3, 4), make(4, 5, seed=1)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(layer))(a, b), layer(a, b))
     assert "acc i32" in layer.explain(a, b)
+
+
+def test_bits_are_chosen_by_data(make):
+    a, b, c = make(200, 300), make(300, 200, seed=1), make(200, 256, seed=2)
+    equation = "ij,jk,kl->il"
+    exact = qeinsum.einsum(equation, a, b, c)
+    ratios = []
+    for least in (10, 30, 200):
+        config = QEinsum(equation).choose_bits(a, b, c, min_sqnr=least)
+        noise = ((QEinsum(equation, config)(a, b, c) - exact) ** 2).sum(dtype=float)
+        ratios.append(10 * np.log10((exact**2).sum(dtype=float) / noise) if noise else np.inf)
+        assert ratios[-1] >= least - 0.01
+    assert ratios[0] < ratios[2] == np.inf
+    with pytest.raises(qeinsum.ConfigError):
+        QEinsum("ij->ji").choose_bits(a, min_sqnr=30)

@@ -34,6 +34,10 @@ fn an_analysis_says_what_each_call_costs() {
         .fold(String::new(), |text, line| text + line + "\n");
     snapshot::assert("cli__analysis", "qeinsum run ij,jk,kl->il --bits 8 --analyze", &kept);
     assert!(text.contains("; measured ") && text.contains(" threads\n;   %"), "{text}");
+    folder.run(&arguments(&["--bits", "8", "--report", "--picture", "p.html"])).done();
+    let page = String::from_utf8(folder.read("p.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("sqnr 45.03 dB"), "the errors are in the page");
+    folder.run(&arguments(&["--picture", "p.png"])).refused(2, "an .svg or an .html file");
     let float = folder.run(&arguments(&["--analyze"]));
     assert!(float.done().out().contains("; measured ") && !float.out().contains("sqnr"));
 }

@@ -1,6 +1,7 @@
 //! `qeinsum run`: arrays in files in, an array in a file out.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -43,7 +44,7 @@ pub(crate) struct Run {
     out: Option<OsString>,
 
     /// Run the cases of a file, one JSON object a line, and print a JSON object for each
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "analyze", "min_sqnr", "config_out", "named", "equation", "inputs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "analyze", "min_sqnr", "config_out", "picture", "named", "equation", "inputs"])]
     batch: Option<OsString>,
 
     #[command(flatten)]
@@ -70,6 +71,10 @@ pub(crate) struct Run {
     /// Write the configuration that `--bits auto` chose, as TOML that `--config` reads
     #[arg(long, value_name = "FILE")]
     config_out: Option<OsString>,
+
+    /// Draw the plan that is run into this file, .svg or .html, with the errors of `--report` and `--analyze`
+    #[arg(long, value_name = "FILE", value_parser = picture_file)]
+    picture: Option<PathBuf>,
 
     /// The form of the report
     #[arg(long, value_enum, default_value_t, requires = "report")]
@@ -106,6 +111,18 @@ impl Run {
                 qeinsum::io::write_whole(file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
             }
         }
+        if let Some(file) = &self.picture {
+            let picture = done.plan.picture();
+            let picture = match &done.config {
+                Some(config) => picture.quantized(config),
+                None => picture,
+            };
+            let errors = done.report.as_ref().map_or(&[][..], |report| &report.calls);
+            let picture = picture.with_errors(errors);
+            let is_svg = file.extension().is_some_and(|extension| extension == "svg");
+            let text = if is_svg { picture.to_svg() } else { picture.to_html() };
+            qeinsum::io::write_whole(file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
+        }
         if self.explain || self.analyze {
             let config = done.config.clone().unwrap_or_default();
             print(&done.plan.explain(&config))?;
@@ -141,6 +158,13 @@ impl Run {
         };
         Ok((self.settings.read_to_choose()?, Precision::Chosen(least)))
     }
+}
+
+/// A file whose name says what kind of picture it is.
+fn picture_file(text: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    let known = file.extension().is_some_and(|extension| extension == "svg" || extension == "html");
+    if known { Ok(file) } else { Err("a picture is an .svg or an .html file".to_owned()) }
 }
 
 /// A finite number of decibels.

@@ -63,6 +63,7 @@
 //!   `exec/common.rs` runs it.
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
+//! - `picture` draws plans: it reads a plan, a configuration and predicted times, decides nothing, and nothing reads it.
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
 //! - [`Plan::verify`] proves a plan against its equation without trusting who made it.
 //! - `unsafe` stands in `kernel` only.

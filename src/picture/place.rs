@@ -55,6 +55,8 @@ const ROOMY: usize = 56;
 pub(super) const MARGIN: u32 = 24;
 /// The least width, so that a small plan has a heading.
 const LEAST: u32 = 640;
+/// The least height of the row of the result, which has a ring around its figure.
+const RESULT: u32 = 30;
 /// The size of the words on lines.
 const ROLE: u32 = 9;
 /// The radius of a corner of a line.
@@ -77,7 +79,7 @@ impl Density {
     fn largest(self) -> u32 {
         match self {
             Self::Roomy => 150,
-            Self::Dense => 80,
+            Self::Dense => 72,
         }
     }
 
@@ -109,6 +111,7 @@ pub(super) fn place(drawing: &Drawing) -> Placed {
     let mut y = top;
     for (at, row) in lanes.rows.iter().enumerate() {
         let tall = row.iter().map(|&node| rows::height(&drawing.nodes[node], density)).max().unwrap_or(0);
+        let tall = if row.contains(&drawing.output) { tall.max(RESULT) } else { tall };
         for (beside, &node) in row.iter().enumerate() {
             let x = MARGIN + lanes.lane[node] * density.lane() + density.lane() / 2;
             let mark = mark(drawing, node, density, (x, y + tall / 2));

@@ -6,7 +6,7 @@ use super::lanes::{Leaves, lanes};
 use super::measure::{columns, width};
 use super::place::Placed;
 use crate::path::{Optimizer, Path, SearchOptions};
-use crate::{DotGeneralConfig, Dtype, Equation, Plan, QEinsum, Sizes, Syntax};
+use crate::{DotGeneralConfig, Dtype, Equation, Plan, QEinsum, QuantizationError, Sizes, Syntax};
 
 /// A small deterministic generator (xorshift64*).
 struct Random(u64);
@@ -119,6 +119,22 @@ fn every_line_of_the_plan_that_is_about_a_value_says_so() {
     let text: String = lines.iter().map(|line| line.text.clone() + "\n").collect();
     assert_eq!(text, sliced.to_string());
     assert_eq!(lines.iter().filter(|line| line.value.is_some()).count(), sliced.values().len());
+}
+
+#[test]
+fn measured_errors_are_said_of_their_calls() {
+    let plan = QEinsum::new("ij,jk,kl->il").unwrap().plan(&[&[2, 3], &[3, 4], &[4, 5]]).unwrap();
+    let exact = ndarray::arr1(&[3.0_f32, 4.0]).into_dyn();
+    let errors = [QuantizationError::default(), QuantizationError::between(&exact, &(&exact - 0.5))];
+    let drawing = plan.picture().with_errors(&errors).drawing();
+    let said: Vec<(usize, &str)> = drawing
+        .nodes
+        .iter()
+        .flat_map(|node| node.facts.iter().map(|fact| (node.id, fact)))
+        .filter(|(_, fact)| fact.what == "error")
+        .map(|(id, fact)| (id, fact.text.as_str()))
+        .collect();
+    assert_eq!(said, [(3, "sqnr inf dB, max error 0.000e0"), (4, "sqnr 16.99 dB, max error 5.000e-1")]);
 }
 
 #[test]

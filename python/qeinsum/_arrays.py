@@ -44,6 +44,8 @@ def shape(operand: Any) -> tuple[int, ...]:
     if type(operand) is np.ndarray:
         return operand.shape
     if isinstance(operand, (tuple, list)) and all(isinstance(size, (int, np.integer)) for size in operand):
+        if any(size < 0 for size in operand):
+            raise ValueError(f"a shape has no negative sizes, but this is {tuple(operand)}")
         return tuple(int(size) for size in operand)
     own = getattr(operand, "shape", None)
     return tuple(int(size) for size in (np.shape(operand) if own is None else own))

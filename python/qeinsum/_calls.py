@@ -9,7 +9,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from . import _arrays, _config
-from ._layer import QEinsum, key_of
+from ._layer import _SETTINGS, QEinsum, key_of
 from ._qeinsum import Plan
 from ._search import Options
 
@@ -249,11 +249,11 @@ def _layer(
     if isinstance(equation, str):
         arrays: Sequence[Any] = operands[1:]
     else:
-        lists = [tuple(None if item is Ellipsis else int(item) for item in labels) for labels in operands[1::2]]
+        lists = [_labels(labels) for labels in operands[1::2]]
         count = len(operands) // 2
         output = None
         if len(operands) % 2:
-            output = tuple(None if item is Ellipsis else int(item) for item in operands[-1])
+            output = _labels(operands[-1])
         equation, arrays = (tuple(lists), output), operands[: 2 * count : 2]
     quick = (equation, named, bits, optimize if isinstance(optimize, str) else None)
     if config is None and isinstance(optimize, str) and not search:
@@ -263,12 +263,24 @@ def _layer(
             found = _kept(quick, equation, None, bits, named, optimize, search)
         return found, arrays
     made = _config.of(config, bits)
+    if any(name not in _SETTINGS for name in search):
+        return QEinsum(equation, made, named=named, optimize=optimize, **search), arrays  # says which
     tag = Options(optimize, **search).key()
     if tag is None:
         return QEinsum(equation, made, named=named, optimize=optimize, **search), arrays
     full = (equation, named, made, tag)
     found = _known.get(full)
     return found or _kept(full, equation, made, None, named, optimize, search), arrays
+
+
+def _labels(labels: Any) -> tuple[int | None, ...]:
+    """A sublist: numbers that stand for labels, and `...`."""
+    if isinstance(labels, str) or not hasattr(labels, "__iter__"):
+        raise TypeError("operands are followed by lists of their labels, or stand after an equation")
+    items = tuple(None if item is Ellipsis else int(item) for item in labels)
+    if any(item is not None and not 0 <= item < 2**32 for item in items):
+        raise ValueError("labels are numbers from 0 to 2**32 - 1, or `...`")
+    return items
 
 
 def _kept(

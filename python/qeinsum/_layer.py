@@ -13,6 +13,8 @@ from ._config import Config
 from ._qeinsum import Bound, Expression, Frozen, Key, Plan
 from ._search import Options, path_of
 
+# What may be said of a search beside `optimize`.
+_SETTINGS = ("minimize", "effort", "seed", "time_budget", "memory_limit", "speeds")
 # Plans that are kept of an equation.
 _KEPT = 64
 
@@ -52,6 +54,9 @@ class QEinsum:
         of `opt_einsum` or cotengra; further search settings are `minimize`, `effort`, `seed`, `time_budget` (seconds),
         `memory_limit` (bytes, for everything that is there at a time; slices are found where they are needed) and `speeds`.
         """
+        unknown = [name for name in search if name not in _SETTINGS]
+        if unknown:
+            raise TypeError(f"{unknown[0]!r} is no search setting: one of {', '.join(_SETTINGS)}")
         self._arguments = (equation, named)
         self._config = _config.of(config, bits)
         self._options = Options(optimize, **search)
@@ -83,7 +88,10 @@ class QEinsum:
             shapes = [tuple(shape) for shape in self._native.shapes(sizes)]
         else:
             shapes = [_arrays.shape(operand) for operand in operands]
-        return self._bind(tuple(shapes), _arrays.dtype_name(dtype)).plan
+        name = _arrays.dtype_name(dtype)
+        if name not in _arrays.KNOWN:
+            raise TypeError(f"plans are made for {', '.join(_arrays.KNOWN)}, not for {name}")
+        return self._bind(tuple(shapes), name).plan
 
     def symbolic(self) -> str:
         """The text of the plan without sizes: optimal where all sizes are equal, costs as polynomials."""

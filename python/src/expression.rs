@@ -1,6 +1,6 @@
 //! Equations, and equations bound to shapes.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::parse::SublistItem;
@@ -134,6 +134,7 @@ impl Bound {
     ) -> PyResult<Py<PyAny>> {
         let given = Given::list(&operands)?;
         let dtype = dtype_of(&given)?;
+        self.check_memory()?;
         with_element!(dtype, run(py, &self.0, given, key, out))
     }
 
@@ -147,6 +148,7 @@ impl Bound {
     ) -> PyResult<(Py<PyAny>, Pullback)> {
         let given = Given::list(&operands)?;
         let dtype = dtype_of(&given)?;
+        self.check_memory()?;
         with_element!(dtype, vjp(py, &self.0, given, key))
     }
 
@@ -175,6 +177,31 @@ impl Bound {
         with_element!(dtype, freeze(py, &self.0, operand, array, key))
     }
 }
+
+impl Bound {
+    /// An exception where the system would not give what a run takes beside its operands: to be refused it later would end
+    /// the interpreter.
+    fn check_memory(&self) -> PyResult<()> {
+        let plan = self.0.plan();
+        let count = |shape: &[usize]| shape.iter().fold(1_u64, |all, &size| all.saturating_mul(size as u64));
+        let bytes = |elements: u64| elements.saturating_mul(plan.dtype().bytes() as u64);
+        let operands = plan.sizes().shapes().iter().map(|shape| bytes(count(shape)));
+        let own = plan.peak_bytes().map(|peak| peak.saturating_sub(operands.fold(0, u64::saturating_add)));
+        let output = bytes(count(plan.value(plan.output()).shape()));
+        let needed = own.map_or(u64::MAX, |own| own.max(output));
+        let is_there = needed < PROBED
+            || usize::try_from(needed).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+        if is_there {
+            return Ok(());
+        }
+        Err(PyMemoryError::new_err(format!(
+            "the run needs {needed} bytes beside its operands; `memory_limit` finds a plan in slices that needs less"
+        )))
+    }
+}
+
+/// Less than this is not asked for beforehand.
+const PROBED: u64 = 1 << 28;
 
 fn run<T: Shared>(
     py: Python<'_>,

@@ -103,6 +103,12 @@ def test_errors_show_the_place(make):
     assert issubclass(qeinsum.Error, ValueError)
 
 
+def test_what_does_not_fit_in_memory_is_refused():
+    huge = np.broadcast_to(np.float32(1), (1 << 22, 1 << 21))
+    with pytest.raises(MemoryError, match="memory_limit"):
+        qeinsum.einsum("ab,ab->ab", huge, huge)
+
+
 def test_types_are_converted_where_asked(make):
     a, b = make(2, 3), make(3, 4, dtype=np.float64)
     assert qeinsum.einsum("ij,jk->ik", a, b, dtype=np.float64).dtype == np.float64

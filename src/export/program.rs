@@ -68,26 +68,55 @@ pub(super) enum Operation {
     /// A binary32 number, without axes.
     Number(f32),
     /// Binary32 numbers along the last of as many axes as `rank` says; the others have extent 1.
-    Row { numbers: Vec<f32>, rank: usize },
+    Row {
+        numbers: Vec<f32>,
+        rank: usize,
+    },
     Unary(Unary, Id),
     Binary(Binary, Id, Id),
-    Select { condition: Id, then: Id, otherwise: Id },
+    Select {
+        condition: Id,
+        then: Id,
+        otherwise: Id,
+    },
     /// Within two numbers. What becomes of a NaN is the engine's to say.
-    Clamp { input: Id, low: f32, high: f32 },
+    Clamp {
+        input: Id,
+        low: f32,
+        high: f32,
+    },
     /// To another type: of integers to the nearest float, ties to even; of floats to integers, which they have to fit.
     Convert(Id),
+    /// The value with zeros of their sign for subnormal numbers.
+    Flushed(Id),
     /// To the nearest value of a narrower type, ties to even, as a binary32 again.
     Narrowed(Narrow, Id),
     /// The largest value over axes, which keep extent 1.
-    LargestOver { input: Id, axes: Axes },
+    LargestOver {
+        input: Id,
+        axes: Axes,
+    },
     /// The sum over axes, which are dropped.
-    SumOver { input: Id, axes: Axes },
-    Transpose { input: Id, permutation: Axes },
+    SumOver {
+        input: Id,
+        axes: Axes,
+    },
+    Transpose {
+        input: Id,
+        permutation: Axes,
+    },
     Reshape(Id),
     /// Every `step`-th element along the last axis.
-    Every { input: Id, step: usize },
+    Every {
+        input: Id,
+        step: usize,
+    },
     /// Products, summed over the contracting axes in the type of the result.
-    Dot { lhs: Id, rhs: Id, dims: DimensionNumbers },
+    Dot {
+        lhs: Id,
+        rhs: Id,
+        dims: DimensionNumbers,
+    },
     /// The same value, about which an engine assumes nothing when it simplifies.
     Barrier(Id),
 }
@@ -190,6 +219,10 @@ impl Program {
             return input;
         }
         self.push(Operation::Convert(input), element, self.shape(input).clone())
+    }
+
+    pub(super) fn flushed(&mut self, input: Id) -> Id {
+        self.push(Operation::Flushed(input), self.element(input), self.shape(input).clone())
     }
 
     pub(super) fn narrowed(&mut self, narrow: Narrow, input: Id) -> Id {

@@ -65,7 +65,11 @@ impl Writer<'_> {
             Operation::Number(_) => return None,
             Operation::Row { numbers, .. } => {
                 let numbers: Vec<String> = numbers.iter().map(|&number| literal(number)).collect();
-                let flat = self.line(&format!("stablehlo.constant dense<[{}]> : tensor<{}xf32>", numbers.join(", "), numbers.len()));
+                let flat = self.line(&format!(
+                    "stablehlo.constant dense<[{}]> : tensor<{}xf32>",
+                    numbers.join(", "),
+                    numbers.len()
+                ));
                 self.line(&format!("stablehlo.reshape {flat} : (tensor<{}xf32>) -> {kind}", numbers.len()))
             }
             Operation::Unary(unary, input) => self.unary(*unary, *input),
@@ -94,9 +98,12 @@ impl Writer<'_> {
                 let input = self.name(*input);
                 let [low, high] = [*low, *high]
                     .map(|limit| self.line(&format!("stablehlo.constant dense<{}> : tensor<f32>", literal(limit))));
-                self.line(&format!("stablehlo.clamp {low}, {input}, {high} : (tensor<f32>, {kind}, tensor<f32>) -> {kind}"))
+                self.line(&format!(
+                    "stablehlo.clamp {low}, {input}, {high} : (tensor<f32>, {kind}, tensor<f32>) -> {kind}"
+                ))
             }
             Operation::Convert(input) => self.convert(*input, id),
+            Operation::Flushed(input) => self.flushed(*input),
             Operation::Narrowed(narrow, input) => self.narrowed(*narrow, *input),
             Operation::LargestOver { input, axes } => {
                 let rest: Vec<usize> = (0..program.rank(*input)).filter(|axis| !axes.contains(axis)).collect();
@@ -142,7 +149,8 @@ impl Writer<'_> {
                 }
                 // Floats are not to be cut to fewer bits before they are multiplied, as some engines do unless told.
                 let is_float = program.element(*lhs).dtype().is_some();
-                let precision = if is_float { "precision = [HIGHEST, HIGHEST]" } else { "precision = [DEFAULT, DEFAULT]" };
+                let precision =
+                    if is_float { "precision = [HIGHEST, HIGHEST]" } else { "precision = [DEFAULT, DEFAULT]" };
                 let (lhs, rhs) = (self.name(*lhs), self.name(*rhs));
                 self.line(&format!(
                     "stablehlo.dot_general {lhs}, {rhs}, {attributes}{precision} : ({left}, {right}) -> {kind}"
@@ -171,6 +179,19 @@ impl Writer<'_> {
     fn convert(&mut self, input: Id, made: Id) -> String {
         let (name, from, kind) = (self.name(input), self.kind(input), self.kind(made));
         self.line(&format!("stablehlo.convert {name} : ({from}) -> {kind}"))
+    }
+
+    /// A product with a mask would be made a selection, which loses the sign of zero.
+    fn flushed(&mut self, input: Id) -> String {
+        let (kind, name) = (self.kind(input), self.name(input));
+        let mask = tensor(self.program.shape(input), Type::Bool);
+        let magnitude = self.line(&format!("stablehlo.abs {name} : {kind}"));
+        let least = self.line(&format!("stablehlo.constant dense<{}> : {kind}", literal(f32::MIN_POSITIVE)));
+        let is_small =
+            self.line(&format!("stablehlo.compare LT, {magnitude}, {least}, FLOAT : ({kind}, {kind}) -> {mask}"));
+        let zero = self.line(&format!("stablehlo.constant dense<0.0> : {kind}"));
+        let zero = self.line(&format!("stablehlo.multiply {name}, {zero} : {kind}"));
+        self.line(&format!("stablehlo.select {is_small}, {zero}, {name} : {mask}, {kind}"))
     }
 
     fn narrowed(&mut self, narrow: Narrow, input: Id) -> String {

@@ -34,9 +34,7 @@ impl Destination {
     /// Writes bytes as they are.
     pub(crate) fn write_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self.out.as_deref() {
-            Some(path) if path != OsStr::new("-") => {
-                Ok(qeinsum::io::write_whole(path, |out| out.write_all(bytes))?)
-            }
+            Some(path) if path != OsStr::new("-") => Ok(qeinsum::io::write_whole(path, |out| out.write_all(bytes))?),
             _ => print_bytes(bytes),
         }
     }

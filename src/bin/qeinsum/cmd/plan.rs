@@ -189,8 +189,7 @@ impl Plan {
             return Err(Failure::Request(message.to_owned()));
         }
         if matches!(self.format, Format::Stablehlo | Format::Onnx) {
-            let message = "an export is of a plan with sizes: give `--shapes` or `--sizes`";
-            return Err(Failure::Request(message.to_owned()));
+            return Err(unbound());
         }
         let progress = Progress::start("searching a path");
         let start = Instant::now();
@@ -205,7 +204,7 @@ impl Plan {
             Format::Text => plan.to_string(),
             Format::Dot => plan.to_dot(),
             Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
-            Format::Stablehlo | Format::Onnx => String::new(),
+            Format::Stablehlo | Format::Onnx => return Err(unbound()),
         })
     }
 
@@ -229,4 +228,8 @@ impl Plan {
             complain(&format!("search {seconds:.6} s"));
         }
     }
+}
+
+fn unbound() -> Failure {
+    Failure::Request("an export is of a plan with sizes: give `--shapes` or `--sizes`".to_owned())
 }

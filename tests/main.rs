@@ -7,6 +7,7 @@ mod certificates;
 mod complex;
 mod ebnf;
 mod errors;
+mod exports;
 mod families;
 mod fixture;
 mod gradients;

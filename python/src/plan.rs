@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyType};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyType};
 use qeinsum::picture::Picture;
 use qeinsum::{Dtype, Equation, Sizes, Syntax};
 
@@ -156,6 +156,19 @@ impl Plan {
     #[pyo3(signature = (config = None))]
     fn to_html(&self, config: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
         Ok(self.picture(given(config)?.as_deref()).to_html())
+    }
+
+    /// The plan as a StableHLO module, with the quantization of a configuration.
+    #[pyo3(signature = (config = None))]
+    fn to_stablehlo(&self, py: Python<'_>, config: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        self.0.to_stablehlo(given(config)?.as_deref().map(|config| &config.0)).or_raise(py)
+    }
+
+    /// The plan as an ONNX model, with the quantization of a configuration.
+    #[pyo3(signature = (config = None))]
+    fn to_onnx(&self, py: Python<'_>, config: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyBytes>> {
+        let model = self.0.to_onnx(given(config)?.as_deref().map(|config| &config.0)).or_raise(py)?;
+        Ok(PyBytes::new(py, &model).unbind())
     }
 
     /// What a notebook shows: the picture.

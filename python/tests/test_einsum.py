@@ -133,6 +133,7 @@ def test_plans(make):
     assert "next best order" in plan.explain() and plan._repr_svg_().startswith("<svg") and "<html" in plan.to_html()
     config = qeinsum.Config.v4()
     assert "lhs int8" in plan.explain(config) and "int8" in plan.to_svg(config)
+    assert "stablehlo.dot_general" in plan.to_stablehlo(config) and b"MatMulInteger" in plan.to_onnx(config)
     with pytest.raises(TypeError, match="qeinsum.Config"):
         plan.explain("int8")
     with pytest.raises(qeinsum.PlanError):

@@ -22,6 +22,8 @@ pub(super) struct Arithmetic {
     pub(super) program: Program,
     /// Values known to have no subnormal element.
     normal: Vec<Id>,
+    /// Values known to have only integers, infinities and NaN.
+    whole: Vec<Id>,
 }
 
 /// A call of a plan and the values that it reads.
@@ -69,7 +71,7 @@ impl Call<'_> {
                 let inverse = self.in_output_layout(arithmetic, scale.inverse, side);
                 let product = arithmetic.rescaled(output, Scale { inverse, ..scale }, working);
                 // Two numbers that are known would be made one, which rounds once instead of twice.
-                (output, working) = (arithmetic.program.barrier(product.0), product.1);
+                (output, working) = (arithmetic.barrier(product.0), product.1);
             }
         }
         if working != format {
@@ -96,7 +98,9 @@ impl Call<'_> {
             let sums = arithmetic.program.dot(lhs.values, rhs.values, self.dims, element, shape);
             let sums = arithmetic.program.convert(sums, F32);
             arithmetic.mark(sums);
-            return arithmetic.narrowed(sums, format);
+            let sums = arithmetic.narrowed(sums, format);
+            arithmetic.whole.push(sums);
+            return sums;
         }
         let [left, right] = [lhs, rhs].map(|side| arithmetic.program.convert(side.values, F32));
         let sums = arithmetic.program.dot(left, right, self.dims, F32, shape);
@@ -181,12 +185,7 @@ impl Arithmetic {
         if self.is_normal(input) {
             return input;
         }
-        let magnitude = self.program.unary(Unary::Abs, input);
-        let least = self.program.number(f32::MIN_POSITIVE);
-        let is_small = self.program.binary(Binary::Less, magnitude, least);
-        let zero = self.program.number(0.0);
-        let zero = self.program.binary(Binary::Multiply, input, zero);
-        let made = self.program.select(is_small, zero, input);
+        let made = self.program.flushed(input);
         self.mark(made);
         made
     }
@@ -212,6 +211,10 @@ impl Arithmetic {
     fn binary(&mut self, binary: Binary, left: Id, right: Id, format: Format) -> Id {
         let (left, right) = (self.flushed(left), self.flushed(right));
         let made = self.program.binary(binary, left, right);
+        // An integer is zero, or at least one in magnitude, and makes nothing smaller.
+        if binary == Binary::Multiply && self.whole.contains(&left) {
+            self.mark(made);
+        }
         match format {
             Format::F32 => made,
             // A subnormal number is flushed before it is rounded, which could make it normal.
@@ -296,6 +299,7 @@ impl Arithmetic {
         // Else the two divisions would be made one: the bound times one over the target.
         let scale = self.barrier(scale);
         let inverse = self.binary(Binary::Divide, one, scale, format);
+        let inverse = self.flushed(inverse);
         // Else the product with this would be made a quotient by the scale.
         Ok([scale, self.barrier(inverse)])
     }

@@ -36,3 +36,38 @@ pub(super) fn powers(format: Format) -> Vec<Power> {
     }
     powers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_table(table: &[Power], scale: f32) -> f32 {
+        let reached = table.iter().filter(|power| scale >= power.from);
+        reached.map(|power| power.power).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn the_table_is_the_function_for_all_narrow_scales() {
+        for (format, step) in [(Format::Bf16, 1 << 16), (Format::F16, 1 << 13)] {
+            let table = powers(format);
+            // Of binary16 also what it has no numbers for; they are scales of its products.
+            for at in 0..=f32::INFINITY.to_bits() / step {
+                let scale = f32::from_bits(at * step);
+                assert_eq!(by_table(&table, scale), power_of_two_below(scale, format), "{format:?} {scale}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_is_the_function_around_every_power_and_between() {
+        let table = powers(Format::F32);
+        assert_eq!(table.len(), 255);
+        let infinity = f32::INFINITY.to_bits();
+        let around = (1..255_u32).flat_map(|exponent| (exponent << 23) - 300..=(exponent << 23) + 300);
+        let between = (0..200_000_u32).map(|at| at.wrapping_mul(2_654_435_769) % infinity);
+        for bits in around.chain(between).chain([0, infinity]) {
+            let scale = f32::from_bits(bits);
+            assert_eq!(by_table(&table, scale), power_of_two_below(scale, Format::F32), "{bits:x}");
+        }
+    }
+}

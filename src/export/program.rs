@@ -87,6 +87,8 @@ pub(super) enum Operation {
     },
     /// To another type: of integers to the nearest float, ties to even; of floats to integers, which they have to fit.
     Convert(Id),
+    /// The value with zeros of their sign for subnormal numbers.
+    Flushed(Id),
     /// To the nearest value of a narrower type, ties to even, as a binary32 again.
     Narrowed(Narrow, Id),
     /// The largest value over axes, which keep extent 1.
@@ -217,6 +219,10 @@ impl Program {
             return input;
         }
         self.push(Operation::Convert(input), element, self.shape(input).clone())
+    }
+
+    pub(super) fn flushed(&mut self, input: Id) -> Id {
+        self.push(Operation::Flushed(input), self.element(input), self.shape(input).clone())
     }
 
     pub(super) fn narrowed(&mut self, narrow: Narrow, input: Id) -> Id {

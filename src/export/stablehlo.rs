@@ -103,6 +103,7 @@ impl Writer<'_> {
                 ))
             }
             Operation::Convert(input) => self.convert(*input, id),
+            Operation::Flushed(input) => self.flushed(*input),
             Operation::Narrowed(narrow, input) => self.narrowed(*narrow, *input),
             Operation::LargestOver { input, axes } => {
                 let rest: Vec<usize> = (0..program.rank(*input)).filter(|axis| !axes.contains(axis)).collect();
@@ -178,6 +179,19 @@ impl Writer<'_> {
     fn convert(&mut self, input: Id, made: Id) -> String {
         let (name, from, kind) = (self.name(input), self.kind(input), self.kind(made));
         self.line(&format!("stablehlo.convert {name} : ({from}) -> {kind}"))
+    }
+
+    /// A product with a mask would be made a selection, which loses the sign of zero.
+    fn flushed(&mut self, input: Id) -> String {
+        let (kind, name) = (self.kind(input), self.name(input));
+        let mask = tensor(self.program.shape(input), Type::Bool);
+        let magnitude = self.line(&format!("stablehlo.abs {name} : {kind}"));
+        let least = self.line(&format!("stablehlo.constant dense<{}> : {kind}", literal(f32::MIN_POSITIVE)));
+        let is_small =
+            self.line(&format!("stablehlo.compare LT, {magnitude}, {least}, FLOAT : ({kind}, {kind}) -> {mask}"));
+        let zero = self.line(&format!("stablehlo.constant dense<0.0> : {kind}"));
+        let zero = self.line(&format!("stablehlo.multiply {name}, {zero} : {kind}"));
+        self.line(&format!("stablehlo.select {is_small}, {zero}, {name} : {mask}, {kind}"))
     }
 
     fn narrowed(&mut self, narrow: Narrow, input: Id) -> String {

@@ -251,3 +251,22 @@ fn a_picture_needs_sizes() {
         );
     }
 }
+
+#[test]
+fn plans_are_exported() {
+    let folder = Folder::new("exports");
+    folder.write("noise.toml", "version = 1\npreset = 'v4'\n[fwd.lhs]\nnoise = 'jax.uniform'\n");
+    let texts = folder.session(&[
+        "plan ij,jk->ki --shapes 2x3,3x4 --format stablehlo",
+        "plan ij->i --shapes 2x3 --dtype c64 --format stablehlo",
+        "plan ij,jk->ki --format stablehlo",
+        "plan ij,jk->ki --format onnx --out plan.onnx",
+        "plan ij,jk->ki --shapes 2x3,3x4 --format onnx --out plan.onnx",
+        "plan ij,jk->ki --shapes 2x3,3x4 --format onnx --dtype c32",
+        "plan ij,jk->ki --shapes 2x3,3x4 --format stablehlo --config noise.toml",
+        "plan ij,jk->ki --shapes 2x3,3x4 --format stablehlo --explain",
+    ]);
+    snapshot::assert("cli__exports", "exports on the command line", &texts);
+    let piped = folder.run(&["plan", "ij,jk->ki", "--shapes", "2x3,3x4", "--format", "onnx"]);
+    assert_eq!((piped.code, &piped.stdout), (0, &folder.read("plan.onnx")));
+}

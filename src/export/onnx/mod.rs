@@ -111,6 +111,15 @@ impl Writer<'_> {
                 self.node("Clip", &[self.name(*input), low, high], Vec::new())
             }
             Operation::Convert(input) => self.cast(&self.name(*input), program.element(id)),
+            Operation::Flushed(input) => {
+                // A selection may be a sum with zeros, as it is in onnxruntime, and lose the sign of zero.
+                let name = self.name(*input);
+                let magnitude = self.node("Abs", &[name.clone()], Vec::new());
+                let least = self.floats(&[f32::MIN_POSITIVE], &[]);
+                let is_normal = self.node("GreaterOrEqual", &[magnitude, least], Vec::new());
+                let mask = self.cast(&is_normal, program.element(id));
+                self.node("Mul", &[name, mask], Vec::new())
+            }
             Operation::Narrowed(narrow, input) => {
                 let dtype = match narrow {
                     Narrow::F16 => Dtype::F16,
@@ -252,5 +261,68 @@ fn number_of(element: Type) -> i32 {
         Type::Float(Dtype::C32) => 14,
         Type::Float(Dtype::C64) => 15,
         Type::Float(Dtype::Bf16) => 16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::{DotGeneralConfig, QEinsum};
+
+    /// The model as it was written, read again, a node a line.
+    fn text(bytes: &[u8]) -> String {
+        let model = Model::decode(bytes).unwrap();
+        let version = model.opset_import[0].version;
+        let graph = model.graph.unwrap();
+        let kind = |value: &ValueInfo| {
+            let tensor = value.kind.as_ref().unwrap().tensor.as_ref().unwrap();
+            let shape = &tensor.shape.as_ref().unwrap().dim;
+            let shape: Vec<i64> = shape.iter().map(|dimension| dimension.dim_value.unwrap()).collect();
+            format!("{}: type {} {shape:?}", value.name, tensor.elem_type)
+        };
+        let mut text = format!("{}, operator set {version}\n", graph.doc_string);
+        for input in &graph.input {
+            let _ = writeln!(text, "{}", kind(input));
+        }
+        for tensor in &graph.initializer {
+            let floats = || tensor.raw_data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            let integers = || tensor.raw_data.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect();
+            let (floats, integers): (Vec<f32>, Vec<i64>) =
+                if tensor.data_type == FLOAT { (floats(), Vec::new()) } else { (Vec::new(), integers()) };
+            let _ = match tensor.data_type {
+                FLOAT => writeln!(text, "{} = {floats:?} of {:?}", tensor.name, tensor.dims),
+                _ => writeln!(text, "{} = {integers:?}", tensor.name),
+            };
+        }
+        for node in &graph.node {
+            if !node.doc_string.is_empty() {
+                let _ = writeln!(text, "# {}", node.doc_string);
+            }
+            let _ = write!(text, "{} = {} {}", node.output[0], node.op_type, node.input.join(", "));
+            for Attribute { name, i, ints, .. } in &node.attribute {
+                let _ = match i {
+                    Some(i) => write!(text, " {name}={i}"),
+                    None => write!(text, " {name}={ints:?}"),
+                };
+            }
+            text.push('\n');
+        }
+        graph.output.iter().for_each(|output| text += &kind(output));
+        text
+    }
+
+    #[test]
+    fn a_model_says_what_it_does() {
+        let plan = QEinsum::new("bij,bjk->ibk").unwrap().plan(&[&[2, 3, 4], &[2, 4, 5]]).unwrap();
+        let config = DotGeneralConfig::v4().build().unwrap().into();
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("../../../snapshots");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| {
+            insta::assert_snapshot!("onnx__swapped_and_transposed", text(&plan.to_onnx(Some(&config)).unwrap()));
+        });
     }
 }

@@ -209,8 +209,7 @@ impl Plan {
             return Err(Failure::Request(message.to_owned()));
         }
         if matches!(self.format, Format::Stablehlo | Format::Onnx) {
-            let message = "an export is of a plan with sizes: give `--shapes` or `--sizes`";
-            return Err(Failure::Request(message.to_owned()));
+            return Err(unbound());
         }
         let progress = Progress::start("searching a path");
         let start = Instant::now();
@@ -224,7 +223,8 @@ impl Plan {
         Ok(match self.format {
             Format::Dot => plan.to_dot(),
             Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
-            Format::Text | Format::Svg | Format::Html | Format::Stablehlo | Format::Onnx => plan.to_string(),
+            Format::Stablehlo | Format::Onnx => return Err(unbound()),
+            Format::Text | Format::Svg | Format::Html => plan.to_string(),
         })
     }
 
@@ -248,4 +248,8 @@ impl Plan {
             console::complain(&format!("search {seconds:.6} s"));
         }
     }
+}
+
+fn unbound() -> Failure {
+    Failure::Request("an export is of a plan with sizes: give `--shapes` or `--sizes`".to_owned())
 }

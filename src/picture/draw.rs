@@ -169,7 +169,8 @@ fn heading(plan: &Plan, config: Option<&QuantConfig>, predicted: &str) -> Headin
     )];
     let kind = if config.is_some() { "quantized" } else { "not quantized" };
     let memory = plan.peak_bytes().map_or_else(|| "more than 2^64 bytes".to_owned(), numbers::bytes);
-    totals.push(format!("{} values, {kind}, at most {memory} at a time, predicted {predicted}", plan.dtype()));
+    totals.push(format!("{} values, {kind}, at most {memory} at a time", plan.dtype()));
+    totals.push(format!("predicted {predicted}"));
     let slices: Vec<String> = plan
         .slices()
         .iter()

@@ -1,5 +1,7 @@
 //! A plan becomes a drawing: what is said of each value, in words and shares.
 
+use std::fmt::Write as _;
+
 use crate::equation::Label;
 use crate::exec::QuantizationError;
 use crate::lower::{Op, Orientation, Plan, Stage, Step, Value, binder, operation, write_plan};
@@ -48,7 +50,7 @@ pub(super) fn draw(
         nodes.push(step_node(&knowledge, number, kind, loops));
     }
     Drawing {
-        heading: heading(plan, config, knowledge.predicted()),
+        heading: heading(plan, config, &knowledge.predicted()),
         nodes,
         output: plan.output().index(),
         schedule: Schedule { bytes: plan.bytes_per_step(), time: knowledge.time_shares() },
@@ -125,7 +127,8 @@ fn made(plan: &Plan, step: &Step) -> String {
     let mut text = format!("lhs {lhs}, rhs {rhs}");
     for (word, axes) in [("batch", dims.lhs_batch()), ("sums", dims.lhs_contracting())] {
         if !axes.is_empty() {
-            text += &format!(", {word} {}", labels(&axes));
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {word} {}", labels(&axes));
         }
     }
     text
@@ -151,7 +154,7 @@ fn loops(plan: &Plan) -> Vec<Vec<Label>> {
     loops
 }
 
-fn heading(plan: &Plan, config: Option<&QuantConfig>, predicted: String) -> Heading {
+fn heading(plan: &Plan, config: Option<&QuantConfig>, predicted: &str) -> Heading {
     let equation = plan.equation();
     let sizes: Vec<String> = equation
         .labels()
@@ -166,7 +169,8 @@ fn heading(plan: &Plan, config: Option<&QuantConfig>, predicted: String) -> Head
     )];
     let kind = if config.is_some() { "quantized" } else { "not quantized" };
     let memory = plan.peak_bytes().map_or_else(|| "more than 2^64 bytes".to_owned(), numbers::bytes);
-    totals.push(format!("{} values, {kind}, at most {memory} at a time, predicted {predicted}", plan.dtype()));
+    totals.push(format!("{} values, {kind}, at most {memory} at a time", plan.dtype()));
+    totals.push(format!("predicted {predicted}"));
     let slices: Vec<String> = plan
         .slices()
         .iter()
@@ -187,7 +191,7 @@ fn lines(plan: &Plan, knowledge: &Knowledge<'_>) -> Vec<Line> {
     let _ = write_plan(&mut text, plan, |text: &mut String, number, indent| {
         of_steps.push((text.len() - 1, number));
         for line in knowledge.quantization(number) {
-            text.push_str(&format!("{indent}  {line}\n"));
+            writeln!(text, "{indent}  {line}")?;
         }
         Ok(())
     });

@@ -7,6 +7,7 @@ use crate::lower::{Op, Orientation, Plan, Value, ValueId, binder};
 use crate::path::Speeds;
 use crate::predict::Prediction;
 use crate::quant::{DotGeneralConfig, QuantConfig, explain};
+use crate::span::printable_text;
 
 use super::draw::shape;
 use super::drawing::Fact;
@@ -17,6 +18,8 @@ pub(super) struct Knowledge<'p> {
     plan: &'p Plan,
     configs: Option<Vec<DotGeneralConfig>>,
     prediction: Prediction,
+    /// The name of what times are predicted by.
+    speeds: String,
     bytes: Option<Vec<u64>>,
     peak: Option<u64>,
     errors: &'p [QuantizationError],
@@ -41,6 +44,7 @@ impl<'p> Knowledge<'p> {
             plan,
             configs: config.map(|config| plan.call_configs(config)),
             prediction: plan.predict(config, &[], speeds),
+            speeds: printable_text(speeds.name(), 40),
             bytes: plan.bytes_per_step(),
             peak: plan.peak_bytes(),
             errors,
@@ -52,9 +56,9 @@ impl<'p> Knowledge<'p> {
         self.plan
     }
 
-    /// The predicted time of all steps.
+    /// The predicted time of all steps, and by which speeds.
     pub(super) fn predicted(&self) -> String {
-        seconds(self.prediction.seconds)
+        format!("{} by the speeds `{}`", seconds(self.prediction.seconds), self.speeds)
     }
 
     /// The share of each step in it.

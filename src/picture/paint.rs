@@ -17,15 +17,15 @@ pub(super) struct Text {
     pub(super) class: &'static str,
     pub(super) size: u32,
     pub(super) area: Area,
-    pub(super) text: String,
+    pub(super) words: String,
 }
 
 impl Text {
     /// A text whose box begins here.
-    pub(super) fn new(class: &'static str, size: u32, (x, y): (u32, u32), text: impl Into<String>) -> Self {
-        let text = text.into();
-        let area = Area { x, y, width: measure::width(&text, size), height: height(size) };
-        Self { class, size, area, text }
+    pub(super) fn new(class: &'static str, size: u32, (x, y): (u32, u32), words: impl Into<String>) -> Self {
+        let words = words.into();
+        let area = Area { x, y, width: measure::width(&words, size), height: height(size) };
+        Self { class, size, area, words }
     }
 
     /// Where its letters stand.

@@ -235,18 +235,18 @@ impl Placed {
     /// Everything that takes room: no two of them may overlap.
     pub(super) fn boxes(&self) -> Vec<(String, Area)> {
         let mut boxes = Vec::new();
-        let mut add = |text: &Text| boxes.push((text.text.clone(), text.area));
+        let mut add = |text: &Text| boxes.push((text.words.clone(), text.area));
         self.heading.iter().chain(&self.roles).for_each(&mut add);
         self.items.iter().flat_map(|item| &item.texts).for_each(&mut add);
         self.legend.iter().for_each(|key| add(&key.text));
         for item in &self.items {
             boxes.push((format!("mark %{}", item.id), item.mark.area()));
             boxes.extend(item.bars.iter().map(|bar| (format!("bar %{}", item.id), bar.area)));
-            boxes.extend(item.chips.iter().map(|chip| (chip.text.text.clone(), chip.frame)));
+            boxes.extend(item.chips.iter().map(|chip| (chip.text.words.clone(), chip.frame)));
         }
         for key in &self.legend {
             if let Sample::Figure(_, mark) = &key.sample {
-                boxes.push((format!("sample of {}", key.text.text), mark.area()));
+                boxes.push((format!("sample of {}", key.text.words), mark.area()));
             }
         }
         boxes

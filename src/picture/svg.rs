@@ -106,13 +106,13 @@ fn write_area(out: &mut String, class: &str, area: Area, more: &str) {
 
 fn write_text(out: &mut String, text: &Text) {
     let class = if text.class.is_empty() { String::new() } else { format!(" class=\"{}\"", text.class) };
-    let fitted = if is_foreign(&text.text) {
+    let fitted = if is_foreign(&text.words) {
         format!(" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\"", text.area.width)
     } else {
         String::new()
     };
     let (x, y, size) = (text.area.x, text.baseline(), text.size);
-    let _ = writeln!(out, "<text{class} x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{fitted}>{}</text>", xml(&text.text));
+    let _ = writeln!(out, "<text{class} x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{fitted}>{}</text>", xml(&text.words));
 }
 
 fn write_mark(out: &mut String, mark: &Mark) {

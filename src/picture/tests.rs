@@ -74,7 +74,7 @@ fn check(placed: &Placed, context: &str) {
         }
     }
     for text in placed.items.iter().flat_map(|item| &item.texts) {
-        assert!(width(&text.text, text.size) <= text.area.width, "{context}: {}", text.text);
+        assert!(width(&text.words, text.size) <= text.area.width, "{context}: {}", text.words);
     }
 }
 
@@ -152,7 +152,7 @@ fn deep_trees_are_narrow_and_do_not_end_the_stack() {
     let plan = Plan::for_equation(&equation, &sizes, &options, Some(path), Dtype::F32).unwrap();
     let placed = plan.picture().placed();
     assert!(placed.width < 900, "{}", placed.width);
-    assert!(columns(&placed.heading[0].text) < 100);
+    assert!(columns(&placed.heading[0].words) < 100);
 }
 
 #[test]

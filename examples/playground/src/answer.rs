@@ -28,21 +28,24 @@ pub struct Answer {
     pub picture: Option<Box<RawValue>>,
 }
 
+/// What is wrong, and in which field.
+struct Refused(&'static str, String);
+
 impl Answer {
     /// That something is wrong in a field.
-    pub fn refused(field: &'static str, error: &str) -> Self {
-        Self { error: Some(error.to_owned()), field: Some(field), ..Self::default() }
+    pub fn refused(field: &'static str, error: String) -> Self {
+        Self { error: Some(error), field: Some(field), ..Self::default() }
     }
 
     /// The answer to a request.
     pub fn to(request: &Request) -> Self {
-        Self::try_to(request).unwrap_or_else(|refused| refused)
+        Self::try_to(request).unwrap_or_else(|Refused(field, error)| Self::refused(field, error))
     }
 
-    fn try_to(request: &Request) -> Result<Self, Self> {
-        let qe = request.equation().map_err(|error| Self::refused("equation", &error.to_string()))?;
-        let sizes = request.sizes().map_err(|error| Self::refused("sizes", &error))?;
-        let choices = |error: String| Self::refused("choices", &error);
+    fn try_to(request: &Request) -> Result<Self, Refused> {
+        let qe = request.equation().map_err(|error| Refused("equation", error.to_string()))?;
+        let sizes = request.sizes().map_err(|error| Refused("sizes", error))?;
+        let choices = |error: String| Refused("choices", error);
         let options = request.options().map_err(choices)?;
         let config = request.config().map_err(choices)?;
         let qe = qe.with_search(options);
@@ -58,11 +61,11 @@ impl Answer {
                 qe.plan(&shapes)
             }
         };
-        let plan = plan.map_err(|error| Self::refused("sizes", &error.to_string()))?;
+        let plan = plan.map_err(|error| Refused("sizes", error.to_string()))?;
         if let Some(config) = &config {
             plan.check_config(config).map_err(|error| choices(error.to_string()))?;
         }
-        let ranks: Vec<usize> = plan.sizes().shapes().iter().map(|shape| shape.len()).collect();
+        let ranks: Vec<usize> = plan.sizes().shapes().iter().map(qeinsum::Shape::len).collect();
         let notes = qe.notes(&ranks).unwrap_or_default().iter().map(ToString::to_string).collect();
         Ok(Self { notes, ..Self::of(&plan, config.as_ref()) })
     }
@@ -81,8 +84,8 @@ impl Answer {
         }
     }
 
-    fn symbolic(qe: &QEinsum) -> Result<Self, Self> {
-        let plan = qe.symbolic().map_err(|error| Self::refused("equation", &error.to_string()))?;
+    fn symbolic(qe: &QEinsum) -> Result<Self, Refused> {
+        let plan = qe.symbolic().map_err(|error| Refused("equation", error.to_string()))?;
         Ok(Self {
             text: Some(plan.to_string()),
             cost: Some(format!("{} mul", plan.polynomial())),

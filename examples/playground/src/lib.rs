@@ -16,7 +16,7 @@ pub use request::Request;
 pub fn plan(request: &str) -> String {
     let answer = match serde_json::from_str::<Request>(request) {
         Ok(request) => Answer::to(&request),
-        Err(error) => Answer::refused("request", &error.to_string()),
+        Err(error) => Answer::refused("request", error.to_string()),
     };
     serde_json::to_string(&answer).unwrap_or_default()
 }

@@ -32,7 +32,10 @@ pub(super) fn powers(format: Format) -> Vec<Power> {
             if power(middle) == power(at) { same = middle } else { other = middle }
         }
         at = other;
-        powers.push(Power { from: f32::from_bits(at * step), power: power(at) });
+        // The largest finite scales may have the power of infinity already.
+        if powers.last().is_none_or(|last: &Power| last.power != power(at)) {
+            powers.push(Power { from: f32::from_bits(at * step), power: power(at) });
+        }
     }
     powers
 }

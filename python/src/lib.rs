@@ -3,6 +3,9 @@
 //! Arrays enter as NumPy's and are read where they lie; the interpreter's lock is given back while anything is searched
 //! or computed. What is convenience stands in Python, in `qeinsum/`.
 
+#![allow(clippy::needless_pass_by_value, reason = "what Python hands over is made for the call")]
+#![allow(clippy::doc_markdown, reason = "these are texts of Python's")]
+
 mod config;
 mod error;
 mod expression;

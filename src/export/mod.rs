@@ -1,6 +1,6 @@
 //! Exports: plans as programs of other engines.
 //!
-//! In come a [`Plan`] and, if it is to be quantized, a [`QuantConfig`]; out goes the text of a StableHLO module, or an ONNX
+//! In come a [`Plan`] and, if it is to be quantized, a [`QuantConfig`]; out goes the text of a `StableHLO` module, or an ONNX
 //! model. Both are written from one list of array operations (`program.rs`), which `build.rs` and `call.rs` make of the
 //! plan's steps by the arithmetic of the interpreter, rounding by rounding; the writers decide nothing about numbers.
 //!
@@ -18,7 +18,7 @@ use crate::lower::Plan;
 use crate::quant::QuantConfig;
 
 impl Plan {
-    /// The plan as a StableHLO module, whose function `main` takes the operands and returns the result.
+    /// The plan as a `StableHLO` module, whose function `main` takes the operands and returns the result.
     ///
     /// Its numbers are those of a run of the plan by the same configuration, operands being of the plan's
     /// [`dtype`](Self::dtype): bit for bit where all sums are sums of integers. Sums of floats are added in the order of the

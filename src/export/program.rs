@@ -235,7 +235,9 @@ impl Program {
             return input;
         }
         let mut shape = self.shape(input).clone();
-        axes.iter().for_each(|&axis| shape[axis] = 1);
+        for &axis in axes {
+            shape[axis] = 1;
+        }
         let mut axes: Axes = axes.into();
         axes.sort_unstable();
         self.push(Operation::LargestOver { input, axes }, self.element(input), shape)

@@ -1,6 +1,6 @@
-//! A program as the text of a StableHLO module.
+//! A program as the text of a `StableHLO` module.
 //!
-//! The operations are those that StableHLO has had since version 0.9. A line of the plan stands as a comment above what it
+//! The operations are those that `StableHLO` has had since version 0.9. A line of the plan stands as a comment above what it
 //! became.
 
 use std::fmt::Write as _;
@@ -57,6 +57,7 @@ impl Writer<'_> {
     }
 
     /// Writes what makes a value, and gives its name.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each operation")]
     fn operation(&mut self, id: Id) -> Option<String> {
         let program = self.program;
         let kind = self.kind(id);
@@ -131,9 +132,8 @@ impl Writer<'_> {
             Operation::Every { input, step } => {
                 let (shape, from) = (program.shape(*input), self.kind(*input));
                 let last = shape.len().saturating_sub(1);
-                let range = |(axis, extent): (usize, &usize)| match axis == last {
-                    true => format!("0:{extent}:{step}"),
-                    false => format!("0:{extent}"),
+                let range = |(axis, extent): (usize, &usize)| {
+                    if axis == last { format!("0:{extent}:{step}") } else { format!("0:{extent}") }
                 };
                 let ranges: Vec<String> = shape.iter().enumerate().map(range).collect();
                 let input = self.name(*input);

@@ -1,5 +1,7 @@
 //! Nothing overlaps, nothing is cut, nothing gets out of its quotes: over random and over hostile plans.
 
+use std::fmt::Write as _;
+
 use std::collections::BTreeMap;
 
 use super::lanes::{Leaves, lanes};
@@ -34,7 +36,7 @@ fn random_plan(seed: u64) -> Plan {
         "<i>",
         "a very long name of a label, and more of it",
     ];
-    let operands = 1 + random.below(if seed % 4 == 0 { 90 } else { 14 });
+    let operands = 1 + random.below(if seed.is_multiple_of(4) { 90 } else { 14 });
     let terms: Vec<Vec<&str>> =
         (0..operands).map(|_| (0..random.below(5)).map(|_| names[random.below(names.len())]).collect()).collect();
     let mut output: Vec<&str> = terms.iter().flatten().copied().collect();
@@ -223,7 +225,7 @@ fn drawings_say_what_is_drawn() {
     ];
     let mut text = String::new();
     for plan in &plans {
-        text += &format!("{}\n", plan.picture().drawing());
+        let _ = writeln!(text, "{}", plan.picture().drawing());
     }
     text += &plans[0].picture().quantized(&config).drawing().to_string();
     snapshot("picture__drawings", "drawings before they have coordinates; the last is quantized", &text);

@@ -84,8 +84,7 @@ impl Case<'_> {
             _ => inputs.config(settings.config.as_ref())?,
         };
         let work = match (&given, self.compares()) {
-            (None, None) => Work::Float,
-            (None, Some("`--analyze`")) => Work::Float,
+            (None, None | Some("`--analyze`")) => Work::Float,
             (None, Some(flag)) => {
                 let message = format!("{flag} measures quantization: give `--config` or `--bits`");
                 return Err(Failure::Request(message));

@@ -1,5 +1,6 @@
 //! The computing part of a run: operands in memory in, the result and what was measured on the way out.
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
@@ -94,7 +95,8 @@ impl Computing<'_, '_> {
         let result = plan.run_measured(views.to_vec(), config, key, |_, error| calls.push(error))?;
         let error = QuantizationError::between(&exact, &result);
         if let Precision::AtLeast(least) = self.precision
-            && !(error.sqnr_db() >= least)
+            // A ratio that is no number is not enough either.
+            && error.sqnr_db().partial_cmp(&least).is_none_or(Ordering::is_lt)
         {
             return Err(Failure::Request(format!("the result has {error}, and `--min-sqnr` asks for {least} dB")));
         }

@@ -1,5 +1,6 @@
 //! What is said beside results, on standard error: how much of it, and in which colours.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
 
@@ -112,7 +113,9 @@ fn say(kind: &str, style: Style, text: &str) {
     for line in lines {
         let marks = line.chars().all(|c| matches!(c, ' ' | '^' | '~' | '-')) && line.contains('^');
         said.push('\n');
-        said += &if marks { format!("{style}{line}{style:#}") } else { line.to_owned() };
+        // A style of nothing writes nothing.
+        let style = if marks { style } else { Style::new() };
+        let _ = write!(said, "{style}{line}{style:#}");
     }
     complain(&said);
 }

@@ -114,7 +114,7 @@ impl Writer<'_> {
             Operation::Flushed(input) => {
                 // A selection may be a sum with zeros, as it is in onnxruntime, and lose the sign of zero.
                 let name = self.name(*input);
-                let magnitude = self.node("Abs", &[name.clone()], Vec::new());
+                let magnitude = self.node("Abs", std::slice::from_ref(&name), Vec::new());
                 let least = self.floats(&[f32::MIN_POSITIVE], &[]);
                 let is_normal = self.node("GreaterOrEqual", &[magnitude, least], Vec::new());
                 let mask = self.cast(&is_normal, program.element(id));

@@ -88,7 +88,7 @@ enum Format {
     Svg,
     /// The picture in a page that shows each step
     Html,
-    /// A StableHLO module
+    /// A module of `StableHLO`
     Stablehlo,
     /// An ONNX model, which is binary
     Onnx,

@@ -10,7 +10,6 @@ use crate::lower::{CommonStep, Op, Place, Plan, Program, ValueId};
 
 use super::order::Readers;
 use super::run::{Call, Calls, Held};
-use super::sliced::numbers;
 use super::value::Value;
 
 /// Runs a program on common operands of the shapes that its plans are bound to; a result per plan, in row-major order.
@@ -23,7 +22,7 @@ pub(crate) fn run_program<T: Element>(
     calls: &mut [impl for<'c> Calls<'c, T>],
 ) -> Result<Vec<ArrayD<T>>> {
     let orders: Vec<Readers<'_>> = plans.iter().map(Readers::new).collect();
-    let numbers: Vec<Vec<usize>> = plans.iter().map(numbers).collect();
+    let numbers: Vec<Vec<usize>> = plans.iter().map(Plan::calls_before).collect();
     let mut values = Values::new(program, operands);
     for step in &program.steps {
         let made = match step.op() {

@@ -30,7 +30,7 @@ pub(crate) fn execute<'a, T: Element>(
         }
         values.put(id, value);
     }
-    let sliced = Sliced { walk: Walk::new(plan), numbers: numbers(plan) };
+    let sliced = Sliced { walk: Walk::new(plan), numbers: plan.calls_before() };
     sliced.stages(&plan.schedule(), &mut values, calls)?;
     Ok(values.take_array(plan.output()).into_row_major())
 }
@@ -38,16 +38,6 @@ pub(crate) fn execute<'a, T: Element>(
 /// That something is done with plans without slices only.
 pub(crate) fn unsliced(what: &str) -> Error {
     Error::new(ErrorKind::Slice, format!("{what} by plans without slices only"))
-}
-
-/// By step, how many calls come before it.
-pub(super) fn numbers(plan: &Plan) -> Vec<usize> {
-    let calls = plan.steps().iter().scan(0, |calls, step| {
-        let before = *calls;
-        *calls += usize::from(matches!(step.op(), Op::DotGeneral { .. }));
-        Some(before)
-    });
-    calls.collect()
 }
 
 struct Sliced<'p> {

@@ -312,6 +312,16 @@ impl Plan {
         self.steps.iter().filter(|step| matches!(step.op, Op::DotGeneral { .. }))
     }
 
+    /// By step, how many calls come before it.
+    pub(crate) fn calls_before(&self) -> Vec<usize> {
+        let calls = self.steps.iter().scan(0, |calls, step| {
+            let before = *calls;
+            *calls += usize::from(matches!(step.op, Op::DotGeneral { .. }));
+            Some(before)
+        });
+        calls.collect()
+    }
+
     /// The place of the step that makes a value, which is no operand.
     pub(crate) fn step_of(&self, result: ValueId) -> usize {
         result.index() - self.equation.operands().len()

@@ -34,12 +34,6 @@ impl<'p> Knowledge<'p> {
         speeds: &Speeds,
         errors: &'p [QuantizationError],
     ) -> Self {
-        let calls = plan.steps().iter().scan(0, |calls, step| {
-            let before = *calls;
-            *calls += usize::from(matches!(step.op(), Op::DotGeneral { .. }));
-            Some(before)
-        });
-        let calls = calls.collect();
         Self {
             plan,
             configs: config.map(|config| plan.call_configs(config)),
@@ -48,7 +42,7 @@ impl<'p> Knowledge<'p> {
             bytes: plan.bytes_per_step(),
             peak: plan.peak_bytes(),
             errors,
-            calls,
+            calls: plan.calls_before(),
         }
     }
 

@@ -209,7 +209,7 @@ impl Plan {
         let operands = operands.into_operands();
         match config {
             None => {
-                let served = frozen::serve(self, None, None, operands)?;
+                let served = unquantized(self, None, operands)?;
                 exec::execute(self, served.known, &mut exec::TimedCalls::new(exec::Unquantized, observe))
             }
             Some(config) => {
@@ -254,7 +254,7 @@ fn run_plan<T: Element>(
 ) -> Result<ArrayD<T>> {
     match config {
         None => {
-            let served = frozen::serve(plan, ast, None, operands)?;
+            let served = unquantized(plan, ast, operands)?;
             exec::execute(plan, served.known, &mut exec::Unquantized)
         }
         Some(config) => {
@@ -269,7 +269,18 @@ fn whole(plan: &Plan, what: &str) -> Result<()> {
     if plan.slices().is_empty() { Ok(()) } else { Err(exec::unsliced(what)) }
 }
 
-/// Operands that fit, and the calls that quantize them.
+/// Operands that fit, and for which there is memory.
+fn unquantized<'a, T: Element>(
+    plan: &Plan,
+    ast: Option<&Ast>,
+    operands: Vec<OperandView<'a, T>>,
+) -> Result<Served<'a, T>> {
+    let served = frozen::serve(plan, ast, None, operands)?;
+    exec::check_room(plan, T::DTYPE, None)?;
+    Ok(served)
+}
+
+/// Operands that fit, and the calls that quantize them; there is memory for both.
 fn quantized<'a, T: Element>(
     plan: &Plan,
     ast: Option<&Ast>,
@@ -278,6 +289,7 @@ fn quantized<'a, T: Element>(
     key: Option<Key>,
 ) -> Result<(Served<'a, T>, exec::QuantizedCalls)> {
     let served = frozen::serve(plan, ast, Some(config), operands)?;
+    exec::check_room(plan, T::DTYPE, Some(config))?;
     let calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)?;
     Ok((served, calls))
 }

@@ -59,6 +59,7 @@ impl<'a, T: Element> Pullback<'a, T> {
         let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
         let mut taped = exec::TapedCalls::new(calls.as_ref());
         let asked = (0..operands.len()).collect();
+        exec::check_gradient_room(&plan, T::DTYPE, config)?;
         let output = exec::run(&plan, operands, &mut taped)?;
         let tape = taped.into_tape();
         Ok((output, Self { plan, tape, calls, asked }))

@@ -140,7 +140,11 @@ impl Sizes {
     pub(crate) fn by_name(equation: &Equation, sizes: &BTreeMap<String, usize>) -> Result<Self, SizeError> {
         for name in sizes.keys() {
             if equation.label(name).is_none() {
-                let message = format!("size given for label `{}`, which is in no operand", printable_text(name, 40));
+                let message = format!(
+                    "size given for label `{}`, which is in no operand; {}",
+                    printable_text(name, 40),
+                    meant(equation, |name| sizes.contains_key(name))
+                );
                 return Err(SizeError::new(message, []));
             }
         }
@@ -224,6 +228,25 @@ pub(crate) fn check_elements(shape: &[usize], what: &str) -> Result<usize, Error
         Error::new(ErrorKind::Limit, message)
     })
 }
+
+/// What may have been meant where something is given for a name that is no label: the labels that nothing is given for, or
+/// else all.
+pub(crate) fn meant(equation: &Equation, is_given: impl Fn(&str) -> bool) -> String {
+    let names = || equation.labels().map(|label| equation.name(label));
+    let missing: Vec<&str> = names().filter(|name| !is_given(name)).collect();
+    let (said, labels) = match names().len() {
+        0 => return "there are no labels".to_owned(),
+        _ if missing.is_empty() => ("there are", names().collect()),
+        _ => ("nothing is given for", missing),
+    };
+    let shown: Vec<String> = labels.iter().take(SHOWN).map(|name| format!("`{}`", printable_text(name, 40))).collect();
+    let more = labels.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{said} {}{more}", shown.join(", "))
+}
+
+/// As many labels stand in a message.
+const SHOWN: usize = 8;
 
 fn mismatch(
     equation: &Equation,

@@ -6,7 +6,7 @@
 
 use ndarray::{ArrayD, IxDyn};
 use peak_alloc::PeakAlloc;
-use qeinsum::{Compiled, DotGeneralConfig, Element, Key, Plan, QEinsum};
+use qeinsum::{Compiled, DotGeneralConfig, Element, Key, Plan, QEinsum, QuantConfig, Real};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -117,6 +117,46 @@ fn joint_plans_take_what_they_say() {
     }
 }
 
+/// Runs and gradients, quantized in different ways, take no more than was said, but for scratch memory that is there already.
+fn quantized_runs_take_at_most_what_is_said<T: Real>() {
+    let configs = [
+        DotGeneralConfig::v4(),
+        DotGeneralConfig::v4().fwd_bits(Some(4)).dlhs_bits(Some(8)).drhs_bits(Some(8)),
+        DotGeneralConfig::v4().fwd_bits(Some(12)),
+        DotGeneralConfig::v4().fwd_bits(None),
+    ];
+    let configs = configs.map(|config| QuantConfig::from(config.build().unwrap()));
+    let cases: [(&str, &[&[usize]]); 3] = [
+        ("ij,jk->ik", &[&[900, 1400], &[1400, 800]]),
+        ("bqhd,bkhd->bhqk", &[&[2, 512, 4, 64], &[2, 512, 4, 64]]),
+        ("ij,jk,kl->li", &[&[800, 900], &[900, 700], &[700, 600]]),
+    ];
+    for (equation, shapes) in cases {
+        for config in &configs {
+            let plan = QEinsum::new(equation).unwrap().plan(shapes).unwrap();
+            let operands: Vec<ArrayD<T>> =
+                shapes.iter().map(|shape| ArrayD::from_elem(IxDyn(shape), T::ZERO)).collect();
+            let beside: usize = operands.iter().map(|operand| operand.len() * size_of::<T>()).sum();
+            let said = |bytes: Option<u64>| usize::try_from(bytes.unwrap()).unwrap() - beside;
+            let what = format!("{equation} in {}: {config:?}", T::DTYPE);
+
+            let key = Some(Key::new(0));
+            let run = || plan.run_quantized(&operands[..], config, key).unwrap();
+            drop(run());
+            let (run, most) = (peak(run), said(plan.run_bytes(T::DTYPE, Some(config))));
+            assert!(run <= most + ROOM_AGAIN, "a run takes {run} bytes, not {most}: {what}");
+
+            let gradients = || {
+                let (output, pullback) = plan.vjp(&operands[..], Some(config), key).unwrap();
+                pullback.pull(&output).unwrap()
+            };
+            drop(gradients());
+            let (taken, most) = (peak(gradients), said(plan.gradient_bytes(T::DTYPE, Some(config))));
+            assert!(taken <= most + ROOM_AGAIN, "gradients take {taken} bytes, not {most}: {what}");
+        }
+    }
+}
+
 #[test]
 fn runs_take_little_beside_what_their_plans_make() {
     let cases: [(&str, &[&[usize]]); 9] = [
@@ -140,4 +180,6 @@ fn runs_take_little_beside_what_their_plans_make() {
     }
     pool.install(sliced_plans_take_what_they_say);
     pool.install(joint_plans_take_what_they_say);
+    pool.install(quantized_runs_take_at_most_what_is_said::<f32>);
+    pool.install(quantized_runs_take_at_most_what_is_said::<half::bf16>);
 }

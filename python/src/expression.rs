@@ -1,6 +1,6 @@
 //! Equations, and equations bound to shapes.
 
-use pyo3::exceptions::{PyMemoryError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::parse::SublistItem;
@@ -84,8 +84,7 @@ impl Expression {
 
     /// The equation bound to a plan of it.
     fn bind(&self, py: Python<'_>, plan: &Plan) -> PyResult<Bound> {
-        let needed = memory_needed(&plan.0);
-        Ok(Bound { compiled: self.equation.compile_plan(plan.0.clone()).or_raise(py)?, needed })
+        Ok(Bound(self.equation.compile_plan(plan.0.clone()).or_raise(py)?))
     }
 }
 
@@ -109,23 +108,19 @@ impl Expression {
 
 /// An equation bound to the plan of some shapes.
 #[pyclass(frozen, module = "qeinsum")]
-pub(crate) struct Bound {
-    compiled: Compiled,
-    /// Bytes that a run takes beside its operands.
-    needed: u64,
-}
+pub(crate) struct Bound(Compiled);
 
 #[pymethods]
 impl Bound {
     /// The plan that runs.
     #[getter]
     fn plan(&self) -> Plan {
-        Plan(self.compiled.plan().clone())
+        Plan(self.0.plan().clone())
     }
 
     /// The plan with what the configuration does at each call.
     fn explain(&self) -> String {
-        self.compiled.plan().explain(&self.compiled.config().cloned().unwrap_or_default())
+        self.0.plan().explain(&self.0.config().cloned().unwrap_or_default())
     }
 
     /// Runs on arrays of one type and on frozen operands.
@@ -139,8 +134,7 @@ impl Bound {
     ) -> PyResult<Py<PyAny>> {
         let given = Given::list(&operands)?;
         let dtype = dtype_of(&given)?;
-        self.check_memory()?;
-        with_element!(dtype, run(py, &self.compiled, given, key, out))
+        with_element!(dtype, run(py, &self.0, given, key, out))
     }
 
     /// Runs and keeps what gradients need.
@@ -153,8 +147,7 @@ impl Bound {
     ) -> PyResult<(Py<PyAny>, Pullback)> {
         let given = Given::list(&operands)?;
         let dtype = dtype_of(&given)?;
-        self.check_memory()?;
-        with_element!(dtype, vjp(py, &self.compiled, given, key))
+        with_element!(dtype, vjp(py, &self.0, given, key))
     }
 
     /// Bits for each call by these operands: the configuration, the ratio that the result then has, and all of it in words.
@@ -166,7 +159,7 @@ impl Bound {
     ) -> PyResult<(Config, f64, String)> {
         let given = Given::list(&operands)?;
         let dtype = dtype_of(&given)?;
-        with_element!(dtype, choose_bits(py, &self.compiled, given, min_sqnr))
+        with_element!(dtype, choose_bits(py, &self.0, given, min_sqnr))
     }
 
     /// Quantizes an operand once.
@@ -179,38 +172,9 @@ impl Bound {
         key: Option<&Key>,
     ) -> PyResult<Frozen> {
         let dtype = dtype_of(&Given::list(std::slice::from_ref(array))?)?;
-        with_element!(dtype, freeze(py, &self.compiled, operand, array, key))
+        with_element!(dtype, freeze(py, &self.0, operand, array, key))
     }
 }
-
-impl Bound {
-    /// An exception where the system would not give what a run takes: to be refused it later would end the interpreter.
-    fn check_memory(&self) -> PyResult<()> {
-        let needed = self.needed;
-        let probe = |bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
-        if needed < PROBED || usize::try_from(needed).is_ok_and(probe) {
-            return Ok(());
-        }
-        Err(PyMemoryError::new_err(format!(
-            "the run needs {needed} bytes beside its operands; `memory_limit` finds a plan in slices that needs less"
-        )))
-    }
-}
-
-/// The bytes of a plan's intermediate results and output.
-fn memory_needed(plan: &qeinsum::Plan) -> u64 {
-    let bytes = |shape: &[usize]| {
-        let unit = plan.dtype().bytes() as u64;
-        shape.iter().fold(unit, |bytes, &size| bytes.saturating_mul(size as u64))
-    };
-    let operands = plan.sizes().shapes().iter().fold(0_u64, |all, shape| all.saturating_add(bytes(shape)));
-    // A result that is a view of an operand counts as nothing in the plan, and is copied for Python.
-    let output = bytes(plan.value(plan.output()).shape());
-    plan.peak_bytes().map_or(u64::MAX, |peak| peak.saturating_sub(operands).max(output))
-}
-
-/// Less than this is not asked for beforehand.
-const PROBED: u64 = 1 << 28;
 
 fn run<T: Shared>(
     py: Python<'_>,

@@ -105,7 +105,7 @@ def test_errors_show_the_place(make):
 
 def test_what_does_not_fit_in_memory_is_refused():
     huge = np.broadcast_to(np.float32(1), (1 << 22, 1 << 21))
-    with pytest.raises(MemoryError, match="memory_limit"):
+    with pytest.raises(MemoryError, match="memory limit"):
         qeinsum.einsum("ab,ab->ab", huge, huge)
 
 

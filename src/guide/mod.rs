@@ -6,6 +6,7 @@
 //! - [`coming_from`]: `opt_einsum`, `jnp.einsum`, fjformer and AQT, qwix: what is called what here.
 //! - [`recipes`]: snapshots of orders in your tests, weights from a Flax checkpoint, an attention block, memory limits, bits
 //!   chosen by data.
+//! - [`promises`]: which bits, orders, errors, limits and formats you may rely on, and for how long.
 
 #[doc = include_str!("tour.md")]
 pub mod tour {}
@@ -21,3 +22,6 @@ pub mod coming_from {}
 
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
+
+#[doc = include_str!("promises.md")]
+pub mod promises {}

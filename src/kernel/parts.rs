@@ -4,6 +4,7 @@
 //! change a bit. Terms are never divided among threads.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
@@ -72,11 +73,23 @@ impl Extent {
 
 /// Computes all parts: side by side where there are several.
 pub(crate) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
+    // Called through a pointer, so that it is compiled once and not into every way that a pool has to run something.
+    let compute: &(dyn Fn(P) + Sync) = &compute;
     if parts.len() == 1 {
-        parts.into_iter().for_each(&compute);
+        parts.into_iter().for_each(compute);
     } else {
-        parts.into_par_iter().with_max_len(1).for_each(&compute);
+        let parts: Vec<Mutex<Option<P>>> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
+        side_by_side(parts.len(), &|index| {
+            if let Some(part) = parts[index].lock().unwrap_or_else(PoisonError::into_inner).take() {
+                compute(part);
+            }
+        });
     }
+}
+
+/// Calls with every index below `count`, each once.
+pub(super) fn side_by_side(count: usize, compute: &(dyn Fn(usize) + Sync)) {
+    (0..count).into_par_iter().with_max_len(1).for_each(compute);
 }
 
 /// Threads for so much work, of which each is to get at least so much.

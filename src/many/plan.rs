@@ -200,6 +200,8 @@ impl ManyPlan {
         key: Option<Key>,
     ) -> Result<Vec<ArrayD<T>>> {
         self.check(&operands)?;
+        let there = operands.iter().map(|operand| (operand.len() * T::DTYPE.bytes()) as u64).sum();
+        exec::check_bytes(self.program.peak_bytes(&self.plans, &self.shapes, T::DTYPE), Some(there))?;
         let Some(configs) = &self.configs else {
             let mut calls: Vec<exec::Unquantized> = self.plans.iter().map(|_| exec::Unquantized).collect();
             return exec::run_program(&self.program, &self.plans, operands, &mut calls);

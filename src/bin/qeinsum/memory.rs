@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use qeinsum::quant::CallConfig;
-use qeinsum::{Dtype, Op, Plan, QuantConfig, Step};
+use qeinsum::{Dtype, Plan, QuantConfig};
 
 use crate::failure::Failure;
 
@@ -105,14 +104,6 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Each call of a plan with its configuration, in terms of the sides as executed.
-fn executed_calls<'a>(plan: &'a Plan, config: &QuantConfig) -> impl Iterator<Item = (&'a Step, CallConfig)> {
-    plan.calls().zip(plan.call_configs(config)).map(|(step, config)| match step.op() {
-        Op::DotGeneral { orientation, .. } => (step, config.oriented(*orientation).forward),
-        _ => (step, config.forward),
-    })
-}
-
 /// Refuses a run that needs more than `limit`, before anything is read.
 ///
 /// `file_bytes` is what the largest input takes in its file's own type where it is converted, else 0.
@@ -142,8 +133,7 @@ fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
     )))
 }
 
-/// The same for a run and its gradients: every value is kept, and has a gradient of its size; a gradient's call takes what
-/// the largest of the forward calls does, three times, for its sides may be the largest value of that call.
+/// The same for a run and its gradients.
 pub(crate) fn check_gradients(
     plan: &Plan,
     dtype: Dtype,
@@ -151,62 +141,30 @@ pub(crate) fn check_gradients(
     file_bytes: u64,
     limit: u64,
 ) -> Result<(), Failure> {
-    let needed = || -> Option<u64> {
-        let values = plan.values().iter().try_fold(0_u64, |all, value| {
-            let elements = value.shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))?;
-            all.checked_add(elements.checked_mul(dtype.bytes() as u64)?)
-        })?;
-        let forward = needed(plan, dtype, work)?;
-        values.checked_mul(2)?.checked_add(forward.checked_mul(3)?)?.checked_add(file_bytes)
-    };
-    within(needed(), limit)
+    let bytes = plan.gradient_bytes(dtype, work.config());
+    let compared = compared(plan, dtype, work).and_then(|bytes| bytes.checked_mul(3));
+    within(
+        bytes.zip(compared).and_then(|(bytes, compared)| bytes.checked_add(compared)?.checked_add(file_bytes)),
+        limit,
+    )
 }
 
-/// The bytes that a complex product takes beside its arrays, in the largest call: its rhs as four reals an element.
-fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
-    if !dtype.is_complex() {
+/// The bytes that a run takes at most, with what it is compared with.
+fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
+    plan.run_bytes(dtype, work.config())?.checked_add(compared(plan, dtype, work)?)
+}
+
+/// The bytes of float products to compare with: of the largest call, and of the whole.
+fn compared(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
+    if !matches!(work, Work::Measured(_)) {
         return Some(0);
     }
-    let mut largest = 0_u64;
-    for step in plan.calls() {
-        let Op::DotGeneral { rhs, .. } = step.op() else { continue };
-        let elements =
-            plan.value(*rhs).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))?;
-        largest = largest.max(elements.checked_mul(2 * dtype.bytes() as u64)?);
-    }
-    Some(largest)
-}
-
-/// The bytes that a run takes at most: those of the plan, what its largest call adds, and what it is compared with.
-fn needed(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
-    let unit = dtype.bytes() as u64;
-    let peak = plan.peak_bytes_in(dtype)?.checked_add(expanded(plan, dtype)?)?;
-    let Some(config) = work.config() else { return Some(peak) };
-    let elements = |id| -> Option<u64> {
-        plan.value(id).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))
+    let bytes = |id| -> Option<u64> {
+        let shape = plan.value(id).shape().iter();
+        shape.copied().try_fold(dtype.bytes() as u64, |bytes, size| bytes.checked_mul(size as u64))
     };
-    // A float product to compare with, in each call and of the whole.
-    let exact = if matches!(work, Work::Measured(_)) { unit } else { 0 };
-    let mut largest = 0_u64;
-    for (step, call) in executed_calls(plan, config) {
-        let Op::DotGeneral { lhs, rhs, .. } = step.op() else { continue };
-        // The sums, and the floats that they become before they are narrowed.
-        let mut added = elements(step.result())?.checked_mul(8 + exact)?;
-        for (id, side) in [(*lhs, &call.lhs), (*rhs, &call.rhs)] {
-            let widened = if dtype == Dtype::F32 { 0 } else { 4 };
-            let factor = match side.int() {
-                None => 0,
-                Some(_) if call.is_int8() => 1,
-                // Integers that are multiplied as floats are floats too.
-                Some(_) if side.is_int8() => 5,
-                Some(_) => 4,
-            };
-            let noise = if side.noise().is_some() { 4 } else { 0 };
-            added = added.checked_add(elements(id)?.checked_mul(widened + factor + noise)?)?;
-        }
-        largest = largest.max(added);
-    }
-    peak.checked_add(largest)?.checked_add(elements(plan.output())?.checked_mul(exact)?)
+    let largest = plan.calls().try_fold(0, |largest: u64, step| Some(largest.max(bytes(step.result())?)))?;
+    largest.checked_add(bytes(plan.output())?)
 }
 
 #[cfg(test)]
@@ -256,22 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn quantized_calls_take_more_by_what_they_keep() {
+    fn what_a_run_is_compared_with_counts() {
         let plan = qeinsum::QEinsum::new("ij,jk->ik").unwrap().plan(&[&[10, 20], &[20, 30]]).unwrap();
-        let (sides, result) = (200 + 600, 300);
-        let config = |bits| QuantConfig::from(DotGeneralConfig::v4().fwd_bits(Some(bits)).build().unwrap());
-        let (int8, float) = (config(8), config(12));
-        let cases = [
-            (Dtype::F32, Work::Float, 4 * (sides + result)),
-            (Dtype::C32, Work::Float, 8 * (sides + result) + 16 * 600),
-            (Dtype::C64, Work::Float, 16 * (sides + result) + 32 * 600),
-            (Dtype::F32, Work::Quantized(&int8), 4 * (sides + result) + sides + 8 * result),
-            (Dtype::F32, Work::Quantized(&float), 4 * (sides + result) + 4 * sides + 8 * result),
-            (Dtype::F16, Work::Quantized(&int8), 2 * (sides + result) + 5 * sides + 8 * result),
-            (Dtype::F32, Work::Measured(&int8), 4 * (sides + result) + sides + 16 * result),
-        ];
-        for (dtype, work, expected) in cases {
-            assert_eq!(needed(&plan, dtype, work), Some(expected), "{dtype} {work:?}");
-        }
+        let config = QuantConfig::from(DotGeneralConfig::v4().build().unwrap());
+        let run = plan.run_bytes(Dtype::F32, Some(&config)).unwrap();
+        assert_eq!(needed(&plan, Dtype::F32, Work::Quantized(&config)), Some(run));
+        assert_eq!(needed(&plan, Dtype::F32, Work::Measured(&config)), Some(run + 2 * 4 * 300));
     }
 }

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use crate::equation::Equation;
 use crate::path::logs::{exp, ln};
 use crate::path::random::Random;
-use crate::sizes::{Place, SizeError};
+use crate::sizes::{Place, SizeError, meant};
 use crate::span::printable_text;
 
 /// From so many points of a label on, a grid says more than corners and random sizes.
@@ -37,7 +37,10 @@ impl Ranges {
         for (name, range) in ranges {
             let shown = printable_text(name, 40);
             let message = if equation.label(name).is_none() {
-                format!("range given for label `{shown}`, which is in no operand")
+                format!(
+                    "range given for label `{shown}`, which is in no operand; {}",
+                    meant(equation, |name| ranges.contains_key(name))
+                )
             } else if range.is_empty() {
                 format!("the range of label `{shown}`, {}..{}, is empty", range.start(), range.end())
             } else if *range.start() == 0 {

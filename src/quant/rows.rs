@@ -134,7 +134,11 @@ impl<F> Pass<'_, F> {
             let second = seconds.split_off_mut(..second);
             Part { start: range.start, firsts: first.unwrap_or_default(), seconds: second.unwrap_or_default() }
         });
-        parts::run(parts.collect(), |part| self.part(middle, part));
+        let apply = |x: &[f32], noise: &[f32], start, out: &mut [T]| {
+            vectorized(Run { x, noise, scales: &self.scales, start, out, f: self.f });
+        };
+        let cut = Cut { x: self.x.as_ref(), noise: self.noise, grain: self.grain(), middle };
+        parts::run(parts.collect(), |part| cut.part(part, &apply));
     }
 
     /// Elements that are copied together, where they have to be: an even number of runs of memory.
@@ -145,21 +149,32 @@ impl<F> Pass<'_, F> {
         };
         if together > COPIED { RUN } else { together * RUN.div_ceil(together) }
     }
+}
 
-    fn part<T: Copy>(&self, middle: usize, Part { start, firsts, seconds }: Part<'_, T>)
-    where
-        F: Fn(T, f32, f32, f32) -> T + Copy,
-    {
-        let grain = self.grain();
+/// What is done to a run: its elements, its noise, its place and its results.
+type Apply<'f, T> = dyn Fn(&[f32], &[f32], usize, &mut [T]) + 'f;
+
+/// How a pass is cut into runs, whatever is done to each.
+struct Cut<'a> {
+    x: Option<&'a RowMajor<'a>>,
+    noise: Option<&'a ArrayNoise>,
+    grain: usize,
+    /// Where the second part of the array begins.
+    middle: usize,
+}
+
+impl Cut<'_> {
+    /// Does it to each run of a part.
+    fn part<T>(&self, Part { start, firsts, seconds }: Part<'_, T>, apply: &Apply<'_, T>) {
         let mut copies = [Vec::new(), Vec::new()];
         let mut drawn = Drawn([[0.0; RUN]; 2]);
-        let mut seconds = seconds.chunks_mut(grain);
-        for (firsts, start) in firsts.chunks_mut(grain).zip((start..).step_by(grain)) {
-            let mut parts = [(start, firsts), (middle + start, seconds.next().unwrap_or_default())];
+        let mut seconds = seconds.chunks_mut(self.grain);
+        for (firsts, start) in firsts.chunks_mut(self.grain).zip((start..).step_by(self.grain)) {
+            let mut parts = [(start, firsts), (self.middle + start, seconds.next().unwrap_or_default())];
             let mut copies = copies.iter_mut();
             let x = parts.each_ref().map(|(start, out)| {
                 let copy = copies.next().expect("there are two");
-                self.x.as_ref().map(|x| elements(x, *start, out.len(), copy))
+                self.x.map(|x| elements(x, *start, out.len(), copy))
             });
             for at in (0..parts[0].1.len()).step_by(RUN) {
                 let ranges = parts.each_ref().map(|(_, out)| at.min(out.len())..(at + RUN).min(out.len()));
@@ -169,11 +184,10 @@ impl<F> Pass<'_, F> {
                 }
                 for (((start, out), x), (range, noise)) in parts.iter_mut().zip(x).zip(ranges.into_iter().zip(&drawn.0))
                 {
-                    // What `f` takes no notice of is anything of the same length.
+                    // What takes no notice of one of them gets anything of the same length.
                     let noise = &noise[..range.len()];
                     let x = x.map_or(noise, |x| &x[range.clone()]);
-                    let start = *start + range.start;
-                    vectorized(Run { x, noise, scales: &self.scales, start, out: &mut out[range], f: self.f });
+                    apply(x, noise, *start + range.start, &mut out[range]);
                 }
             }
         }

@@ -184,18 +184,19 @@ fn finished<O: Copy + Default + Send + Sync, R: Rescale<O>>(
     let Multiplication { isa, columns, stores, .. } = multiplication;
     multiplication.run(&(0..terms), &|tile| {
         let is_usual = tile.least >= R::LEAST;
+        // What is not usual is so rare that it is not worth being compiled for each instruction set.
         match (columns, is_usual) {
             (lower::Side::Rhs, true) => {
                 isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, row, column) });
             }
             (lower::Side::Rhs, false) => {
-                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, row, column) });
+                Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, row, column) }.run();
             }
             (lower::Side::Lhs, true) => {
                 isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output(s, column, row) });
             }
             (lower::Side::Lhs, false) => {
-                isa.run(Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, column, row) });
+                Write { tile, out, stores, output: |s, row, column| rescale.output_of_any(s, column, row) }.run();
             }
         }
     });

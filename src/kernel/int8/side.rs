@@ -353,8 +353,9 @@ impl<T: Factor, Q: Quantize> Elements<'_, T, Q> {
             return;
         }
         if is_large {
+            // So rare that it is not worth being compiled for each instruction set.
             let quantize = |x: T, scale| quantize.integer_of_any_scale(x.widen(), scale);
-            isa.run(Pack { source, scales, layout, quantize, packed });
+            Pack { source, scales, layout, quantize, packed }.run();
         } else {
             let quantize = |x: T, scale| quantize.integer(x.widen(), scale);
             isa.run(Pack { source, scales, layout, quantize, packed });

@@ -179,7 +179,8 @@ mod tests {
         assert_eq!(error.kind(), &ErrorKind::Machine);
         assert_eq!(
             error.message(),
-            "the run needs 1125899906842624 bytes beside its operands, more than the system gives"
+            "the run needs 1125899906842624 bytes of memory beside its operands, more than the system gives; a memory \
+             limit finds a plan in slices that needs less"
         );
         let error = check_gradient_room(&plan(1 << 31), Dtype::F64, None).unwrap_err();
         assert_eq!(error.message(), "the run needs more bytes of memory than 64 bits count");

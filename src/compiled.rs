@@ -17,6 +17,23 @@ use crate::quant::QuantConfig;
 use crate::rng::Key;
 
 /// A [`QEinsum`](crate::QEinsum) bound to shapes.
+///
+/// ```
+/// use ndarray::{array, Array1};
+/// use qeinsum::{DotGeneralConfig, QEinsum};
+/// let compiled = QEinsum::new("ij,j->i")?.with_config(DotGeneralConfig::v4().build()?).compile(&[&[2, 2], &[2]])?;
+/// assert_eq!(compiled.plan().order(), "(0,1)");
+/// assert!(compiled.config().is_some());
+///
+/// let mut out = Array1::zeros(2);
+/// for scale in [1.0, 10.0] {
+///     compiled.run_into((&array![[1.0_f32, 0.0], [0.0, 1.0]], &array![scale, -scale]), &mut out)?;
+///     assert!((out[0] - scale).abs() < 0.01 * scale);
+/// }
+/// // The one operand that was given another shape is named.
+/// assert!(compiled.run((&array![[1.0_f32, 0.0]], &array![1.0, 2.0])).is_err());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Compiled {
     ast: Arc<Ast>,
@@ -68,6 +85,16 @@ impl Compiled {
     }
 
     /// The same with a key for the noise of stochastic rounding.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Key, QEinsum};
+    /// let compiled = QEinsum::new("i,i->")?.compile(&[&[2], &[2]])?;
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// // Where nothing adds noise, a key changes nothing.
+    /// assert_eq!(compiled.run_with_key((&x, &y), Key::new(0))?, compiled.run((&x, &y))?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
         self.execute(operands.into_operands(), Some(key))
     }
@@ -107,6 +134,16 @@ impl Compiled {
     }
 
     /// Runs and keeps what gradients need; see [`QEinsum::vjp`](crate::QEinsum::vjp).
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// let compiled = qeinsum::QEinsum::new("i,i->")?.compile(&[&[2], &[2]])?;
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let (sum, grads) = compiled.vjp((&x, &y), None)?;
+    /// assert_eq!(sum, arr0(11.0).into_dyn());
+    /// assert_eq!(grads.pull(&arr0(1.0))?[1], array![1.0, 2.0].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn vjp<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,
@@ -116,6 +153,15 @@ impl Compiled {
     }
 
     /// Quantizes an operand once, to stand in its place from then on; see [`QEinsum::freeze`](crate::QEinsum::freeze).
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let qe = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let frozen = qe.compile(&[&[1, 2], &[2, 1]])?.freeze(1, &array![[2.0_f32], [1.0]], None)?;
+    /// assert_eq!(frozen.inverse_scale()[[0, 0]], 1.0 / 63.75); // 2.0 is half a step beyond 127 of these
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn freeze<'a, T: Element>(
         &self,
         operand: usize,
@@ -132,6 +178,20 @@ impl Compiled {
     /// Binds frozen operands, to run on the others; what they alone make of the plan is computed here, once.
     ///
     /// An error where one does not fit, or stands in a place twice.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let (x, w) = (array![[0.5_f32, -2.0]], array![[0.1_f32], [0.7]]);
+    /// let layer = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let layer = layer.compile(&[&[1, 2], &[2, 1]])?;
+    /// let trained = layer.run((&x, &w))?;
+    /// let frozen = layer.freeze(1, &w, None)?;
+    /// let serving = layer.serve(vec![frozen])?;
+    /// assert_eq!(serving.open(), [0]); // what is left to be given
+    /// assert_eq!(serving.run((&x,))?, trained);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn serve<T: Element>(self, frozen: Vec<Frozen>) -> Result<Serving<T>> {
         Serving::new(self, frozen)
     }
@@ -179,6 +239,16 @@ impl Plan {
     }
 
     /// Runs the plan quantized, with a key where the configuration adds noise.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// let sum = plan.run_quantized((&array![1.0_f32, 0.3], &array![0.7_f32, -2.0]), &config, None)?;
+    /// assert!((sum.sum() - 0.1).abs() < 0.02);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_quantized<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,
@@ -220,6 +290,18 @@ impl Plan {
     }
 
     /// Runs the plan quantized and shows `observe` each call's number with everything that it computed on its way.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, Factor, QEinsum};
+    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// plan.run_recorded((&array![1.0_f32, 0.3], &array![0.7_f32, -2.0]), &config, None, |_call, record| {
+    ///     assert_eq!(record.lhs.scale, Some(array![127.5].into_dyn()));
+    ///     assert_eq!(record.lhs.factor, Factor::Int8(array![127, 38].into_dyn()));
+    /// })?;
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_recorded<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,
@@ -234,6 +316,15 @@ impl Plan {
 
     /// Runs the plan, quantized where there is a configuration, and keeps what gradients need; see
     /// [`QEinsum::vjp`](crate::QEinsum::vjp).
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// let plan = qeinsum::QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let (_, grads) = plan.vjp((&x, &y), None, None)?;
+    /// assert_eq!(grads.pull(&arr0(1.0))?[0], array![3.0, 4.0].into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn vjp<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,

@@ -19,12 +19,18 @@ use crate::rng::Key;
 ///
 /// ```
 /// use ndarray::array;
-/// use qeinsum::{DimensionNumbers, DotGeneralConfig, QDotGeneral};
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, Key, QDotGeneral};
 /// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
 /// let a = array![[1.0_f32, -2.5, 0.75, 3.0]];
 /// let b = array![[1.0_f32], [-1.0], [0.25], [2.0]];
 /// let c = dot.run(&a, &b)?;
 /// assert!((c[[0, 0]] - 9.6875).abs() < 0.1);
+/// // The integers on the way, and the gradients of both sides, which are calls of their own.
+/// assert_eq!(dot.record(&a, &b, None)?.output, c);
+/// let (same, grads) = dot.vjp(&a, &b, Key::new(0))?;
+/// assert_eq!(same, c);
+/// let [of_a, of_b] = grads.pull(&array![[1.0_f32]])?;
+/// assert_eq!((of_a.shape(), of_b.shape()), (a.shape(), b.shape()));
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
@@ -48,6 +54,19 @@ impl QDotGeneral {
     }
 
     /// The same with a key for the noise of stochastic rounding.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::quant::{IntNumerics, Noise, Numerics};
+    /// use qeinsum::{DimensionNumbers, DotGeneralConfig, Key, QDotGeneral};
+    /// let noisy = IntNumerics { noise: Some(Noise::JaxUniform), ..IntNumerics::new(8)? };
+    /// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(noisy));
+    /// let dot = QDotGeneral::new(DimensionNumbers::new([], [(0, 0)])?, config);
+    /// let x = array![0.3_f32, 0.7];
+    /// assert!(dot.run(&x, &x).is_err()); // noise asks for a key
+    /// assert_eq!(dot.run_with_key(&x, &x, Key::new(7))?, dot.run_with_key(&x, &x, Key::new(7))?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a, T: Element>(
         &self,
         lhs: impl Operand<'a, T>,

@@ -5,6 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The element type of an array.
+///
+/// ```
+/// use qeinsum::{Dtype, Element};
+/// assert_eq!(f32::DTYPE, Dtype::F32);
+/// assert_eq!((Dtype::C32.bytes(), Dtype::C32.is_complex()), (8, true));
+/// assert_eq!(Dtype::Bf16.to_string(), "bf16");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {

@@ -14,6 +14,14 @@ use crate::span::printable_text;
 ///
 /// Labels of one equation are numbered in the order of their names (by code point), so comparing two labels compares
 /// their names; JAX sorts contracted labels this way, and the numbers depend on it.
+///
+/// ```
+/// let equation = qeinsum::QEinsum::new("zy,ya->za")?.equation(&[2, 2])?;
+/// let [y, z] = ["y", "z"].map(|name| equation.label(name).unwrap());
+/// assert!(y < z); // as their names
+/// assert_eq!((y.index(), equation.name(y)), (1, "y")); // after `a`
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Label(u32);
 
@@ -30,6 +38,15 @@ impl Label {
 }
 
 /// The labels of one operand or of the output, an axis each. A label may repeat within an operand.
+///
+/// ```
+/// use qeinsum::{QEinsum, Subscript};
+/// let equation = QEinsum::new("iij->ji")?.equation(&[3])?;
+/// let (operand, output) = (&equation.operands()[0], equation.output());
+/// assert_eq!(operand.len(), 3); // a slice of labels
+/// assert_eq!(operand[1..].iter().rev().copied().collect::<Subscript>(), *output);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Subscript(SmallVec<[Label; 8]>);
 
@@ -48,6 +65,13 @@ impl FromIterator<Label> for Subscript {
 }
 
 /// How an equation is written.
+///
+/// ```
+/// use qeinsum::{QEinsum, Syntax};
+/// let equation = QEinsum::named("time chan -> chan")?.equation(&[2])?;
+/// assert_eq!(equation.syntax(), Syntax::Named);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Syntax {
     /// `bij,bjk->bik`: one letter a label.
@@ -63,6 +87,10 @@ pub enum Syntax {
 /// let equation = qe.equation(&[3, 2])?;
 /// assert_eq!(equation.to_string(), "cij,jk->cik");
 /// assert_eq!(equation.operands().len(), 2);
+/// let names: Vec<&str> = equation.labels().map(|label| equation.name(label)).collect();
+/// assert_eq!(names, ["c", "i", "j", "k"]); // `...` became the first letter that was free
+/// assert_eq!(equation.subscript(equation.output()), "cik");
+/// assert_eq!(equation.label("z"), None);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

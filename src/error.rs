@@ -11,6 +11,14 @@ use smallvec::SmallVec;
 use crate::span::{Span, underline};
 
 /// Shorthand for results of this crate.
+///
+/// ```
+/// fn transposed(shape: [usize; 2]) -> qeinsum::Result<String> {
+///     Ok(qeinsum::QEinsum::new("ij->ji")?.plan(&[&shape])?.order())
+/// }
+/// assert_eq!(transposed([2, 3])?, "(0)");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What was wrong, with the place in the equation where there is one.
@@ -20,6 +28,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 /// let error = qeinsum::QEinsum::new("ij,jk->iz").unwrap_err();
 /// assert_eq!(error.kind(), &qeinsum::ErrorKind::Syntax);
+/// assert_eq!(error.message(), "output label `z` is in no operand");
+/// assert_eq!(error.spans(), [qeinsum::Span::new(8, 9)]); // bytes of the equation
 /// assert_eq!(error.to_string(), "output label `z` is in no operand\n  ij,jk->iz\n          ^");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +49,17 @@ struct Snippet {
 }
 
 /// The part of the request that an [`Error`] is about.
+///
+/// ```
+/// use qeinsum::{ErrorKind, QEinsum};
+/// let error = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[4, 5]]).unwrap_err();
+/// match error.kind() {
+///     ErrorKind::Shape => assert!(error.message().starts_with("label `j` has two sizes")),
+///     // There may be more kinds in time.
+///     _ => unreachable!("{error}"),
+/// }
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {

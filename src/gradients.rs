@@ -85,6 +85,15 @@ impl<'a, T: Element> Pullback<'a, T> {
     /// Asks for the gradients with respect to these operands only, in this order.
     ///
     /// An error where an operand does not exist, or stands twice.
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let grads = qeinsum::QEinsum::new("i,i->")?.vjp((&x, &y), None)?.1.wrt(&[1])?;
+    /// assert_eq!(grads.pull(&arr0(2.0))?, [array![2.0, 4.0].into_dyn()]);
+    /// assert!(grads.wrt(&[2]).is_err()); // there is no operand 2
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn wrt(self, operands: &[usize]) -> Result<Self> {
         let count = self.plan.equation().operands().len();
         for (at, &operand) in operands.iter().enumerate() {
@@ -115,6 +124,22 @@ impl<'a, T: Element> Pullback<'a, T> {
     /// this is, and everything that was computed on the way.
     ///
     /// An unquantized backward pass shows nothing.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, Key, QEinsum, Sums};
+    /// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let (x, w) = (array![[1.0_f32, -2.0]], array![[0.5_f32], [0.25]]);
+    /// let (y, grads) = dense.vjp((&x, &w), Key::new(0))?;
+    /// let mut exact = Vec::new();
+    /// grads.pull_recorded(&y, |call, side, record| {
+    ///     exact.push((call, side.to_string(), matches!(record.call.sums, Sums::I32(_))));
+    /// })?;
+    /// exact.sort();
+    /// // By v4 the gradient of the lhs is computed in integers, and that of the rhs in floats.
+    /// assert_eq!(exact, [(0, "lhs".to_owned(), true), (0, "rhs".to_owned(), false)]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn pull_recorded<'b>(
         &self,
         cotangent: impl Operand<'b, T>,
@@ -243,6 +268,20 @@ impl<T: Element> DotPullback<'_, T> {
     }
 
     /// The same, showing `observe` both gradient calls with everything that they computed on their way.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DimensionNumbers, DotGeneralConfig, Key, QDotGeneral};
+    /// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+    /// let (a, b) = (array![[1.0_f32, -2.0]], array![[0.5_f32], [2.0]]);
+    /// let (out, grads) = dot.vjp(&a, &b, Key::new(0))?;
+    /// grads.pull_recorded(&out, |side, record| {
+    ///     // What stands for the other side, as it was before it was quantized.
+    ///     let other = side.other().of(a.clone(), b.clone());
+    ///     assert_eq!(record.other, other.into_dyn());
+    /// })?;
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn pull_recorded<'b>(
         &self,
         cotangent: impl Operand<'b, T>,

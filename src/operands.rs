@@ -6,6 +6,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frozen::Frozen;
 
 /// What an operand is: an array, or one that was quantized before.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{Operand, OperandView, QEinsum};
+/// // A list of operands of different ranks, put together as the program runs.
+/// let (matrix, vector) = (array![[1.0, 2.0]], array![3.0, 4.0]);
+/// let operands: Vec<OperandView<'_, f64>> = vec![matrix.view().into_operand(), vector.view().into_operand()];
+/// assert_eq!(operands[0].shape(), [1, 2]);
+/// assert_eq!(QEinsum::new("ij,j->i")?.run(operands)?, array![11.0].into_dyn());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum OperandView<'a, T> {
     /// A view of an array, of dynamic rank.
@@ -39,6 +50,19 @@ impl<'a, T> OperandView<'a, T> {
 /// One operand: a reference to an array, a view, or a reference to a [`Frozen`] operand.
 ///
 /// Implemented for `&Array`, `&ArrayView`, `ArrayView` and every other kind of `ndarray` array that can be read.
+///
+/// ```
+/// use ndarray::{Array1, ArrayD, array};
+/// use qeinsum::{Operand, QEinsum, Result};
+/// // A function that takes what a run takes.
+/// fn total<'a>(array: impl Operand<'a, f64>) -> Result<ArrayD<f64>> {
+///     QEinsum::new("i->")?.run((array.into_operand(),))
+/// }
+/// let owned: Array1<f64> = array![1.0, 2.0, 3.0];
+/// assert_eq!(total(&owned)?, total(owned.view())?);
+/// assert_eq!(total(owned.slice(ndarray::s![1..]))?.sum(), 5.0);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(note = "an operand is a reference to an ndarray array, a view of one, or a `&Frozen`")]
 pub trait Operand<'a, T> {
     /// The operand as a view of dynamic rank.
@@ -78,6 +102,7 @@ impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
 /// let (a, x, s) = (array![[1.0, 2.0], [3.0, 4.0]], array![10.0, 1.0], arr0(2.0));
 /// let y: ArrayD<f64> = QEinsum::new("ij,j,->i")?.run((&a, x.view(), &s))?;
 /// assert_eq!(y, array![24.0, 68.0].into_dyn());
+/// assert_eq!(qeinsum::Operands::into_operands((&a, &x)).len(), 2);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(note = "pass references or views in a tuple: `run((&a, &b))`")]

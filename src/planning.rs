@@ -218,6 +218,18 @@ impl Plan {
     /// The same for calls that `config` quantizes, with a search that ends with the best plan so far when `stop` is set.
     ///
     /// The configuration decides what can be sliced where [`SearchOptions::memory_limit`] asks for slices.
+    ///
+    /// ```
+    /// use std::sync::atomic::AtomicBool;
+    /// use qeinsum::path::SearchOptions;
+    /// use qeinsum::{Dtype, Plan, QEinsum, QuantConfig};
+    /// let (equation, sizes) = QEinsum::new("ab,bc,cd->ad")?.bind(&[&[64, 8], &[8, 64], &[64, 64]])?;
+    /// let (options, config) = (SearchOptions::new(), QuantConfig::from_bits(8)?);
+    /// let stop = AtomicBool::new(false); // another thread, or a signal, sets it
+    /// let plan = Plan::search(&equation, &sizes, &options, None, Dtype::F32, Some(&config), &stop)?;
+    /// assert_eq!(plan.order(), "(1,2) (0,1)");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn search(
         equation: &Equation,
         sizes: &Sizes,

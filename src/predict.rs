@@ -10,6 +10,15 @@ use crate::path::{Arithmetic, Role, Speeds, gathered};
 use crate::quant::{QuantConfig, Source};
 
 /// What a plan is predicted to take.
+///
+/// ```
+/// use qeinsum::path::Speeds;
+/// let plan = qeinsum::QEinsum::new("ij,jk,kl->il")?.plan(&[&[256, 512], &[512, 256], &[256, 512]])?;
+/// let prediction = plan.predict(None, &[], Speeds::shipped());
+/// assert_eq!(prediction.per_step.len(), 2);
+/// assert_eq!(prediction.seconds, prediction.per_step[0] + prediction.per_step[1]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct Prediction {
     /// Seconds of each step of the plan, in all slices together.

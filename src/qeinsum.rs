@@ -103,6 +103,14 @@ impl QEinsum {
     }
 
     /// Quantizes every call by this configuration; without one, runs are unquantized.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let shapes: [&[usize]; 2] = [&[2, 3], &[3, 4]];
+    /// let qe = QEinsum::new("ij,jk->ik")?.with_config(DotGeneralConfig::v4().build()?);
+    /// assert!(qe.explain(&shapes)?.contains("lhs int8 absmax over j"));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_config(mut self, config: impl Into<QuantConfig>) -> Self {
         self.config = Some(Arc::new(config.into()));
         self.compiled = Arc::default();
@@ -113,6 +121,15 @@ impl QEinsum {
     }
 
     /// Searches paths with these options instead of the default.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// use qeinsum::path::{Objective, SearchOptions};
+    /// let qe = QEinsum::new("ij,jk,k->i")?.with_search(SearchOptions::new().objective(Objective::Size));
+    /// let plan = qe.plan(&[&[20, 30], &[30, 40], &[40]])?;
+    /// assert_eq!((plan.objective(), plan.order()), (Objective::Size, "(1,2) (0,1)".to_owned()));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_search(mut self, options: SearchOptions) -> Self {
         self.planning.options = options;
         (self.plans, self.compiled) = Default::default();
@@ -120,6 +137,14 @@ impl QEinsum {
     }
 
     /// Takes this path and searches none.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("ij,jk,k->i")?.with_path("(0,1) (0,1)".parse()?);
+    /// let plan = qe.plan(&[&[20, 30], &[30, 40], &[40]])?;
+    /// assert_eq!(plan.order(), "(0,1) (0,1)");
+    /// assert!(plan.to_string().ends_with("; path given, not searched\n"));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_path(mut self, path: Path) -> Self {
         (self.planning.path, self.planning.family) = (Some(path), None);
         (self.plans, self.compiled) = Default::default();
@@ -171,27 +196,65 @@ impl QEinsum {
     }
 
     /// Counts the memory of plans in elements of this type; otherwise f32, and in runs that of the operands.
+    ///
+    /// ```
+    /// use qeinsum::{Dtype, QEinsum};
+    /// let qe = QEinsum::new("ij,jk->ik")?.with_dtype(Dtype::F64);
+    /// let plan = qe.plan(&[&[2, 3], &[3, 4]])?;
+    /// assert_eq!((plan.dtype(), plan.peak_bytes()), (Dtype::F64, Some(8 * (6 + 12 + 8))));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_dtype(mut self, dtype: Dtype) -> Self {
         self.planning.dtype = Some(dtype);
         self
     }
 
     /// The configuration, if runs are quantized.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let qe = QEinsum::new("ij,jk->ik")?;
+    /// assert_eq!(qe.config(), None);
+    /// let config = DotGeneralConfig::v4().build()?;
+    /// assert_eq!(qe.with_config(config.clone()).config(), Some(&config.into()));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn config(&self) -> Option<&QuantConfig> {
         self.config.as_deref()
     }
 
     /// The equation as parsed.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("...i, i")?;
+    /// assert_eq!(qe.ast().text(), "...i, i");
+    /// assert!(qe.ast().output().is_none()); // implicit
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn ast(&self) -> &Ast {
         &self.ast
     }
 
     /// The equation for operands of these ranks: `...` becomes labels, the output explicit.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("...i,...i")?;
+    /// assert_eq!(qe.equation(&[2, 2])?.to_string(), "bi,bi->b");
+    /// assert!(qe.equation(&[2]).is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn equation(&self, ranks: &[usize]) -> Result<Equation> {
         parse::resolve(&self.ast, ranks)
     }
 
     /// What a user may want to know of the equation for operands of these ranks, such as an ellipsis that is summed.
+    ///
+    /// ```
+    /// let qe = qeinsum::QEinsum::new("...i->i")?;
+    /// assert!(qe.notes(&[1])?.is_empty()); // the ellipsis covers nothing
+    /// assert_eq!(qe.notes(&[3])?.len(), 1); // two axes are summed
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn notes(&self, ranks: &[usize]) -> Result<Vec<Note>> {
         self.ast.notes(ranks)
     }
@@ -239,12 +302,25 @@ impl QEinsum {
     }
 
     /// The contraction graph for operands of these shapes.
+    ///
+    /// ```
+    /// let graph = qeinsum::QEinsum::new("ij,jk,l->ikl")?.graph(&[&[2, 3], &[3, 4], &[5]])?;
+    /// assert_eq!(graph.components(), [vec![0, 1], vec![2]]); // no label joins the last operand to the others
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn graph(&self, shapes: &[&[usize]]) -> Result<ContractionGraph> {
         let (equation, sizes) = self.bind(shapes)?;
         Ok(ContractionGraph::new(&equation, &sizes))
     }
 
     /// The plan for operands of these shapes.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ki")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// assert_eq!(plan.multiplications().to_string(), "24");
+    /// assert_eq!(plan.swapped_calls(), 1); // the lhs is operand 1, so that nothing has to be transposed
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn plan(&self, shapes: &[&[usize]]) -> Result<Plan> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
         if let Some(config) = &self.config {
@@ -254,6 +330,13 @@ impl QEinsum {
     }
 
     /// The plan for labels of these sizes, a size for every label by its name.
+    ///
+    /// ```
+    /// let sizes = [("i", 2), ("j", 3), ("k", 4)].map(|(label, size)| (label.to_owned(), size)).into();
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan_by_sizes(&sizes)?;
+    /// assert_eq!(plan.multiplications().to_string(), "24");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
         let (equation, sizes) = self.bind_by_sizes(sizes)?;
         let dtype = self.planning.dtype.unwrap_or(Dtype::F32);
@@ -275,6 +358,13 @@ impl QEinsum {
     }
 
     /// The same for labels of these sizes, a size for every label by its name; a `...` covers no axis.
+    ///
+    /// ```
+    /// let sizes = [("i", 2), ("j", 3)].map(|(label, size)| (label.to_owned(), size)).into();
+    /// let (_, sizes) = qeinsum::QEinsum::new("ij->j")?.bind_by_sizes(&sizes)?;
+    /// assert_eq!(sizes.shapes()[0].as_slice(), [2, 3]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn bind_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<(Equation, Sizes)> {
         let ranks: Vec<usize> = self.ast.operands().iter().map(|term| term.labels().count()).collect();
         let equation = parse::resolve(&self.ast, &ranks)?;
@@ -284,6 +374,14 @@ impl QEinsum {
     }
 
     /// The plan with what the configuration does at each call; see [`Plan::explain`].
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let qe = QEinsum::new("ij,jk->ik")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let text = qe.explain(&[&[2, 300], &[300, 4]])?;
+    /// assert!(text.contains("rhs int8 absmax over j, nearest-even, dequant output"), "{text}");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn explain(&self, shapes: &[&[usize]]) -> Result<String> {
         let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
         let text = plan.explain(self.config.as_deref().unwrap_or(&QuantConfig::default()));
@@ -331,6 +429,17 @@ impl QEinsum {
     ///
     /// The result is in row-major order. An error where shapes do not fit or the configuration does not, or where it
     /// adds noise, which needs a key.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// let dot = qeinsum::QEinsum::new("i,i->")?;
+    /// assert_eq!(dot.run((&array![1.0, 2.0], &array![3.0, 4.0]))?, ndarray::arr0(11.0).into_dyn());
+    /// // Other shapes of the same value are planned apart; what does not fit is shown in the equation.
+    /// let error = dot.run((&array![1.0], &array![3.0, 4.0, 5.0])).map(|sum| sum.sum());
+    /// assert_eq!(error?, 12.0, "a size of 1 broadcasts");
+    /// assert!(dot.run((&array![1.0, 2.0], &array![3.0, 4.0, 5.0])).is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<ArrayD<T>> {
         self.execute(operands.into_operands(), None)
     }
@@ -338,11 +447,31 @@ impl QEinsum {
     /// The same with a key for the noise of stochastic rounding: the same key gives the same bits.
     ///
     /// Step s of the plan folds the key as a layer named `QDotGeneral_s` would.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::quant::{Noise, Numerics, IntNumerics};
+    /// use qeinsum::{DotGeneralConfig, Key, QEinsum};
+    /// let noisy = IntNumerics { noise: Some(Noise::JaxUniform), ..IntNumerics::new(8)? };
+    /// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(noisy));
+    /// let (qe, x) = (QEinsum::new("i,i->")?.with_config(config), array![0.3_f32, 0.7]);
+    /// assert!(qe.run((&x, &x)).is_err()); // noise asks for a key
+    /// assert_eq!(qe.run_with_key((&x, &x), Key::new(7))?, qe.run_with_key((&x, &x), Key::new(7))?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
         self.execute(operands.into_operands(), Some(key))
     }
 
     /// Runs the equation into an array that is there already; it has to have the output's shape.
+    ///
+    /// ```
+    /// use ndarray::{array, Array1};
+    /// let mut sums = Array1::zeros(2);
+    /// qeinsum::QEinsum::new("ij->i")?.run_into((&array![[1.0, 2.0], [3.0, 4.0]],), &mut sums)?;
+    /// assert_eq!(sums, array![3.0, 7.0]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_into<'a, T: Element, S: DataMut<Elem = T>, D: Dimension>(
         &self,
         operands: impl Operands<'a, T>,
@@ -354,6 +483,18 @@ impl QEinsum {
     /// Runs the equation quantized and shows `observe` each call with everything that it computed on its way.
     ///
     /// An error where there is no configuration.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum, Sums};
+    /// let qe = QEinsum::new("i,i->")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let (x, y) = (array![1.0_f32, -0.5], array![0.0_f32, 2.0]);
+    /// qe.run_recorded((&x, &y), None, |call, record| {
+    ///     assert_eq!(call, 0);
+    ///     assert_eq!(record.sums, Sums::I32(ndarray::arr0(-64 * 127).into_dyn())); // -0.5 of 1.0 is -63.75 steps
+    /// })?;
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_recorded<'a, T: Element>(
         &self,
         operands: impl Operands<'a, T>,
@@ -406,6 +547,16 @@ impl QEinsum {
     /// `key` is for noise that the configuration adds to this operand, and may be `None` where it adds none.
     ///
     /// An error where there is no configuration, it does not quantize the operand, or the plan multiplies it with nothing.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let layer = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let (x, w) = (array![[0.5_f32, -2.0]], array![[0.1_f32, 0.9], [0.7, -0.2]]);
+    /// let frozen = layer.freeze(1, &w, &[&[1, 2], &[2, 2]], None)?;
+    /// assert_eq!(layer.run((&x, &frozen))?, layer.run((&x, &w))?); // the same bits
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn freeze<'a, T: Element>(
         &self,
         operand: usize,
@@ -422,6 +573,24 @@ impl QEinsum {
     ///
     /// `shapes` are those of all operands, as for [`freeze`](Self::freeze), and `dtype` is the element type that they have.
     /// An error where the layer contradicts the equation, the shapes or the configuration, or does not keep the operand.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, Dtype, FlaxLayer, QEinsum};
+    /// # use std::collections::BTreeMap;
+    /// # use ndarray::array;
+    /// # use qeinsum::io::{self, AnyArray};
+    /// # let path = std::env::temp_dir().join(format!("qeinsum-doc-import-{}.safetensors", std::process::id()));
+    /// # // Of twelve bits, for integers of up to eight are int8, which are not written here.
+    /// # let value = AnyArray::F32(array![[2047.0_f32, -64.0], [2.0, 2047.0]].into_dyn());
+    /// # let scale = AnyArray::F32(array![[0.5_f32, 0.25]].into_dyn());
+    /// # io::save_tensors(&path, &[("dense/qrhs/value", &value), ("dense/qrhs/scale", &scale)], &BTreeMap::new())?;
+    /// let layer = FlaxLayer::load(&path, "dense")?;
+    /// let qe = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().fwd_bits(Some(12)).build()?);
+    /// let frozen = qe.import(1, &layer, &[&[1, 2], &[2, 2]], Dtype::F32)?;
+    /// assert_eq!((frozen.operand(), frozen.shape()), (1, &[2, 2][..]));
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn import(&self, operand: usize, layer: &FlaxLayer, shapes: &[&[usize]], dtype: Dtype) -> Result<Frozen> {
         let config = self
             .config

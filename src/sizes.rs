@@ -9,6 +9,11 @@ use crate::error::{Error, ErrorKind};
 use crate::span::{Span, printable_text};
 
 /// The extents of an array's axes.
+///
+/// ```
+/// let shape: qeinsum::Shape = [2, 3].into_iter().collect();
+/// assert_eq!(shape.as_slice(), [2, 3]);
+/// ```
 pub type Shape = SmallVec<[usize; 8]>;
 
 /// The most axes of an operand or of the output; every file format ends far below. Labels are looked up along a
@@ -19,6 +24,17 @@ const MOST_AXES: usize = 1024;
 ///
 /// A label measures the same in every operand that has it, but for operands in which it measures 1: there it
 /// broadcasts. The label's own extent is then the other one.
+///
+/// ```
+/// use qeinsum::{QEinsum, Sizes};
+/// let equation = QEinsum::new("ij,j->i")?.equation(&[2, 1])?;
+/// let sizes = Sizes::new(&equation, &[vec![2, 1], vec![3]])?; // operand 0 broadcasts along `j`
+/// let j = equation.operands()[1][0];
+/// assert_eq!((sizes.extent(j), sizes.shapes()[0].as_slice()), (3, &[2, 1][..]));
+/// assert_eq!(sizes.shape_of(equation.output()).as_slice(), [2]);
+/// assert!(Sizes::new(&equation, &[vec![2, 4], vec![3]]).is_err());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Sizes {
     extents: Vec<usize>,

@@ -18,6 +18,17 @@ use super::side::{Input, Side, SideFactor, SideRecord};
 /// Everything that a quantized call computes on its way to its output.
 ///
 /// Values narrower than binary32 are given as the binary32 numbers that they are.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, QDotGeneral, Sums};
+/// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+/// let record = dot.record(&array![[1.0_f32, -0.5]], &array![[0.0_f32], [2.0]], None)?;
+/// assert_eq!(record.lhs.scale, Some(array![[127.5]].into_dyn()));
+/// assert_eq!(record.sums, Sums::I32(array![[-64 * 127]].into_dyn())); // -63.75 is rounded, and 127.5 clipped
+/// assert!((record.output[[0, 0]] - -1.0).abs() < 0.01);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct CallRecord {
     /// The left side.
@@ -32,6 +43,19 @@ pub struct CallRecord {
 }
 
 /// Sums of products.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, QDotGeneral, Sums};
+/// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+/// let record = dot.record(&array![[1.0_f32, -0.5]], &array![[0.0_f32], [2.0]], None)?;
+/// match record.sums {
+///     Sums::I32(sums) => assert_eq!(sums, array![[-64 * 127]].into_dyn()),
+///     Sums::I64(_) => unreachable!("two terms fit 32 bits"),
+///     Sums::Float(_) => unreachable!("both sides are int8"),
+/// }
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub enum Sums {
     /// Exact sums of eight-bit products that fit 32 bits.

@@ -23,6 +23,21 @@ use super::value::Value;
 /// Everything that a gradient's call computes on its way.
 ///
 /// Its sides are those of the call: the lhs is the incoming gradient.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, Factor, Key, QDotGeneral, Side};
+/// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+/// let (a, b) = (array![[1.0_f32, -0.5]], array![[0.0_f32], [2.0]]);
+/// let (y, grads) = dot.vjp(&a, &b, Key::new(0))?;
+/// grads.pull_recorded(&y, |side, record| {
+///     assert_eq!(record.incoming, y);
+///     // Of v4 the gradient of the lhs is quantized, with noise on what comes in, and that of the rhs is not.
+///     let is_int8 = matches!(record.call.lhs.factor, Factor::Int8(_));
+///     assert_eq!((is_int8, record.call.lhs.noise.is_some()), (side == Side::Lhs, side == Side::Lhs));
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct GradientRecord {
     /// The dimension numbers of the call as it ran: with local shards, these are the first batch pair.

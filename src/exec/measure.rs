@@ -23,6 +23,7 @@ use super::run::{Call, Calls, Unquantized};
 /// use qeinsum::QuantizationError;
 /// let error = QuantizationError::between(&arr1(&[1.0_f32, 10.0]).into_dyn(), &arr1(&[1.0_f32, 9.0]).into_dyn());
 /// assert_eq!(error.largest(), 1.0);
+/// assert_eq!((error.signal(), error.noise()), (101.0, 1.0)); // sums of squares
 /// assert_eq!(format!("{:.3}", error.sqnr_db()), "20.043"); // ten times the logarithm of 101 over 1
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]

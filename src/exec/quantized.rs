@@ -42,6 +42,16 @@ impl Plan {
 
     /// Checks that a run of this plan can take a configuration, its [`dtype`](Self::dtype) being that of the operands;
     /// an error names the field at fault.
+    ///
+    /// ```
+    /// use qeinsum::quant::TensorConfig;
+    /// use qeinsum::{QEinsum, QuantConfig};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// plan.check_config(&QuantConfig::from_bits(8)?)?;
+    /// let of_another = QuantConfig::from_bits(8)?.with_operand(7, TensorConfig::UNQUANTIZED);
+    /// assert!(plan.check_config(&of_another).is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn check_config(&self, config: &QuantConfig) -> Result<()> {
         config.check_fits(self.equation().operands().len())?;
         check_slices(self, config)?;

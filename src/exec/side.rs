@@ -38,6 +38,18 @@ pub(crate) struct FrozenSide {
 }
 
 /// One side of a call as it was quantized.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, Factor, QDotGeneral};
+/// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+/// let record = dot.record(&array![[1.0_f32, -0.5]], &array![[0.0_f32], [2.0]], None)?;
+/// let side = record.lhs;
+/// assert_eq!((side.scale, side.noise), (Some(array![[127.5]].into_dyn()), None)); // one scale for the row
+/// assert_eq!(side.factor, Factor::Int8(array![[127, -64]].into_dyn()));
+/// assert_eq!(side.inverse_scale, Some(array![[1.0 / 127.5]].into_dyn()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct SideRecord {
     /// What the values were multiplied by; none for a side that passes through or is frozen. Extent 1 on axes that
@@ -52,6 +64,15 @@ pub struct SideRecord {
 }
 
 /// What a side of a call is multiplied as.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DimensionNumbers, DotGeneralConfig, Factor, QDotGeneral};
+/// let dot = QDotGeneral::new(DimensionNumbers::new([], [(1, 0)])?, DotGeneralConfig::v4().build()?);
+/// let record = dot.record(&array![[1.0_f32, -0.5]], &array![[0.0_f32], [2.0]], None)?;
+/// assert_eq!(record.rhs.factor, Factor::Int8(array![[0], [127]].into_dyn()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub enum Factor {
     /// Eight-bit integers.

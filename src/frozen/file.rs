@@ -44,6 +44,9 @@ impl Frozen {
     /// let path = std::env::temp_dir().join(format!("qeinsum-frozen-doc-{}.safetensors", std::process::id()));
     /// frozen.save(&path)?;
     /// assert_eq!(Frozen::load(&path)?, frozen);
+    /// assert!(Frozen::is_file(&path)?);
+    /// // The same without a file.
+    /// assert_eq!(Frozen::from_bytes(&frozen.to_bytes()?)?, frozen);
     /// # std::fs::remove_file(&path).ok();
     /// # Ok::<(), qeinsum::Error>(())
     /// ```

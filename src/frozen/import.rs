@@ -34,7 +34,7 @@ const LISTED: usize = 8;
 ///
 /// ```
 /// use ndarray::array;
-/// use qeinsum::{io, DotGeneralConfig, Dtype, FlaxLayer, FrozenValues, QEinsum};
+/// use qeinsum::{io, DotGeneralConfig, Dtype, FlaxLayer, FrozenValues, QEinsum, Side};
 /// // Twelve bits, so that the integers are floats, which can be written here; those of Flax are int8 up to eight bits.
 /// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().fwd_bits(Some(12)).build()?);
 /// let w = array![[0.5_f32, 1.0], [0.25, -1.0]];
@@ -48,6 +48,8 @@ const LISTED: usize = 8;
 /// io::save_tensors(&path, &[(names[0], &value), (names[1], &scale)], &Default::default())?;
 ///
 /// let layer = FlaxLayer::load(&path, "dense/QDotGeneral_0")?;
+/// assert_eq!((layer.shape(Side::Lhs), layer.shape(Side::Rhs)), (None, Some(&[2, 2][..])));
+/// assert_eq!(layer.scale_dtype(), Some(Dtype::F32));
 /// assert_eq!(dense.import(1, &layer, &shapes, Dtype::F32)?, frozen);
 /// # std::fs::remove_file(&path).ok();
 /// # Ok::<(), qeinsum::Error>(())

@@ -36,13 +36,22 @@ pub use serving::Serving;
 ///
 /// ```
 /// use ndarray::array;
-/// use qeinsum::{DotGeneralConfig, QEinsum};
+/// use qeinsum::{DotGeneralConfig, Dtype, FrozenValues, Orientation, QEinsum, Syntax};
 /// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
 /// let w = array![[0.5_f32, 1.0], [0.25, -1.0]];
 /// let frozen = dense.freeze(1, &w, &[&[1, 2], &[2, 2]], None)?;
 ///
 /// let batch = array![[1.0_f32, -2.0], [3.0, 0.5], [0.0, 1.0]]; // of another size than it was frozen beside
 /// assert_eq!(dense.run((&batch, &frozen))?, dense.run((&batch, &w))?);
+/// // What it keeps, and what it is for.
+/// let FrozenValues::Int8(integers) = frozen.values() else { unreachable!("eight bits are int8") };
+/// assert_eq!(integers, array![[127, 127], [64, -127]].into_dyn());
+/// assert_eq!(frozen.inverse_scale().shape(), [1, 2]); // one for each column of the result
+/// assert_eq!((frozen.equation(), frozen.operand(), frozen.shape()), ("bi,io->bo", 1, &[2, 2][..]));
+/// assert_eq!((frozen.dtype(), frozen.orientation()), (Dtype::F32, Orientation::AsWritten));
+/// assert!(frozen.tensor_config().is_int8() && frozen.is_finite());
+/// assert_eq!((frozen.plan().order(), frozen.entry().call, frozen.syntax()), ("(0,1)".to_owned(), 0, Syntax::Compact));
+/// assert_eq!(Some(frozen.config()), dense.config());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
@@ -148,6 +157,18 @@ impl Frozen {
 }
 
 /// The integers of a [`Frozen`] operand, shaped as its call reads it.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DotGeneralConfig, FrozenValues, QEinsum};
+/// let qe = QEinsum::new("bi,i->b")?.with_config(DotGeneralConfig::v4().fwd_bits(Some(12)).build()?);
+/// let frozen = qe.freeze(1, &array![1.0_f32, -0.5], &[&[1, 2], &[2]], None)?;
+/// match frozen.values() {
+///     FrozenValues::Int8(_) => unreachable!("twelve bits are more than an int8 has"),
+///     FrozenValues::Float(values) => assert_eq!(values[[0]], 2047.0),
+/// }
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum FrozenValues<'a> {
     /// Integers of up to eight bits.

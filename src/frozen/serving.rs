@@ -30,6 +30,8 @@ use super::Frozen;
 /// let trained = compiled.run((&x, &u, &v))?;
 ///
 /// let serving = compiled.serve::<f32>(vec![frozen_u, frozen_v])?;
+/// assert_eq!(serving.open(), [0]); // the operands that runs bring
+/// assert_eq!(serving.compiled().plan().order(), "(0,1) (0,1)");
 /// assert_eq!(serving.run((&x,))?, trained);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
@@ -93,6 +95,22 @@ impl<T: Element> Serving<T> {
     }
 
     /// The same with a key for the noise of stochastic rounding.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::quant::{IntNumerics, Noise, Numerics, TensorConfig};
+    /// use qeinsum::{DotGeneralConfig, Key, QEinsum, QuantConfig};
+    /// let noisy = IntNumerics { noise: Some(Noise::Custom1), ..IntNumerics::new(8)? };
+    /// let noisy = TensorConfig { numerics: Numerics::Int(noisy), ..TensorConfig::UNQUANTIZED };
+    /// // Noise on what runs bring, none on what is frozen.
+    /// let config = QuantConfig::from(DotGeneralConfig::v4().build()?).with_operand(0, noisy);
+    /// let (x, w) = (array![[0.3_f32, 1.0]], array![0.5_f32, 0.25]);
+    /// let layer = QEinsum::new("bi,i->b")?.with_config(config).compile(&[&[1, 2], &[2]])?;
+    /// let frozen = layer.freeze(1, &w, None)?;
+    /// let trained = layer.run_with_key((&x, &w), Key::new(1))?;
+    /// assert_eq!(layer.serve(vec![frozen])?.run_with_key((&x,), Key::new(1))?, trained);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a>(&'a self, operands: impl Operands<'a, T>, key: Key) -> Result<ArrayD<T>> {
         self.execute(operands, Some(key))
     }

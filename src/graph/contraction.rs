@@ -32,6 +32,10 @@ struct Bond {
 /// let sizes = Sizes::new(&equation, &[[2, 3].as_slice(), &[3, 4], &[5]])?;
 /// let graph = ContractionGraph::new(&equation, &sizes);
 /// assert_eq!(graph.components(), [vec![0, 1], vec![2]]);
+/// let [i, j] = ["i", "j"].map(|name| graph.equation().label(name).expect("the equation has it"));
+/// assert_eq!((graph.operands(), graph.holders(j)), (3, vec![0, 1]));
+/// assert_eq!((graph.extent(j), graph.is_output(i), graph.is_output(j)), (3, true, false));
+/// assert_eq!(graph.labels_of(0), [(i, 2), (j, 3)]);
 /// assert_eq!(graph.free_reductions().len(), 1); // x stands in operand 2 alone: it is summed before any step
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
@@ -44,6 +48,14 @@ pub struct ContractionGraph {
 }
 
 /// What can be done to one operand before any step, at no cost: both only shrink it.
+///
+/// ```
+/// use qeinsum::graph::FreeReduction;
+/// let graph = qeinsum::QEinsum::new("iij,ik->k")?.graph(&[&[2, 2, 3], &[2, 4]])?;
+/// let [i, j] = ["i", "j"].map(|name| graph.equation().label(name).expect("the equation has it"));
+/// assert_eq!(graph.free_reductions(), [FreeReduction { operand: 0, diagonal: vec![i], summed: vec![j] }]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FreeReduction {
     /// The operand, numbered as written.

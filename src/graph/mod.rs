@@ -2,6 +2,14 @@
 //!
 //! In come an [`Equation`](crate::Equation) and its [`Sizes`](crate::Sizes); out goes a [`ContractionGraph`], which
 //! everything before the path reads. Nothing here chooses an order, and nothing here knows axes of results.
+//!
+//! ```
+//! let graph = qeinsum::QEinsum::new("ij,jk,l->ikl")?.graph(&[&[2, 3], &[3, 4], &[5]])?;
+//! let j = graph.equation().label("j").expect("the equation has it");
+//! assert_eq!(graph.holders(j), [0, 1]);
+//! assert_eq!(graph.components(), [vec![0, 1], vec![2]]);
+//! # Ok::<(), qeinsum::Error>(())
+//! ```
 
 mod contraction;
 mod dot;

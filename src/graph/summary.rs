@@ -14,6 +14,20 @@ use crate::span::printable_text;
 const NAME: usize = 80;
 
 /// Everything that the graph knows, by name.
+///
+/// ```
+/// let graph = qeinsum::QEinsum::new("iij,ik,x->k")?.graph(&[&[2, 2, 3], &[1, 4], &[5]])?;
+/// let summary = graph.summary();
+/// assert_eq!((summary.equation.as_str(), summary.operands), ("iij,ik,x->k", 3));
+/// // Labels, connected parts, and what each operand loses before any step, all by name.
+/// let i = &summary.labels[0];
+/// assert_eq!((i.label.as_str(), i.size, i.output), ("i", 2, false));
+/// assert_eq!((&i.operands[..], &i.broadcast[..]), (&[0, 1][..], &[1][..])); // it measures 1 in operand 1
+/// assert_eq!((&summary.components[1].operands, &summary.components[1].labels), (&vec![2], &vec!["x".to_owned()]));
+/// let reduction = &summary.free_reductions[0];
+/// assert_eq!((reduction.operand, reduction.diagonal.concat(), reduction.summed.concat()), (0, "i".into(), "j".into()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GraphSummary {
     /// The equation in its own syntax.
@@ -29,6 +43,13 @@ pub struct GraphSummary {
 }
 
 /// One label: its size and who has it.
+///
+/// ```
+/// let summary = qeinsum::QEinsum::new("iij,ik,x->k")?.graph(&[&[2, 2, 3], &[1, 4], &[5]])?.summary();
+/// let k = &summary.labels[2];
+/// assert_eq!((k.label.as_str(), k.size, &k.operands[..], k.output), ("k", 4, &[1][..], true));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LabelSummary {
     /// Its name.
@@ -45,6 +66,14 @@ pub struct LabelSummary {
 }
 
 /// Operands that labels join to each other, and to no other operand.
+///
+/// ```
+/// let summary = qeinsum::QEinsum::new("iij,ik,x->k")?.graph(&[&[2, 2, 3], &[1, 4], &[5]])?.summary();
+/// assert_eq!(summary.components.len(), 2); // no label joins operand 2 to the others
+/// let first = &summary.components[0];
+/// assert_eq!((&first.operands[..], first.labels.concat()), (&[0, 1][..], "ijk".to_owned()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ComponentSummary {
     /// The operands, in order.
@@ -54,6 +83,14 @@ pub struct ComponentSummary {
 }
 
 /// What one operand loses before any step.
+///
+/// ```
+/// let summary = qeinsum::QEinsum::new("iij,ik,x->k")?.graph(&[&[2, 2, 3], &[1, 4], &[5]])?.summary();
+/// let sums: Vec<(usize, String)> =
+///     summary.free_reductions.iter().map(|reduction| (reduction.operand, reduction.summed.concat())).collect();
+/// assert_eq!(sums, [(0, "j".to_owned()), (2, "x".to_owned())]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReductionSummary {
     /// The operand.

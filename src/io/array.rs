@@ -9,6 +9,13 @@ use crate::error::{Error, ErrorKind};
 use crate::sizes::Shape;
 
 /// What is known of an array before its elements are read.
+///
+/// ```
+/// use qeinsum::Dtype;
+/// use qeinsum::io::{AnyArray, Header};
+/// let header = AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()).header();
+/// assert_eq!(header, Header { dtype: Dtype::F32, shape: [1, 2].into_iter().collect() });
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Header {
     /// The element type.
@@ -87,6 +94,17 @@ impl AnyArray {
     /// The same values in another element type, each rounded once to the nearest, ties to even.
     ///
     /// A real number gets the imaginary part +0. An error where complex numbers would lose theirs.
+    ///
+    /// ```
+    /// use num_complex::Complex;
+    /// use qeinsum::Dtype;
+    /// use qeinsum::io::AnyArray;
+    /// let x = AnyArray::F64(ndarray::arr1(&[0.1]).into_dyn()).cast(Dtype::F32)?;
+    /// assert_eq!(x, AnyArray::F32(ndarray::arr1(&[0.1_f32]).into_dyn()));
+    /// let z = AnyArray::C64(ndarray::arr1(&[Complex::new(1.0, 2.0)]).into_dyn());
+    /// assert!(z.cast(Dtype::F64).is_err()); // where would 2.0 go?
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn cast(self, to: Dtype) -> Result<Self, Error> {
         let from = self.dtype();
         if from == to {

@@ -98,6 +98,15 @@ impl Source {
     }
 
     /// Reads the header; for standard input that takes it off the stream.
+    ///
+    /// ```
+    /// use qeinsum::io::{self, AnyArray, Source};
+    /// # let path = std::env::temp_dir().join(format!("qeinsum-source-open-doc-{}.npy", std::process::id()));
+    /// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+    /// assert_eq!(Source::parse(&path)?.open()?.header().shape.as_slice(), [1, 2]);
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn open(&self) -> Result<Opened, Error> {
         let (name, opened) = match self {
             Self::Stdin => ("standard input".to_owned(), stream(Box::new(io::stdin()))),
@@ -130,6 +139,17 @@ fn is_container(path: &str) -> bool {
 }
 
 /// An input whose header was read and whose elements were not.
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// # let path = std::env::temp_dir().join(format!("qeinsum-opened-doc-{}.npy", std::process::id()));
+/// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+/// let opened = io::open(&path)?;
+/// assert_eq!(opened.header().shape.as_slice(), [1, 2]); // before its elements take any memory
+/// assert_eq!(opened.read()?.shape(), [1, 2]);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub struct Opened {
     name: String,
     body: Body,
@@ -171,16 +191,44 @@ impl fmt::Debug for Opened {
 }
 
 /// Opens the input that `spec` describes; see [`Source::parse`].
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// # let path = std::env::temp_dir().join(format!("qeinsum-open-doc-{}.npy", std::process::id()));
+/// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+/// assert_eq!(io::open(&path)?.read()?.shape(), [1, 2]);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn open(spec: impl AsRef<OsStr>) -> Result<Opened, Error> {
     Source::parse(spec)?.open()
 }
 
 /// The dtype and shape of an input, reading only headers.
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// # let path = std::env::temp_dir().join(format!("qeinsum-inspect-doc-{}.npy", std::process::id()));
+/// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+/// assert_eq!(io::inspect(&path)?.dtype, qeinsum::Dtype::F32);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn inspect(spec: impl AsRef<OsStr>) -> Result<Header, Error> {
     Ok(open(spec)?.header().clone())
 }
 
 /// The array that `spec` describes.
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// # let path = std::env::temp_dir().join(format!("qeinsum-load-doc-{}.npy", std::process::id()));
+/// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+/// assert_eq!(io::load(&path)?, AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()));
+/// assert!(io::load("no such file.npy").is_err());
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn load(spec: impl AsRef<OsStr>) -> Result<AnyArray, Error> {
     open(spec)?.read()
 }

@@ -37,6 +37,17 @@ pub fn check_output(path: impl AsRef<Path>, dtype: Dtype) -> Result<(), Error> {
 }
 
 /// Writes `array` to `path`: `.npy`, `.safetensors` (as tensor `out`), or `-` for `.npy` on standard output.
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// # let path = std::env::temp_dir().join(format!("qeinsum-save-doc-{}.npy", std::process::id()));
+/// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn()))?;
+/// assert_eq!(io::load(&path)?.shape(), [1, 2]);
+/// // A path whose extension says no format is refused before anything is written.
+/// assert!(io::save("out.txt", &io::load(&path)?).is_err());
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn save(path: impl AsRef<Path>, array: &AnyArray) -> Result<(), Error> {
     let path = path.as_ref();
     let written = output(path, array.dtype()).and_then(|output| match output {
@@ -53,6 +64,18 @@ pub fn save(path: impl AsRef<Path>, array: &AnyArray) -> Result<(), Error> {
 }
 
 /// Writes named tensors and metadata to one `.safetensors` file. The same arguments give the same bytes.
+///
+/// ```
+/// use qeinsum::io::{self, AnyArray};
+/// let path = std::env::temp_dir().join(format!("qeinsum-tensors-doc-{}.safetensors", std::process::id()));
+/// let w = AnyArray::F32(ndarray::arr2(&[[1.0, 2.0]]).into_dyn());
+/// let b = AnyArray::F32(ndarray::arr1(&[0.5]).into_dyn());
+/// let about = [("made by".to_owned(), "an example".to_owned())].into();
+/// io::save_tensors(&path, &[("layer/w", &w), ("layer/b", &b)], &about)?;
+/// assert_eq!(io::load(format!("{}:layer/b", path.display()))?, b);
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn save_tensors(
     path: impl AsRef<Path>,
     tensors: &[(&str, &AnyArray)],
@@ -68,6 +91,12 @@ pub fn save_tensors(
 }
 
 /// Says now what would keep a `.safetensors` file from being written to `path`, as far as it can be known.
+///
+/// ```
+/// use qeinsum::io;
+/// assert!(io::check_tensors_output("gradients.npy").is_err()); // a format of one array
+/// assert!(io::check_tensors_output("gradients.safetensors").is_ok());
+/// ```
 pub fn check_tensors_output(path: impl AsRef<Path>) -> Result<(), Error> {
     let path = path.as_ref();
     let checked = match Format::of(path) {

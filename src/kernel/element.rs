@@ -88,6 +88,8 @@ pub trait Element: sealed::Sealed + Copy + PartialEq + fmt::Debug + Send + Sync 
 /// use qeinsum::Real;
 /// // Above 2048 an f16 has no odd numbers; a tie goes to the even neighbour.
 /// assert_eq!(half::f16::narrow(2049.0).widen(), 2048.0);
+/// let sum: <half::f16 as Real>::Wide = 2048.0_f32 + 1.0; // in f32
+/// assert_eq!(sum, 2049.0);
 /// ```
 pub trait Real: Element {
     /// The type that this type's sums are kept in.

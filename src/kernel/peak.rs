@@ -53,6 +53,11 @@ pub fn int8(threads: NonZeroUsize) -> f64 {
 }
 
 /// Fused multiply-adds of `f32` in registers, on so many threads at once.
+///
+/// ```
+/// // Two threads need not be twice as fast.
+/// assert!(qeinsum::peak::f32(std::num::NonZeroUsize::MIN.saturating_add(1)) > 0.0);
+/// ```
 pub fn f32(threads: NonZeroUsize) -> f64 {
     on_threads(threads, || {
         let isa = Isa::detect();
@@ -88,6 +93,10 @@ pub struct PackedMatrices {
 
 impl PackedMatrices {
     /// The longest contraction whose sums have 32 bits whatever the integers are.
+    ///
+    /// ```
+    /// assert_eq!(qeinsum::peak::PackedMatrices::MOST_TERMS, 131_071);
+    /// ```
     pub const MOST_TERMS: usize = INT32_TERMS;
 
     /// Packs matrices of any integers.

@@ -5,9 +5,23 @@ use smallvec::SmallVec;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Positions of axes in an array.
+///
+/// ```
+/// use qeinsum::{Axes, DimensionNumbers};
+/// let axes: Axes = DimensionNumbers::new([], [(1, 0)])?.lhs_free(3);
+/// assert_eq!(axes.as_slice(), [0, 2]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub type Axes = SmallVec<[usize; 8]>;
 
 /// An axis of the lhs and the axis of the rhs that it belongs to.
+///
+/// ```
+/// use qeinsum::{AxisPair, DimensionNumbers};
+/// let pair: AxisPair = (1, 0); // axis 1 of the lhs is summed against axis 0 of the rhs
+/// assert_eq!(DimensionNumbers::new([], [pair])?.contracting(), [pair]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub type AxisPair = (usize, usize);
 
 /// Dimension numbers of one `dot_general` call.
@@ -21,6 +35,13 @@ pub type AxisPair = (usize, usize);
 /// use qeinsum::DimensionNumbers;
 /// let dims = DimensionNumbers::new([(0, 0)], [(2, 1)])?;
 /// assert_eq!(dims.lhs_free(3).as_slice(), [1]);
+/// assert_eq!((dims.batch(), dims.contracting()), (&[(0, 0)][..], &[(2, 1)][..]));
+/// assert_eq!((dims.lhs_contracting().as_slice(), dims.rhs_contracting().as_slice()), (&[2][..], &[1][..]));
+/// assert_eq!((dims.lhs_batch().as_slice(), dims.rhs_batch().as_slice()), (&[0][..], &[0][..]));
+/// assert_eq!(dims.rhs_free(3).as_slice(), [2]);
+/// assert_eq!(dims.output_shape(&[8, 5, 3], &[8, 3, 7])?.as_slice(), [8, 5, 7]);
+/// assert!(dims.output_shape(&[8, 5, 3], &[8, 4, 7]).is_err()); // 3 terms against 4
+/// assert!(DimensionNumbers::new([(0, 0)], [(0, 1)]).is_err()); // lhs axis 0 in two pairs
 /// assert_eq!(dims.to_string(), "batch [0]x[0] contract [2]x[1]");
 /// # Ok::<(), qeinsum::Error>(())
 /// ```

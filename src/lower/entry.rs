@@ -4,6 +4,15 @@ use super::gradient::Side;
 use super::plan::{Op, Plan, ValueId};
 
 /// The place in which a value enters a call.
+///
+/// ```
+/// use qeinsum::{Entry, QEinsum};
+/// let plan = QEinsum::new("ijx,jk->ik")?.plan(&[&[2, 3, 5], &[3, 4]])?;
+/// let Entry { value, call, side } = plan.entry(0).expect("a call reads it");
+/// assert_eq!((call, side.to_string()), (0, "lhs".to_owned()));
+/// assert_eq!(plan.value(value).shape(), [2, 3]); // after `x` was summed
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// The value as the call reads it.

@@ -8,6 +8,13 @@ use std::fmt;
 use super::dims::{Axes, DimensionNumbers};
 
 /// A side of a call.
+///
+/// ```
+/// use qeinsum::Side;
+/// assert_eq!(Side::Lhs.other(), Side::Rhs);
+/// assert_eq!(Side::BOTH.map(|side| side.of("earlier", "later")), ["earlier", "later"]);
+/// assert_eq!(Side::Rhs.to_string(), "rhs");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Side {
     /// The left side.
@@ -68,6 +75,14 @@ impl DimensionNumbers {
     ///
     /// The order of contracting pairs is that of the other side's free axes, rising, which is the order in which the
     /// reference adds their terms.
+    ///
+    /// ```
+    /// use qeinsum::{DimensionNumbers, Side};
+    /// // [i,j] times [j,k]; the gradient of the lhs is [i,k] times [j,k], summed over `k`.
+    /// let gradient = DimensionNumbers::new([], [(1, 0)])?.gradient(Side::Lhs, 2, 2);
+    /// assert_eq!(gradient.dims.contracting(), [(1, 1)]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn gradient(&self, of: Side, lhs_rank: usize, rhs_rank: usize) -> GradientCall {
         let (lhs_free, rhs_free) = (self.lhs_free(lhs_rank), self.rhs_free(rhs_rank));
         let batch = self.batch().len();

@@ -23,6 +23,17 @@ pub(crate) struct Part<'p> {
 }
 
 /// A step of a program.
+///
+/// ```
+/// use qeinsum::{Op, QEinsum};
+/// let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc,ce->ae", &[0, 1, 3])])?;
+/// let plan = many.plan(&[&[20, 30], &[30, 40], &[40, 20], &[40, 20]])?;
+/// let shared = &plan.steps()[0];
+/// assert!(matches!(shared.op(), Op::DotGeneral { .. }));
+/// assert_eq!((shared.result().to_string(), shared.equations(), shared.times()), ("%4".to_owned(), vec![0, 1], 2));
+/// assert_eq!(plan.steps()[1].equations(), [0]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CommonStep {
     op: Op,

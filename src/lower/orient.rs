@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::equation::Label;
 
 /// Which of a step's two operands is the `lhs` of its call.
+///
+/// ```
+/// use qeinsum::{Op, Orientation, QEinsum};
+/// let orientation = |equation: &str| -> qeinsum::Result<Orientation> {
+///     let plan = QEinsum::new(equation)?.plan(&[&[2, 3], &[3, 4]])?;
+///     let Op::DotGeneral { orientation, .. } = plan.steps()[0].op() else { unreachable!() };
+///     Ok(*orientation)
+/// };
+/// assert_eq!(orientation("ij,jk->ik")?, Orientation::AsWritten);
+/// assert_eq!(orientation("ij,jk->ki")?, Orientation::Swapped); // so that nothing has to be transposed
+/// assert_eq!(Orientation::Swapped.sides("earlier", "later"), ("later", "earlier"));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Orientation {

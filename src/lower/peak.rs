@@ -17,6 +17,14 @@ impl Plan {
     /// what is within them, so that this does not depend on their number.
     ///
     /// `None` when that is more than can be counted in 64 bits.
+    ///
+    /// ```
+    /// use qeinsum::Dtype;
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// assert_eq!(plan.peak_bytes(), Some(4 * (6 + 12 + 8)));
+    /// assert_eq!(plan.peak_bytes_in(Dtype::F64), Some(8 * (6 + 12 + 8)));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn peak_bytes(&self) -> Option<u64> {
         self.peak_bytes_in(self.dtype)
     }

@@ -13,6 +13,14 @@ use super::dims::{Axes, DimensionNumbers};
 use super::orient::Orientation;
 
 /// A value of a plan: `%0`, `%1`, … Operands come first, in the order written.
+///
+/// ```
+/// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+/// let output = plan.output();
+/// assert_eq!((output.to_string(), output.index()), ("%2".to_owned(), 2));
+/// assert_eq!(plan.value(output), &plan.values()[2]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ValueId(u32);
@@ -35,6 +43,16 @@ impl fmt::Display for ValueId {
 }
 
 /// What a value is: its labels, its shape, its element type and how it lies in memory.
+///
+/// ```
+/// use qeinsum::{Dtype, Layout, QEinsum};
+/// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+/// let product = plan.value(plan.output());
+/// assert_eq!(plan.equation().subscript(product.labels()), "ik");
+/// assert_eq!((product.shape(), product.dtype()), (&[2, 4][..], Dtype::F32));
+/// assert!(matches!(product.layout(), Layout::Dense(_)));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Value {
     pub(crate) labels: Subscript,
@@ -66,6 +84,14 @@ impl Value {
 }
 
 /// How a value lies in memory.
+///
+/// ```
+/// use qeinsum::{Layout, QEinsum};
+/// let plan = QEinsum::new("ij->ji")?.plan(&[&[2, 3]])?;
+/// let layouts: Vec<&Layout> = plan.values().iter().map(|value| value.layout()).collect();
+/// assert_eq!(layouts, [&Layout::Operand, &Layout::View]); // nothing is moved
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
@@ -84,6 +110,24 @@ impl Layout {
 }
 
 /// One operation on arrays. Closed on purpose: whoever runs, prints or checks a plan handles each.
+///
+/// ```
+/// use qeinsum::{Op, QEinsum};
+/// let plan = QEinsum::new("iij,jk->ki")?.plan(&[&[2, 2, 3], &[3, 4]])?;
+/// let words: Vec<&str> = plan
+///     .steps()
+///     .iter()
+///     .map(|step| match step.op() {
+///         Op::Squeeze { .. } => "squeeze",
+///         Op::ReduceSum { .. } => "reduce_sum",
+///         Op::Diagonal { .. } => "diagonal",
+///         Op::DotGeneral { .. } => "dot_general",
+///         Op::Transpose { .. } => "transpose",
+///     })
+///     .collect();
+/// assert_eq!(words, ["diagonal", "dot_general"]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     /// Drops axes of extent 1 whose label measures more in the other operand.
@@ -129,6 +173,13 @@ pub enum Op {
 
 impl Op {
     /// The values that the operation reads, lhs first.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ki")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// let inputs: Vec<String> = plan.steps()[0].op().inputs().map(|input| input.to_string()).collect();
+    /// assert_eq!(inputs, ["%1", "%0"]); // swapped: the lhs is operand 1
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn inputs(&self) -> impl Iterator<Item = ValueId> + use<> {
         let (first, second) = match *self {
             Self::Squeeze { input, .. }
@@ -142,6 +193,15 @@ impl Op {
 }
 
 /// When a step of a plan runs; [`Plan::schedule`] says in which loops.
+///
+/// ```
+/// use qeinsum::{Group, QEinsum};
+/// let qe = QEinsum::new("ij,jk,kl->il")?.with_path("(0,1) (0,1)".parse()?).with_slices(&["l"]);
+/// let plan = qe.plan(&[&[2, 3], &[3, 4], &[4, 5]])?;
+/// let groups: Vec<Group> = plan.steps().iter().map(|step| step.group()).collect();
+/// assert_eq!(groups, [Group::Once, Group::PerSlice]); // the first product has no `l`
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -154,6 +214,15 @@ pub enum Group {
 }
 
 /// One line of a plan.
+///
+/// ```
+/// use qeinsum::{Group, Op, QEinsum};
+/// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+/// let [step] = plan.steps() else { unreachable!("two operands are one call") };
+/// assert!(matches!(step.op(), Op::DotGeneral { .. }));
+/// assert_eq!((step.result(), step.group()), (plan.output(), Group::Once));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Step {
     pub(crate) op: Op,
@@ -179,6 +248,14 @@ impl Step {
 }
 
 /// A label that a plan runs over one index at a time, to need less memory.
+///
+/// ```
+/// use qeinsum::{QEinsum, Slice};
+/// let plan = QEinsum::new("ij,jk->ik")?.with_slices(&["j"]).plan(&[&[2, 3], &[3, 4]])?;
+/// let [Slice { label, size }] = plan.slices() else { unreachable!("one label is sliced") };
+/// assert_eq!((plan.equation().name(*label), *size), ("j", 3));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Slice {
     /// The label.
@@ -220,6 +297,13 @@ pub struct Plan {
 
 impl Plan {
     /// The equation that the plan computes.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("...i,i")?.plan(&[&[2, 3], &[3]])?;
+    /// assert_eq!(plan.equation().to_string(), "bi,i->b"); // no ellipsis, and an output
+    /// assert_eq!(plan.sizes().shapes()[0].as_slice(), [2, 3]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn equation(&self) -> &Equation {
         &self.equation
     }
@@ -247,6 +331,18 @@ impl Plan {
     }
 
     /// What the path was chosen to make small.
+    ///
+    /// ```
+    /// use qeinsum::path::{Certificate, Objective};
+    /// let plan = qeinsum::QEinsum::new("ab,bc,cd->ad")?.plan(&[&[2, 3], &[3, 4], &[4, 5]])?;
+    /// assert_eq!((plan.objective(), plan.certificate()), (Objective::Mul, &Certificate::Optimal));
+    /// assert_eq!(plan.path().ssa(), [[0, 1], [2, 3]]);
+    /// // Of the calls in order, and of all together.
+    /// assert_eq!(plan.cost().per_step[0].multiplications.to_string(), "24");
+    /// assert_eq!(plan.multiplications().to_string(), "64");
+    /// assert_eq!((plan.calls().count(), plan.swapped_calls()), (2, 2));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn objective(&self) -> Objective {
         self.found.objective
     }
@@ -303,6 +399,14 @@ impl Plan {
     }
 
     /// The labels that calls sum before others; none, and calls sum in the order of labels.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("abd,bdc->ac")?.plan(&[&[2, 3, 4], &[3, 4, 5]])?;
+    /// assert!(plan.leading().is_empty());
+    /// let plan = plan.with_leading(&["d"])?;
+    /// assert_eq!(plan.equation().subscript(plan.leading()), "d");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn leading(&self) -> &[Label] {
         &self.found.leading
     }

@@ -18,6 +18,15 @@ use super::dims::Axes;
 use super::plan::{Group, Op, Plan, Slice, Step, Value, ValueId};
 
 /// A part of the program that a plan is.
+///
+/// ```
+/// use qeinsum::{QEinsum, Stage};
+/// let qe = QEinsum::new("ij,jk,kl->il")?.with_path("(0,1) (0,1)".parse()?).with_slices(&["l"]);
+/// let schedule = qe.plan(&[&[2, 3], &[3, 4], &[4, 5]])?.schedule();
+/// assert_eq!(schedule[0], Stage::Step(0)); // the first product has no `l`
+/// assert!(matches!(&schedule[1], Stage::Loop(over_l) if over_l.body() == [Stage::Step(1)]));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
     /// A step, by its position in [`Plan::steps`].
@@ -31,6 +40,16 @@ pub enum Stage {
 /// In its passes every value that has the label has extent 1 there. The loop of a label that is summed ends with the call
 /// that sums it, or with the next loop of that call; one of a label of the output ends with the output's last step, or with
 /// the next loop of the output.
+///
+/// ```
+/// use qeinsum::{Gathering, QEinsum, Stage};
+/// let qe = QEinsum::new("ij,jk,kl->il")?.with_path("(0,1) (0,1)".parse()?).with_slices(&["l"]);
+/// let schedule = qe.plan(&[&[2, 3], &[3, 4], &[4, 5]])?.schedule();
+/// let Stage::Loop(over_l) = &schedule[1] else { unreachable!("the second step is in the loop") };
+/// assert_eq!((over_l.slice().size, over_l.gathering()), (5, Gathering::Along(1)));
+/// assert_eq!((over_l.result().to_string(), over_l.reads().len()), ("%4".to_owned(), 2)); // `%3` and `%2`
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Loop {
     pub(crate) slice: Slice,
@@ -41,6 +60,15 @@ pub struct Loop {
 }
 
 /// What becomes of the passes of a loop.
+///
+/// ```
+/// use qeinsum::{Gathering, QEinsum, Stage};
+/// let qe = QEinsum::new("ij,jk,kl->il")?.with_path("(0,1) (0,1)".parse()?).with_slices(&["l"]);
+/// let schedule = qe.plan(&[&[2, 3], &[3, 4], &[4, 5]])?.schedule();
+/// let Stage::Loop(over_l) = &schedule[1] else { unreachable!("the second step is in the loop") };
+/// assert_eq!(over_l.gathering(), Gathering::Along(1)); // a column of the output from each pass
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Gathering {
     /// They are added.
@@ -50,6 +78,16 @@ pub enum Gathering {
 }
 
 /// A value from outside a loop that its body reads.
+///
+/// ```
+/// use qeinsum::{QEinsum, Read, Stage};
+/// let qe = QEinsum::new("ij,jk,kl->il")?.with_path("(0,1) (0,1)".parse()?).with_slices(&["l"]);
+/// let schedule = qe.plan(&[&[2, 3], &[3, 4], &[4, 5]])?.schedule();
+/// let Stage::Loop(over_l) = &schedule[1] else { unreachable!("the second step is in the loop") };
+/// let Read { value, axes } = over_l.reads().iter().find(|read| !read.axes.is_empty()).expect("operand 2 has `l`");
+/// assert_eq!((value.to_string(), axes.as_slice()), ("%2".to_owned(), &[1][..]));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
     /// The value.

@@ -20,9 +20,22 @@ use super::plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
 use super::verify::verify;
 
 /// Version of the JSON form. A reader refuses others.
+///
+/// ```
+/// use qeinsum::{PLANNER_VERSION, PLAN_FORMAT, QEinsum};
+/// let text = QEinsum::new("ij->ji")?.plan(&[&[2, 3]])?.to_json();
+/// assert!(text.contains(&format!("\"format\": {PLAN_FORMAT}")));
+/// assert!(text.contains(&format!("\"planner\": {PLANNER_VERSION}")));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub const PLAN_FORMAT: u32 = 1;
 
 /// Version of the planner: the same version gives the same order for the same equation, sizes and options.
+///
+/// ```
+/// // Orders that were saved by another version may be found no more.
+/// assert_eq!(qeinsum::PLANNER_VERSION, 2);
+/// ```
 pub const PLANNER_VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
@@ -163,6 +176,12 @@ impl Plan {
     }
 
     /// Checks the plan from its equation up; a plan that this crate made or loaded always passes.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ki")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// plan.verify()?;
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn verify(&self) -> Result<()> {
         verify(self).map_err(Error::from)
     }

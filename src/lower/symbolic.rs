@@ -54,6 +54,12 @@ impl SymbolicPlan {
     }
 
     /// The path on one line.
+    ///
+    /// ```
+    /// let symbolic = qeinsum::QEinsum::new("ij,jk,kl->il")?.symbolic()?;
+    /// assert_eq!((symbolic.order(), symbolic.path().operands()), ("(0,1) (0,1)".to_owned(), 3));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn order(&self) -> String {
         self.0.order()
     }
@@ -77,6 +83,12 @@ impl SymbolicPlan {
     }
 
     /// The steps as a graph in Graphviz's language; see [`Plan::to_dot`].
+    ///
+    /// ```
+    /// let dot = qeinsum::QEinsum::new("ij,jk->ik")?.symbolic()?.to_dot();
+    /// assert!(dot.starts_with("digraph"), "{dot}");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn to_dot(&self) -> String {
         self.0.to_dot()
     }

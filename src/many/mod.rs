@@ -148,6 +148,18 @@ impl Many {
     ///
     /// Noise is drawn as each equation alone would draw it, by the number of the step. Two calls with noise are therefore
     /// one only where they are the same step of their equations; otherwise their noise differs, and both are computed.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let config = DotGeneralConfig::v4().build()?;
+    /// let (a, x) = (array![[1.0_f32, 0.3], [0.7, -2.0]], array![0.5_f32, 1.0]);
+    /// let many = QEinsum::many(&[("ij,j->i", &[0, 1]), ("ij,i->j", &[0, 1])])?.with_config(config.clone());
+    /// // The bits of the equation alone.
+    /// let alone = QEinsum::new("ij,i->j")?.with_config(config).run((&a, &x))?;
+    /// assert_eq!(many.run((&a, &x))?[1], alone);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_config(mut self, config: impl Into<QuantConfig>) -> Self {
         self.config = Some(Arc::new(config.into()));
         self.plans = Arc::default();
@@ -159,6 +171,16 @@ impl Many {
     /// Paths are chosen together for the fewest multiplications. For another objective each equation's path is the one it
     /// has alone, and what these paths have in common is computed once. A memory limit is an error of planning: several
     /// equations are not sliced.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// use qeinsum::path::{Objective, SearchOptions};
+    /// let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc->ca", &[0, 1])])?;
+    /// let many = many.with_search(SearchOptions::new().objective(Objective::Size));
+    /// let plan = many.plan(&[&[2, 9], &[9, 4], &[4, 5]])?;
+    /// assert_eq!(plan.plans()[0].objective(), Objective::Size);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_search(mut self, options: SearchOptions) -> Self {
         self.options = options;
         self.plans = Arc::default();
@@ -181,6 +203,14 @@ impl Many {
     }
 
     /// Counts the memory of plans in elements of this type; otherwise f32, and in runs that of the operands.
+    ///
+    /// ```
+    /// use qeinsum::{Dtype, QEinsum};
+    /// let many = QEinsum::many(&[("i,i->", &[0, 1])])?.with_dtype(Dtype::F64);
+    /// let plan = many.plan(&[&[3], &[3]])?;
+    /// assert_eq!((plan.dtype(), plan.peak_bytes()), (Dtype::F64, Some(8 * 7)));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_dtype(mut self, dtype: Dtype) -> Self {
         self.dtype = Some(dtype);
         self
@@ -212,11 +242,32 @@ impl Many {
     ///
     /// An error where shapes do not fit or the configuration does not, where it adds noise, which needs a key, and where an
     /// operand is frozen.
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// let many = qeinsum::QEinsum::many(&[("i,i->", &[0, 1]), ("i,i->", &[0, 0])])?;
+    /// let sums = many.run((&array![1.0, 2.0], &array![3.0, 4.0]))?;
+    /// assert_eq!(sums, [arr0(11.0).into_dyn(), arr0(5.0).into_dyn()]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run<'a, T: Element>(&self, operands: impl Operands<'a, T>) -> Result<Vec<ArrayD<T>>> {
         self.execute(operands, None)
     }
 
     /// The same with a key for the noise of stochastic rounding: every equation has it, as if it was run alone.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::quant::{IntNumerics, Noise, Numerics};
+    /// use qeinsum::{DotGeneralConfig, Key, QEinsum};
+    /// let noisy = IntNumerics { noise: Some(Noise::JaxUniform), ..IntNumerics::new(8)? };
+    /// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(noisy));
+    /// let (x, y) = (array![0.3_f32, 0.7], array![0.2_f32, 1.0]);
+    /// let many = QEinsum::many(&[("i,i->", &[0, 1]), ("i,j->ij", &[0, 1])])?.with_config(config.clone());
+    /// let alone = QEinsum::new("i,j->ij")?.with_config(config).run_with_key((&x, &y), Key::new(1))?;
+    /// assert_eq!(many.run_with_key((&x, &y), Key::new(1))?[1], alone);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<Vec<ArrayD<T>>> {
         self.execute(operands, Some(key))
     }

@@ -18,6 +18,16 @@ use super::marks::Marks;
 use super::search::Joint;
 
 /// What is known about how few multiplications the paths of a joint plan need together.
+///
+/// ```
+/// use qeinsum::{JointCertificate, QEinsum};
+/// let many = QEinsum::many(&[("ab,bc,cd->ad", &[0, 1, 2]), ("ab,bc->ca", &[0, 1])])?;
+/// let shapes: [&[usize]; 3] = [&[2, 3], &[3, 4], &[4, 5]];
+/// assert!(many.plan(&shapes)?.certificate().is_optimal());
+/// let given = many.with_paths(vec!["(0,1) (0,1)".parse()?, "(0,1)".parse()?]);
+/// assert_eq!(given.plan(&shapes)?.certificate(), JointCertificate::Given);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum JointCertificate {
     /// No paths of the equations, one for each, multiply less when what they have in common is computed once.
@@ -75,6 +85,12 @@ impl std::fmt::Display for JointCertificate {
 /// ; 3 calls (alone 4), 56000 mul (alone 72000)
 /// ; paths proved optimal together
 /// ");
+/// assert_eq!((plan.operands_of(1), plan.shapes().len()), (Some(&[0, 1, 3][..]), 4));
+/// assert_eq!(plan.outputs().iter().map(|value| value.index()).collect::<Vec<_>>(), [5, 6]);
+/// assert_eq!((plan.steps().len(), plan.plans().len(), plan.peak_bytes()), (3, 2, Some(20_000)));
+/// assert_eq!(plan.multiplications().to_string(), "56000");
+/// assert_eq!(plan.multiplications_alone().to_string(), "72000");
+/// assert!(plan.certificate().is_optimal() && plan.dtype() == qeinsum::Dtype::F32);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
@@ -190,6 +206,16 @@ impl ManyPlan {
     }
 
     /// The same with a key for the noise of stochastic rounding; see [`Many::run_with_key`](super::Many::run_with_key).
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Key, QEinsum};
+    /// let plan = QEinsum::many(&[("i,i->", &[0, 1])])?.plan(&[&[2], &[2]])?;
+    /// let (x, y) = (array![1.0_f32, 2.0], array![3.0_f32, 4.0]);
+    /// // Where nothing adds noise, a key changes nothing.
+    /// assert_eq!(plan.run_with_key((&x, &y), Key::new(0))?, plan.run((&x, &y))?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn run_with_key<'a, T: Element>(&self, operands: impl Operands<'a, T>, key: Key) -> Result<Vec<ArrayD<T>>> {
         self.execute(arrays(operands, "a run of several equations")?, Some(key))
     }

@@ -20,6 +20,11 @@ use crate::span::Span;
 /// let ast = parse(" ... i j,jk->  ...ik", Syntax::Compact)?;
 /// assert_eq!(ast.to_string(), "...ij,jk->...ik");
 /// assert_eq!(ast.operands().len(), 2);
+/// assert_eq!(ast.syntax(), Syntax::Compact);
+/// // Every part knows its place in the text.
+/// let output = ast.output().expect("it was written");
+/// assert_eq!((ast.slice(output.arrow()), ast.slice(output.term().span())), ("->", "...ik"));
+/// assert_eq!(ast.text().find("->"), Some(output.arrow().start));
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +36,18 @@ pub struct Ast {
 }
 
 /// What is written for one operand, or for the output after the arrow.
+///
+/// ```
+/// use qeinsum::Syntax;
+/// use qeinsum::parse::{Item, parse};
+/// let ast = parse("b...i->", Syntax::Compact)?;
+/// let term = &ast.operands()[0];
+/// assert_eq!(term.labels().map(|label| ast.slice(label)).collect::<Vec<_>>(), ["b", "i"]);
+/// assert_eq!(term.ellipsis().map(|dots| ast.slice(dots)), Some("..."));
+/// assert!(matches!(term.items(), [Item::Label(_), Item::Ellipsis(_), Item::Label(_)]));
+/// assert_eq!(ast.slice(term.span()), "b...i");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Term {
     items: Vec<Item>,
@@ -39,6 +56,15 @@ pub struct Term {
 }
 
 /// One part of a term, with its place in the text.
+///
+/// ```
+/// use qeinsum::{Span, Syntax};
+/// use qeinsum::parse::{Item, parse};
+/// let ast = parse("...i", Syntax::Compact)?;
+/// assert_eq!(ast.operands()[0].items()[1], Item::Label(Span::new(3, 4)));
+/// assert_eq!(ast.operands()[0].items()[0].span(), Span::new(0, 3));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item {
     /// A label, for one axis.
@@ -48,6 +74,16 @@ pub enum Item {
 }
 
 /// The arrow and the term after it.
+///
+/// ```
+/// use qeinsum::{Span, Syntax};
+/// use qeinsum::parse::parse;
+/// let ast = parse("ij->j", Syntax::Compact)?;
+/// let output = ast.output().expect("it was written");
+/// assert_eq!((output.arrow(), output.term().items().len()), (Span::new(2, 4), 1));
+/// assert_eq!(parse("ij", Syntax::Compact)?.output(), None); // implicit
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
     pub(super) arrow: Span,

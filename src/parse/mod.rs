@@ -9,6 +9,14 @@
 //! it takes time linear in the text, up to the sorting of labels.
 //!
 //! The language is `grammar/einsum.ebnf`; its productions are the functions of `parser.rs`.
+//!
+//! ```
+//! use qeinsum::Syntax;
+//! use qeinsum::parse::{parse, resolve};
+//! let ast = parse("...ij, jk", Syntax::Compact)?;
+//! assert_eq!(resolve(&ast, &[3, 2])?.to_string(), "cij,jk->cik");
+//! # Ok::<(), qeinsum::Error>(())
+//! ```
 
 mod ast;
 mod note;

@@ -18,6 +18,8 @@ use crate::span::{Span, underline};
 /// use qeinsum::parse::parse;
 /// let notes = parse("i...->i", Syntax::Compact)?.notes(&[3])?;
 /// assert_eq!(notes.len(), 1);
+/// assert_eq!(notes[0].message(), "the 2 axes of `...` are not in the output: they are summed");
+/// assert_eq!(notes[0].spans(), [qeinsum::Span::new(1, 4)]);
 /// assert_eq!(
 ///     notes[0].to_string(),
 ///     "the 2 axes of `...` are not in the output: they are summed\n  i...->i\n   ^^^"

@@ -11,6 +11,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::span::Span;
 
 /// One axis of a sublist, or an ellipsis.
+///
+/// ```
+/// use qeinsum::parse::SublistItem;
+/// assert_eq!([SublistItem::from(3), SublistItem::Label(3)], [SublistItem::Label(3); 2]);
+/// assert!(SublistItem::Ellipsis != SublistItem::Label(0));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SublistItem {
     /// A label. Labels are ordered as their numbers are.

@@ -23,6 +23,10 @@ use crate::error::{Error, ErrorKind};
 /// let cost = &half * &half + Cost::ONE;
 /// assert_eq!(cost.to_string(), "1606938044258990275541962092341162602522202993782792835301377");
 /// assert_eq!((half * cost).log2(), 300.0);
+/// let million = "1000000".parse::<Cost>()?;
+/// assert_eq!((million.log10(), million.to_f64(), million.to_u128(), million.bits()), (6.0, 1e6, Some(1_000_000), 20));
+/// assert_eq!(Cost::ZERO.log10(), f64::NEG_INFINITY);
+/// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Cost(Repr);

@@ -12,6 +12,14 @@ use crate::graph::ContractionGraph;
 use crate::path::{Cost, Path};
 
 /// The cost of one pairwise step.
+///
+/// ```
+/// use qeinsum::path::StepCost;
+/// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+/// let StepCost { multiplications, elements } = &plan.cost().per_step[0];
+/// assert_eq!((multiplications.to_string(), elements.to_string()), ("24".to_owned(), "8".to_owned()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct StepCost {
     /// Scalar multiplications: the product of the sizes of all labels in the step.
@@ -21,6 +29,14 @@ pub struct StepCost {
 }
 
 /// The cost of a path.
+///
+/// ```
+/// let plan = qeinsum::QEinsum::new("ab,bc,cd->ad")?.plan(&[&[2, 3], &[3, 4], &[4, 5]])?;
+/// let cost = plan.cost(); // (0,1) makes 2 x 4 by 24 multiplications, then 2 x 5 by 40
+/// assert_eq!(cost.multiplications.to_string(), "64");
+/// assert_eq!((cost.per_step.len(), cost.write.to_string(), cost.largest.to_string()), (2, "18".into(), "10".into()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PathCost {
     /// Scalar multiplications of all steps.

@@ -9,6 +9,15 @@
 //! Scores come from integers, or from IEEE operations alone, so they are the same on every machine.
 //!
 //! Where sizes are known as ranges only, a [`Family`] is the few paths of which one is good at each of them.
+//!
+//! ```
+//! use qeinsum::path::{SearchOptions, evaluate, search};
+//! let graph = qeinsum::QEinsum::new("ab,bc,cd->ad")?.graph(&[&[64, 8], &[8, 64], &[64, 64]])?;
+//! let found = search(&graph, &SearchOptions::new())?;
+//! assert_eq!((found.path.to_string(), found.certificate.is_optimal()), ("(1,2) (0,1)".to_owned(), true));
+//! assert!(evaluate(&graph, &"(0,1) (0,1)".parse()?)?.multiplications > found.cost.multiplications);
+//! # Ok::<(), qeinsum::Error>(())
+//! ```
 
 mod anneal;
 mod apart;
@@ -88,6 +97,11 @@ pub(crate) use within::search_within;
 /// use qeinsum::path::Path;
 /// let path: Path = "(1,2) (0,1)".parse()?;
 /// assert_eq!(path.ssa(), vec![[1, 2], [0, 3]]);
+/// assert_eq!((path.operands(), path.steps()), (3, &[[1, 2], [0, 1]][..]));
+/// // Positions and ids in the forms that other programs take.
+/// assert_eq!(path.to_lists(), [[1, 2], [0, 1]]);
+/// assert_eq!(path.to_ssa_lists(), [[1, 2], [0, 3]]);
+/// assert_eq!((path.to_python(), path.to_ssa_python()), ("[(1, 2), (0, 1)]".into(), "[(1, 2), (0, 3)]".into()));
 /// assert_eq!(path.to_string(), "(1,2) (0,1)");
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
@@ -100,6 +114,13 @@ impl Path {
     /// A path over `steps.len() + 1` operands; each step's positions are put in rising order.
     ///
     /// An error where a step names a position outside the list it acts on, or one position twice.
+    ///
+    /// ```
+    /// use qeinsum::path::Path;
+    /// assert_eq!(Path::new(vec![[2, 1], [0, 1]])?, "(1,2) (0,1)".parse()?);
+    /// assert!(Path::new(vec![[1, 2], [0, 2]]).is_err()); // two are left
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn new(steps: Vec<[usize; 2]>) -> Result<Self> {
         let operands = steps.len() + 1;
         let mut sorted = steps;
@@ -118,6 +139,13 @@ impl Path {
     /// The path whose steps name operands by never-reused ids: inputs `0..n`, then results in order.
     ///
     /// An error where an id is used twice, is not yet made, or is left over.
+    ///
+    /// ```
+    /// use qeinsum::path::Path;
+    /// assert_eq!(Path::from_ssa(&[[1, 2], [0, 3]])?.to_string(), "(1,2) (0,1)");
+    /// assert!(Path::from_ssa(&[[1, 2], [0, 1]]).is_err()); // 1 is not there any more
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn from_ssa(steps: &[[usize; 2]]) -> Result<Self> {
         let operands = steps.len() + 1;
         let mut list = LiveList::new(operands, operands);

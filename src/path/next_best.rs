@@ -17,6 +17,16 @@ const ALL: usize = 7;
 const MOST: usize = 1000;
 
 /// Which orders were looked at for the next best one.
+///
+/// ```
+/// use qeinsum::path::{Among, SearchOptions, next_best};
+/// use qeinsum::QEinsum;
+/// let qe = QEinsum::new("ab,bc,cd->ad")?;
+/// let shapes: [&[usize]; 3] = [&[2, 3], &[3, 4], &[4, 5]];
+/// let next = next_best(&qe.graph(&shapes)?, &SearchOptions::new(), qe.plan(&shapes)?.path())?;
+/// assert_eq!(next.map(|next| next.among), Some(Among::All)); // of so few operands all orders
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Among {
@@ -27,6 +37,17 @@ pub enum Among {
 }
 
 /// The cheapest order beside one that is taken.
+///
+/// ```
+/// use qeinsum::path::{SearchOptions, next_best};
+/// use qeinsum::QEinsum;
+/// let qe = QEinsum::new("ab,bc,cd->ad")?;
+/// let shapes: [&[usize]; 3] = [&[2, 3], &[3, 4], &[4, 5]];
+/// let (graph, path) = (qe.graph(&shapes)?, "(0,1) (0,1)".parse()?);
+/// let next = next_best(&graph, &SearchOptions::new(), &path)?.expect("there are three");
+/// assert_eq!((next.path.to_string(), next.score.to_string()), ("(1,2) (0,1)".to_owned(), "90".to_owned()));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NextBest {
     /// The order.

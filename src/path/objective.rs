@@ -44,6 +44,15 @@ impl Objective {
 
     /// The score of a path of this cost; none for time, which is not told from these numbers but by
     /// [`SearchOptions::score`](crate::path::SearchOptions::score).
+    ///
+    /// ```
+    /// use qeinsum::path::Objective;
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[2, 3], &[3, 4]])?;
+    /// let scores = Objective::ALL.map(|objective| objective.score(plan.cost()).map(|score| score.to_string()));
+    /// // 24 multiplications, 8 elements, and an element weighs 64 times as much in `combo`.
+    /// assert_eq!(scores, [Some("24"), Some("8"), Some("8"), Some("536"), None].map(|score| score.map(str::to_owned)));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn score(self, cost: &PathCost) -> Option<Cost> {
         match self {
             Self::Mul => Some(cost.multiplications.clone()),

@@ -55,6 +55,12 @@ pub enum Optimizer {
 
 impl Optimizer {
     /// Every optimizer, in the order of the help text.
+    ///
+    /// ```
+    /// use qeinsum::path::Optimizer;
+    /// let names = Optimizer::ALL.map(|optimizer| optimizer.to_string());
+    /// assert_eq!(names.join(" "), "auto optimal greedy random-greedy anneal reference none");
+    /// ```
     pub const ALL: [Self; 7] =
         [Self::Auto, Self::Optimal, Self::Greedy, Self::RandomGreedy, Self::Anneal, Self::Reference, Self::None];
 
@@ -99,6 +105,15 @@ impl std::str::FromStr for Optimizer {
 /// use qeinsum::path::{Objective, Optimizer, SearchOptions};
 /// let options = SearchOptions::new().optimizer(Optimizer::Optimal).objective(Objective::Size).effort(4);
 /// assert_ne!(options, SearchOptions::default());
+/// // The path that the reference would take; the first trees that annealing makes are others with another seed.
+/// let reference = SearchOptions::new().optimizer(Optimizer::Reference);
+/// let other = SearchOptions::new().optimizer(Optimizer::Anneal).seed(7);
+/// let qe = qeinsum::QEinsum::new("ab,bc,cd->ad")?;
+/// let shapes: [&[usize]; 3] = [&[2, 3], &[3, 4], &[4, 5]];
+/// for options in [reference, other] {
+///     assert_eq!(qe.clone().with_search(options).plan(&shapes)?.order(), "(0,1) (0,1)");
+/// }
+/// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[must_use]
@@ -162,6 +177,16 @@ impl SearchOptions {
     /// The same options with a search that goes on until `budget` has passed, or its path is proved.
     ///
     /// It finds paths at least as good as without, and depends on the machine: the plan says so.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use qeinsum::path::SearchOptions;
+    /// // A path that is proved ends the search at once.
+    /// let options = SearchOptions::new().time_budget(Duration::from_secs(60));
+    /// let plan = qeinsum::QEinsum::new("ij,jk,k->i")?.with_search(options).plan(&[&[2, 3], &[3, 4], &[4]])?;
+    /// assert!(plan.certificate().is_optimal());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn time_budget(mut self, budget: Duration) -> Self {
         self.time_budget = Some(budget);
         self
@@ -170,6 +195,20 @@ impl SearchOptions {
     /// The same options for plans that need at most so many bytes, operands and output included; in slices when needed.
     ///
     /// Planning fails with [`ErrorKind::Limit`] where no path and no slices are found that fit.
+    ///
+    /// ```
+    /// use qeinsum::path::SearchOptions;
+    /// use qeinsum::{ErrorKind, QEinsum};
+    /// let shapes: [&[usize]; 3] = [&[100, 100]; 3];
+    /// let ring = QEinsum::new("ij,jk,ki->")?;
+    /// let within = |bytes| ring.clone().with_search(SearchOptions::new().memory_limit(bytes)).plan(&shapes);
+    /// assert!(within(200_000)?.slices().is_empty());
+    /// // The operands take 120,000, and the first product 40,000 as a whole.
+    /// let sliced = within(130_000)?;
+    /// assert!(!sliced.slices().is_empty() && sliced.peak_bytes() <= Some(130_000));
+    /// assert_eq!(within(100_000).unwrap_err().kind(), &ErrorKind::Limit);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
         self
@@ -178,6 +217,16 @@ impl SearchOptions {
     /// The same options for calls that compute in this arithmetic, which [`Objective::Time`] depends on; f32 unless told.
     ///
     /// Planning for an element type and a configuration sets it by these.
+    ///
+    /// ```
+    /// use qeinsum::path::{Arithmetic, Objective, SearchOptions};
+    /// let graph = qeinsum::QEinsum::new("ij,jk->ik")?.graph(&[&[512, 512], &[512, 512]])?;
+    /// let score = |arithmetic| {
+    ///     SearchOptions::new().objective(Objective::Time).arithmetic(arithmetic).score(&graph, &"(0,1)".parse()?)
+    /// };
+    /// assert!(score(Arithmetic::Int8)? < score(Arithmetic::F32)?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn arithmetic(mut self, arithmetic: Arithmetic) -> Self {
         self.arithmetic = arithmetic;
         self
@@ -185,6 +234,15 @@ impl SearchOptions {
 
     /// The same options with speeds in place of [`Speeds::shipped`] for [`Objective::Time`], such as those measured on a
     /// machine, on which the plans then depend.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use qeinsum::path::{SearchOptions, Speeds};
+    /// let speeds = Speeds::from_json(&Speeds::shipped().to_json())?; // of a file, say
+    /// let options = SearchOptions::new().speeds(Arc::new(speeds));
+    /// assert_eq!(options.used_speeds().name(), Speeds::shipped().name());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn speeds(mut self, speeds: Arc<Speeds>) -> Self {
         self.speeds = Some(speeds);
         self

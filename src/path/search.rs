@@ -26,6 +26,16 @@ use crate::graph::ContractionGraph;
 use crate::path::{Certificate, Cost, Ended, Objective, Optimizer, Path, PathCost, SearchOptions, evaluate};
 
 /// A path, what it costs, and how good it is known to be.
+///
+/// ```
+/// use qeinsum::path::{Ended, Found, Objective, SearchOptions, search};
+/// let graph = qeinsum::QEinsum::new("ab,bc,cd->ad")?.graph(&[&[2, 3], &[3, 4], &[4, 5]])?;
+/// let Found { path, objective, cost, certificate, ended, slices, .. } = search(&graph, &SearchOptions::new())?;
+/// assert_eq!((path.to_string(), objective), ("(0,1) (0,1)".to_owned(), Objective::Mul));
+/// assert_eq!((cost.multiplications.to_string(), certificate.is_optimal(), ended), ("64".into(), true, Ended::Work));
+/// assert!(slices.is_empty()); // none were needed
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Found {
     /// The path.
@@ -132,6 +142,15 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
 }
 
 /// A path that was not searched for; an error where it does not have the graph's number of operands.
+///
+/// ```
+/// use qeinsum::path::{Certificate, given};
+/// let graph = qeinsum::QEinsum::new("ab,bc,cd->ad")?.graph(&[&[2, 3], &[3, 4], &[4, 5]])?;
+/// let found = given(&graph, "(1,2) (0,1)".parse()?)?;
+/// assert_eq!((found.certificate, found.cost.multiplications.to_string()), (Certificate::Given, "90".to_owned()));
+/// assert!(given(&graph, "(0,1)".parse()?).is_err()); // a path of two operands
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn given(graph: &ContractionGraph, path: Path) -> Result<Found> {
     if path.operands() != graph.operands() {
         return Err(unfit(&path, graph.operands()));

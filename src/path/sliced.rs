@@ -18,6 +18,16 @@ use crate::path::{Cost, Path};
 /// What the arithmetic of a call lets be sliced, beside the labels that it keeps.
 ///
 /// [`QuantConfig::call_kinds`](crate::QuantConfig::call_kinds) says what the calls of a path are under a configuration.
+///
+/// ```
+/// use qeinsum::path::{CallKind, sliceable};
+/// let qe = qeinsum::QEinsum::new("ij,jk,kl->il")?;
+/// let (graph, path) = (qe.graph(&[&[2, 3], &[3, 4], &[4, 5]])?, "(0,1) (0,1)".parse()?);
+/// let k = graph.equation().label("k").expect("the equation has it"); // summed by the second call
+/// assert!(sliceable(&graph, &path, &[k], &[CallKind::Float, CallKind::Float]).is_ok());
+/// assert!(sliceable(&graph, &path, &[k], &[CallKind::Float, CallKind::Quantized]).is_err());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum CallKind {
     /// Floats: the labels that it sums, as far as slices of them are ranges of its terms.
@@ -31,6 +41,17 @@ pub enum CallKind {
 }
 
 /// Why a label cannot be sliced.
+///
+/// ```
+/// use qeinsum::path::{Obstacle, Slicing};
+/// let graph = qeinsum::QEinsum::new("ijk,jkl,l->i")?.graph(&[&[2, 3, 4], &[3, 4, 5], &[5]])?;
+/// let slicing = Slicing::new(&graph, &"(0,1) (0,1)".parse()?, &[])?;
+/// let [j, k] = ["j", "k"].map(|name| graph.equation().label(name).expect("the equation has it"));
+/// // Terms are added in the order of `j`, and in that of `k` for each.
+/// assert_eq!(slicing.check(&[k]).unwrap_err().obstacle, Obstacle::Order { step: 0, before: j });
+/// assert!(slicing.check(&[k, j]).is_ok());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Obstacle {
@@ -62,6 +83,15 @@ pub enum Obstacle {
 }
 
 /// That some labels of an equation cannot be sliced.
+///
+/// ```
+/// use qeinsum::path::{Obstacle, Slicing, Unsliceable};
+/// let graph = qeinsum::QEinsum::new("ij,jk->ik")?.graph(&[&[1, 3], &[3, 4]])?;
+/// let i = graph.equation().label("i").expect("the equation has it");
+/// let unsliceable = Slicing::new(&graph, &"(0,1)".parse()?, &[])?.check(&[i]).unwrap_err();
+/// assert_eq!(unsliceable, Unsliceable { label: i, obstacle: Obstacle::Size(1) });
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Unsliceable {
     /// The label at fault.
@@ -193,6 +223,16 @@ impl Slicing {
     }
 
     /// The same for calls that sum these labels before others; see [`Found::leading`](crate::path::Found::leading).
+    ///
+    /// ```
+    /// use qeinsum::path::Slicing;
+    /// let graph = qeinsum::QEinsum::new("ijk,jkl,l->i")?.graph(&[&[2, 3, 4], &[3, 4, 5], &[5]])?;
+    /// let slicing = Slicing::new(&graph, &"(0,1) (0,1)".parse()?, &[])?;
+    /// let k = graph.equation().label("k").expect("the equation has it");
+    /// assert!(slicing.check(&[k]).is_err()); // `j` is summed before it
+    /// assert!(slicing.summing_first(&[k]).check(&[k]).is_ok());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     pub fn summing_first(mut self, leading: &[Label]) -> Self {
         for summed in &mut self.summed {
@@ -310,6 +350,15 @@ fn is_wide(legs: &[Leg], label: Label) -> bool {
 /// What `path` costs in slices of these labels; see [`Slicing::cost`].
 ///
 /// An error where the path does not fit, or the labels cannot be sliced together.
+///
+/// ```
+/// use qeinsum::path::evaluate_sliced;
+/// let graph = qeinsum::QEinsum::new("ab,bc,cd->ad")?.graph(&[&[8, 4], &[4, 16], &[16, 2]])?;
+/// let c = graph.equation().label("c").expect("the equation has it");
+/// let cost = evaluate_sliced(&graph, &"(0,1) (0,1)".parse()?, &[c])?;
+/// assert_eq!(cost.per_step[0].elements.to_string(), "8"); // of 8 times 16
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn evaluate_sliced(graph: &ContractionGraph, path: &Path, slices: &[Label]) -> Result<PathCost> {
     let slicing = Slicing::new(graph, path, &[])?;
     slicing.check(slices).map_err(|unsliceable| unsliceable.error(graph.equation()))?;
@@ -319,6 +368,15 @@ pub fn evaluate_sliced(graph: &ContractionGraph, path: &Path, slices: &[Label]) 
 /// Whether these labels can be sliced together along `path`, whose calls are of these kinds; see [`Slicing::check`].
 ///
 /// An error says which label cannot be, and why.
+///
+/// ```
+/// use qeinsum::path::sliceable;
+/// let graph = qeinsum::QEinsum::new("ij,j->i")?.graph(&[&[2, 3], &[3]])?;
+/// let i = graph.equation().label("i").expect("the equation has it");
+/// let error = sliceable(&graph, &"(0,1)".parse()?, &[i, i], &[]).unwrap_err();
+/// assert_eq!(error.message(), "label `i` cannot be sliced: it is named twice");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub fn sliceable(graph: &ContractionGraph, path: &Path, slices: &[Label], kinds: &[CallKind]) -> Result<()> {
     Slicing::new(graph, path, kinds)?.check(slices).map_err(|unsliceable| unsliceable.error(graph.equation()))
 }

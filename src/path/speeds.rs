@@ -12,6 +12,12 @@ use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the calls of a plan compute in.
+///
+/// ```
+/// use qeinsum::{Dtype, path::Arithmetic};
+/// assert_eq!(Arithmetic::from(Dtype::Bf16), Arithmetic::Bf16);
+/// assert_eq!(Arithmetic::ALL.last(), Some(&Arithmetic::Int8));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -52,10 +58,20 @@ impl From<Dtype> for Arithmetic {
 }
 
 /// The version of the form of a table.
+///
+/// ```
+/// use qeinsum::path::{SPEEDS_FORMAT, Speeds};
+/// assert!(Speeds::shipped().to_json().starts_with(&format!("{{\"format\":{SPEEDS_FORMAT},")));
+/// ```
 pub const SPEEDS_FORMAT: u32 = 1;
 
 /// The sizes that are measured, of the rows of the one side, of those of the other and of the terms of a sum. Between
 /// them speeds are interpolated, in logarithms; beyond them they stay what they are at the last.
+///
+/// ```
+/// use qeinsum::path::MEASURED_SIZES;
+/// assert!(MEASURED_SIZES.windows(2).all(|pair| pair[1] == 4 * pair[0]));
+/// ```
 pub const MEASURED_SIZES: [usize; SIZES] = [1, 4, 16, 64, 256, 1024];
 
 const SIZES: usize = 6;
@@ -65,6 +81,22 @@ const STEP: Log = 2 * ONE;
 const PAIRS: usize = SIZES * (SIZES + 1) / 2;
 
 /// What one kind of arithmetic takes.
+///
+/// ```
+/// use qeinsum::path::{Arithmetic, Measured, Speeds};
+/// // A machine on which everything takes a picosecond.
+/// let measured = Measured {
+///     call_fs: 1000,
+///     move_fs: 1000,
+///     prepare_fs: 1000,
+///     gather_fs: [1000; 6],
+///     multiplication_fs: vec![[1000; 6]; 21], // pairs of six sizes of which the second is not smaller
+/// };
+/// let speeds = Speeds::new("even".to_owned(), 1, Arithmetic::ALL.map(|_| measured.clone()).to_vec())?;
+/// assert_eq!((speeds.name(), speeds.threads()), ("even", 1));
+/// assert!((speeds.seconds_to_move(Arithmetic::F32, 1e6) - 1e-6).abs() < 1e-12);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
@@ -117,6 +149,11 @@ impl Speeds {
     /// The table that comes with the crate: the same for everyone, so that the plans are.
     ///
     /// It was measured on one thread of an x86 server with AVX-512 VNNI.
+    ///
+    /// ```
+    /// use qeinsum::path::Speeds;
+    /// assert_eq!((Speeds::shipped().name(), Speeds::shipped().threads()), ("shipped 1", 1));
+    /// ```
     pub fn shipped() -> &'static Self {
         static SHIPPED: OnceLock<Speeds> = OnceLock::new();
         SHIPPED.get_or_init(|| match Self::from_json(include_str!("speeds.json")) {
@@ -185,6 +222,15 @@ impl Speeds {
 
     /// The seconds that a call is predicted to take, by its multiplications, the elements of its two sides and those of
     /// its result.
+    ///
+    /// ```
+    /// use qeinsum::path::{Arithmetic, Speeds};
+    /// let seconds = |rows: f64| {
+    ///     let sides = [rows * 256.0, 256.0 * 256.0];
+    ///     Speeds::shipped().seconds(Arithmetic::F32, rows * 256.0 * 256.0, sides, rows * 256.0)
+    /// };
+    /// assert!(seconds(256.0) < 256.0 * seconds(1.0)); // many rows share what reading the matrix takes
+    /// ```
     pub fn seconds(&self, arithmetic: Arithmetic, multiplications: f64, sides: [f64; 2], elements: f64) -> f64 {
         let log = |number: f64| (logs::ln(number.max(1.0)) / std::f64::consts::LN_2 * ONE as f64) as Log;
         let rates = self.rates(arithmetic);
@@ -203,6 +249,12 @@ impl Speeds {
 
     /// The seconds that a call takes more for a side of so many elements that is no stack of matrices in memory, by how
     /// many of them lie beside each other that are all summed, all kept, or all in both sides.
+    ///
+    /// ```
+    /// use qeinsum::path::{Arithmetic, Speeds};
+    /// let seconds = |run| Speeds::shipped().seconds_to_gather(Arithmetic::F32, 1e6, run);
+    /// assert!(seconds(1.0) >= seconds(64.0)); // the longer what lies together
+    /// ```
     pub fn seconds_to_gather(&self, arithmetic: Arithmetic, elements: f64, run: f64) -> f64 {
         let run = (logs::ln(run.max(1.0)) / std::f64::consts::LN_2 * ONE as f64) as Log;
         let each = self.rates(arithmetic).gathering(run) as f64 / ONE as f64;
@@ -210,6 +262,11 @@ impl Speeds {
     }
 
     /// The seconds of a call that are saved where a side of so many elements was quantized and packed before.
+    ///
+    /// ```
+    /// use qeinsum::path::{Arithmetic, Speeds};
+    /// assert!(Speeds::shipped().seconds_to_prepare(Arithmetic::Int8, 1e6) > 0.0); // quantizing a million elements
+    /// ```
     pub fn seconds_to_prepare(&self, arithmetic: Arithmetic, elements: f64) -> f64 {
         elements * self.measured[arithmetic as usize].prepare_fs as f64 * FEMTOSECOND
     }

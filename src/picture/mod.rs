@@ -80,11 +80,31 @@ impl<'p> Picture<'p> {
     }
 
     /// Predicts times by these speeds instead of the shipped ones.
+    ///
+    /// ```
+    /// let plan = qeinsum::QEinsum::new("ij,jk->ik")?.plan(&[&[64, 32], &[32, 16]])?;
+    /// let shipped = qeinsum::path::Speeds::shipped(); // or those that were measured on a machine
+    /// assert_eq!(plan.picture().with_speeds(shipped).to_svg(), plan.picture().to_svg());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_speeds(self, speeds: &'p Speeds) -> Self {
         Self { speeds, ..self }
     }
 
     /// Shows what quantization was measured to cost each call, in their order.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{DotGeneralConfig, QEinsum};
+    /// let (a, b) = (array![[1.0_f32, 0.3]], array![[0.7_f32], [-2.0]]);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[a.shape(), b.shape()])?;
+    /// let config = DotGeneralConfig::v4().build()?.into();
+    /// let mut errors = Vec::new();
+    /// plan.run_measured((&a, &b), &config, None, |_call, error| errors.push(error))?;
+    /// let page = plan.picture().quantized(&config).with_errors(&errors).to_html();
+    /// assert!(page.contains("sqnr"));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn with_errors(self, errors: &'p [QuantizationError]) -> Self {
         Self { errors, ..self }
     }

@@ -8,6 +8,15 @@ use super::{json, svg};
 
 /// The page's script, which defines `showPicture(root, data)`: it fills an element by what
 /// [`Picture::to_json`](super::Picture::to_json) writes.
+///
+/// ```
+/// use qeinsum::picture::{SCRIPT, STYLE};
+/// assert!(SCRIPT.contains("function showPicture(root, data)"));
+/// let plan = qeinsum::QEinsum::new("ij->ji")?.plan(&[&[2, 3]])?;
+/// let page = plan.picture().to_html();
+/// assert!(page.contains(SCRIPT) && page.contains(STYLE));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub const SCRIPT: &str = include_str!("page/page.js");
 
 pub(super) fn html(drawing: &Drawing, placed: &Placed) -> String {

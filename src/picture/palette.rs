@@ -4,6 +4,10 @@ const PALETTE: &str = include_str!("page/palette.css");
 const PICTURE: &str = include_str!("page/picture.css");
 
 /// The style sheet of pages that show a picture by [`SCRIPT`](super::SCRIPT).
+///
+/// ```
+/// assert!(qeinsum::picture::STYLE.contains("--paper: light-dark("));
+/// ```
 pub const STYLE: &str =
     concat!(include_str!("page/palette.css"), include_str!("page/picture.css"), include_str!("page/page.css"));
 

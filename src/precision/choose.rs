@@ -28,6 +28,20 @@ const TRIES: usize = 64;
 ///
 /// `Display` says them in a line: `call 0 int4, call 1 f32; sqnr 33.21 dB, max error 1.250e-1; predicted 1.20 ms, in f32
 /// 3.10 ms`.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::path::Speeds;
+/// use qeinsum::{Operand, QEinsum};
+/// let (a, b) = (array![[1.0_f32, 0.3]], array![[0.7_f32], [-2.0]]);
+/// let plan = QEinsum::new("ij,jk->ik")?.plan(&[a.shape(), b.shape()])?;
+/// // More than any integers of eight bits give.
+/// let chosen = plan.choose_bits(&[(&a).into_operand(), (&b).into_operand()], 120.0, Speeds::shipped())?;
+/// assert_eq!(chosen.bits, [None]);
+/// assert!(chosen.to_string().starts_with("call 0 f32; sqnr "), "{chosen}");
+/// assert_eq!(chosen.seconds, chosen.float_seconds);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChosenBits {
     /// By call; none where it stays in floats.

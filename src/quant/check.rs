@@ -103,6 +103,14 @@ impl DotGeneralConfig {
     }
 
     /// Checks, beside that, what only computing gradients asks for: residuals that fit the forward call.
+    ///
+    /// ```
+    /// use qeinsum::quant::{DotGeneralConfig, Residual};
+    /// let mut config = DotGeneralConfig::v4().build()?;
+    /// config.dlhs.residual = Residual::Unspecified; // but the rhs, which it takes, is quantized forward
+    /// assert!(config.check().is_ok() && config.check_gradient().is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn check_gradient(&self) -> Result<()> {
         self.check()?;
         self.dlhs.residual_fault(&self.forward.rhs, "rhs", "dlhs")?;

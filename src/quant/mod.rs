@@ -3,6 +3,18 @@
 //! In come a [`QuantConfig`] and the two float operands of a call; out go integers with their scales. The
 //! configuration half says what is wanted and refuses what contradicts itself; the numerics half does it, to the bit.
 //! Nothing here knows labels, paths or plans.
+//!
+//! ```
+//! use ndarray::array;
+//! use qeinsum::QEinsum;
+//! use qeinsum::quant::{DotGeneralConfig, QuantConfig, TensorConfig};
+//! // Eight bits, but four for operand 1.
+//! let config = QuantConfig::from(DotGeneralConfig::v4().build()?).with_operand(1, TensorConfig::from_bits(Some(4))?);
+//! let qe = QEinsum::new("i,i->")?.with_config(config);
+//! let sum = qe.run((&array![1.0_f32, 0.3], &array![0.7_f32, -2.0]))?;
+//! assert!((sum.sum() - 0.1).abs() < 0.2);
+//! # Ok::<(), qeinsum::Error>(())
+//! ```
 
 mod calibration;
 mod check;

@@ -7,6 +7,14 @@ use super::fault::{Fault, Problem};
 use crate::error::Result;
 
 /// Where an operand of a step comes from.
+///
+/// ```
+/// use qeinsum::quant::{DotGeneralConfig, QuantConfig, Source, TensorConfig};
+/// let config = QuantConfig::from(DotGeneralConfig::v4().build()?).with_intermediates(TensorConfig::UNQUANTIZED);
+/// let step = config.for_step(1, Source::Operand(2), Source::Intermediate); // the later side is a result
+/// assert!(step.forward.lhs.is_quantized() && !step.forward.rhs.is_quantized());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Source {
     /// The operand of the equation at this position.
@@ -45,6 +53,15 @@ impl From<DotGeneralConfig> for QuantConfig {
 
 impl QuantConfig {
     /// The same, with a configuration of its own for step `step` of the path.
+    ///
+    /// ```
+    /// use qeinsum::quant::{DotGeneralConfig, QuantConfig};
+    /// let floats = DotGeneralConfig::unquantized();
+    /// let config = QuantConfig::from(DotGeneralConfig::v4().build()?).with_step(1, floats.clone());
+    /// assert_eq!(config.steps().collect::<Vec<_>>(), [(1, &floats)]);
+    /// assert_eq!(config.default_step(), &DotGeneralConfig::v4().build()?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     pub fn with_step(mut self, step: usize, config: DotGeneralConfig) -> Self {
         self.steps.insert(step, config);
@@ -52,6 +69,15 @@ impl QuantConfig {
     }
 
     /// The same, with operand `operand` of the equation quantized like this in the forward call that it enters.
+    ///
+    /// ```
+    /// use qeinsum::quant::{QuantConfig, TensorConfig};
+    /// let four = TensorConfig::from_bits(Some(4))?;
+    /// let config = QuantConfig::from_bits(8)?.with_operand(1, four);
+    /// assert_eq!(config.operands().collect::<Vec<_>>(), [(1, &four)]);
+    /// assert!(config.check_fits(2).is_ok() && config.check_fits(1).is_err()); // of one operand
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     pub fn with_operand(mut self, operand: usize, tensor: TensorConfig) -> Self {
         self.operands.insert(operand, tensor);
@@ -59,6 +85,13 @@ impl QuantConfig {
     }
 
     /// The same, with results of steps quantized like this in the forward calls that they enter.
+    ///
+    /// ```
+    /// use qeinsum::quant::{QuantConfig, TensorConfig};
+    /// let config = QuantConfig::from_bits(8)?.with_intermediates(TensorConfig::UNQUANTIZED);
+    /// assert_eq!(config.intermediates(), Some(&TensorConfig::UNQUANTIZED));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     pub fn with_intermediates(mut self, tensor: TensorConfig) -> Self {
         self.intermediates = Some(tensor);
@@ -107,6 +140,15 @@ impl QuantConfig {
     }
 
     /// Checks what depends on the configuration alone; the error names the field, such as `step.2.fwd.lhs.storage`.
+    ///
+    /// ```
+    /// use qeinsum::quant::{Calibration, DotGeneralConfig, QuantConfig};
+    /// let mut dense = DotGeneralConfig::v4().build()?;
+    /// dense.forward.lhs.calibration = Calibration::Constant(-1.0);
+    /// let error = QuantConfig::from(dense).check().unwrap_err();
+    /// assert!(error.message().starts_with("`fwd.lhs.calibration`"), "{error}");
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn check(&self) -> Result<()> {
         Ok(self.fault()?)
     }

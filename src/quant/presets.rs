@@ -39,12 +39,28 @@ impl DotGeneralConfig {
     }
 
     /// AQT's `config_v3`: [`v4`](Self::v4), but one bit is allowed; its values are -0.5 and 0.5.
+    ///
+    /// ```
+    /// use qeinsum::DotGeneralConfig;
+    /// let config = DotGeneralConfig::v3().fwd_bits(Some(1)).build()?;
+    /// assert_eq!(config.forward.lhs.int().map(|int| int.clip_limit()), Some(0.5));
+    /// assert!(DotGeneralConfig::v4().fwd_bits(Some(1)).build().is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[doc(alias = "config_v3")]
     pub fn v3() -> VersionBuilder {
         VersionBuilder { least_bits: 1, ..Self::v4() }
     }
 
     /// AQT's `dot_general_make`: nothing quantized unless bits are given; gradients reuse the forward integers.
+    ///
+    /// ```
+    /// use qeinsum::DotGeneralConfig;
+    /// // Weights of four bits beside floats.
+    /// let config = DotGeneralConfig::from_sides().rhs_bits(Some(4)).build()?;
+    /// assert!(!config.forward.lhs.is_quantized() && config.forward.rhs.is_quantized());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[doc(alias = "dot_general_make")]
     pub fn from_sides() -> SidesBuilder {
         SidesBuilder {
@@ -79,12 +95,45 @@ impl DotGeneralConfig {
 
 impl QuantConfig {
     /// [`DotGeneralConfig::v4`] with so many bits forward and for `dlhs`, accumulators chosen from them.
+    ///
+    /// ```
+    /// use qeinsum::QuantConfig;
+    /// let four = QuantConfig::from_bits(4)?;
+    /// assert_eq!(four.default_step().forward.lhs.int().map(|int| int.bits.get()), Some(4));
+    /// assert!(QuantConfig::from_bits(1).is_err());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn from_bits(bits: u8) -> Result<Self> {
         Ok(DotGeneralConfig::v4().fwd_bits(Some(bits)).dlhs_bits(Some(bits)).build()?.into())
     }
 }
 
 /// Settings of [`DotGeneralConfig::v4`] and [`DotGeneralConfig::v3`].
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use qeinsum::DotGeneralConfig;
+/// use qeinsum::quant::{Accumulator, Calibration, Noise};
+/// let config = DotGeneralConfig::v4()
+///     .fwd_bits(Some(4))
+///     .dlhs_bits(Some(8))
+///     .drhs_bits(Some(8))
+///     .static_bound(Some(1.0))
+///     .noise(Noise::Custom1)
+///     .fwd_accumulator(Accumulator::I32)
+///     .dlhs_accumulator(Accumulator::I32)
+///     .drhs_accumulator(Accumulator::Auto)
+///     .dlhs_shards(NonZeroUsize::new(2)) // cut into two parts, each with scales of its own
+///     .drhs_shards(None)
+///     .build()?;
+/// assert_eq!(config.forward.lhs.calibration, Calibration::Constant(1.0));
+/// // Noise is on incoming gradients, which are the lhs of their calls.
+/// assert_eq!((config.dlhs.call.lhs.noise(), config.dlhs.call.rhs.noise()), (Some(Noise::Custom1), None));
+/// // What contradicts itself is refused, and named.
+/// let floats = DotGeneralConfig::v4().fwd_bits(None).fwd_accumulator(Accumulator::I32).build();
+/// assert!(floats.unwrap_err().message().starts_with("`fwd.accumulator` is i32"));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct VersionBuilder {
@@ -102,6 +151,22 @@ pub struct VersionBuilder {
 }
 
 /// Settings of [`DotGeneralConfig::from_sides`].
+///
+/// ```
+/// use qeinsum::DotGeneralConfig;
+/// use qeinsum::quant::Residual;
+/// let config = DotGeneralConfig::from_sides()
+///     .lhs_bits(Some(8))
+///     .rhs_bits(Some(4))
+///     .bwd_bits(Some(8))
+///     .residual(Residual::Original)
+///     .dlhs_shards(None)
+///     .drhs_shards(None)
+///     .build()?;
+/// assert_eq!(config.forward.rhs.int().map(|int| int.bits.get()), Some(4));
+/// assert_eq!((config.dlhs.residual, config.drhs.residual), (Residual::Original, Residual::Original));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct SidesBuilder {
@@ -114,6 +179,25 @@ pub struct SidesBuilder {
 }
 
 /// Settings of [`DotGeneralConfig::fully_quantized`].
+///
+/// ```
+/// use qeinsum::DotGeneralConfig;
+/// use qeinsum::quant::{Calibration, Noise, Residual, StochasticRounding};
+/// let config = DotGeneralConfig::fully_quantized()
+///     .fwd_bits(Some(8))
+///     .bwd_bits(Some(4))
+///     .residual(Residual::Original)
+///     .stochastic_rounding(StochasticRounding::Off)
+///     .noise(Noise::Custom1) // on no side, as it is off
+///     .static_bound(Some(2.0))
+///     .dlhs_shards(None)
+///     .drhs_shards(None)
+///     .build()?;
+/// assert!(!config.dlhs.call.needs_key());
+/// assert_eq!(config.forward.lhs.calibration, Calibration::Constant(2.0));
+/// assert_eq!(config.drhs.call.lhs.int().map(|int| int.bits.get()), Some(4));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug)]
 #[must_use]
 pub struct FullyQuantizedBuilder {

@@ -10,6 +10,15 @@ use crate::error::Result;
 use crate::rng::Noise;
 
 /// Which sides of the two gradient calls are rounded stochastically.
+///
+/// ```
+/// use qeinsum::DotGeneralConfig;
+/// use qeinsum::quant::{Noise, StochasticRounding};
+/// let config = DotGeneralConfig::v4().build()?;
+/// let call = config.with_stochastic_rounding(StochasticRounding::Other, Noise::JaxUniform).dlhs.call;
+/// assert_eq!((call.lhs.noise(), call.rhs.noise()), (None, Some(Noise::JaxUniform)));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias("use_stochastic_rounding", "vjp_lhs_stochastic_rounding", "vjp_rhs_stochastic_rounding"))]
@@ -29,6 +38,13 @@ impl TensorConfig {
     /// A side of so many bits ([`IntNumerics::new`]), calibrated by its largest magnitude; `None` leaves it as it is.
     ///
     /// An error where the bits are outside 1 to 22.
+    ///
+    /// ```
+    /// use qeinsum::quant::TensorConfig;
+    /// assert_eq!(TensorConfig::from_bits(Some(8))?.int().map(|int| int.bound_target()), Some(127.5));
+    /// assert_eq!(TensorConfig::from_bits(None)?, TensorConfig::UNQUANTIZED);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[doc(alias = "tensor_make")]
     pub fn from_bits(bits: Option<u8>) -> Result<Self> {
         Ok(tensor(bits, 1, "bits")?)
@@ -37,6 +53,13 @@ impl TensorConfig {
 
 impl CallConfig {
     /// A call with sides of so many bits, the accumulator chosen from them.
+    ///
+    /// ```
+    /// use qeinsum::quant::{Accumulator, CallConfig};
+    /// assert_eq!(CallConfig::from_bits(Some(8), Some(4))?.resolved_accumulator(), Accumulator::I32);
+    /// assert_eq!(CallConfig::from_bits(Some(8), None)?.resolved_accumulator(), Accumulator::Auto); // as operands
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[doc(alias = "dot_general_raw_make")]
     pub fn from_bits(lhs: Option<u8>, rhs: Option<u8>) -> Result<Self> {
         Ok(sides(lhs, rhs)?)
@@ -62,6 +85,13 @@ pub(super) fn symmetric(side: TensorConfig, accumulator: Accumulator) -> CallCon
 
 impl DotGeneralConfig {
     /// The same with these accumulators.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, quant::Accumulator::{Auto, F32}};
+    /// let config = DotGeneralConfig::v4().build()?.with_accumulators(F32, Auto, Auto);
+    /// assert_eq!(config.forward.accumulator, F32);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "set_accumulator_dtype")]
     pub fn with_accumulators(mut self, fwd: Accumulator, dlhs: Accumulator, drhs: Accumulator) -> Self {
@@ -74,6 +104,15 @@ impl DotGeneralConfig {
     /// The same with `noise` on these sides of the gradient calls, and none on their other sides.
     ///
     /// The forward call stays as it is, and so do sides that are not quantized.
+    ///
+    /// ```
+    /// use qeinsum::DotGeneralConfig;
+    /// use qeinsum::quant::{Noise, StochasticRounding};
+    /// let config = DotGeneralConfig::v4().build()?; // with noise on incoming gradients
+    /// assert!(config.dlhs.call.needs_key());
+    /// assert!(!config.with_stochastic_rounding(StochasticRounding::Off, Noise::JaxUniform).dlhs.call.needs_key());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "set_stochastic_rounding")]
     pub fn with_stochastic_rounding(mut self, sides: StochasticRounding, noise: Noise) -> Self {
@@ -94,6 +133,13 @@ impl DotGeneralConfig {
     }
 
     /// The same with all six sides calibrated by this bound, which has to be positive and finite.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, quant::Calibration};
+    /// let config = DotGeneralConfig::v4().build()?.with_static_bound(4.0);
+    /// assert_eq!(config.drhs.call.rhs.calibration, Calibration::Constant(4.0));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias("set_static_bound", "use_dummy_static_bound"))]
     pub fn with_static_bound(mut self, bound: f32) -> Self {
@@ -105,6 +151,16 @@ impl DotGeneralConfig {
     }
 
     /// The same with these numerics on both sides of the forward call.
+    ///
+    /// ```
+    /// use qeinsum::DotGeneralConfig;
+    /// use qeinsum::quant::{IntNumerics, MaxValue, Numerics};
+    /// // The largest magnitude becomes 127 itself.
+    /// let int = IntNumerics { max: MaxValue::Preserved, ..IntNumerics::new(8)? };
+    /// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(int));
+    /// assert_eq!(config.forward.rhs.int().map(|int| int.bound_target()), Some(127.0));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     #[doc(alias = "set_fwd_numerics")]
     pub fn with_forward_numerics(mut self, numerics: Numerics) -> Self {

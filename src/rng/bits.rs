@@ -25,6 +25,13 @@ impl Key {
     }
 
     /// 16 random bits for each of `count` elements.
+    ///
+    /// ```
+    /// use qeinsum::Key;
+    /// // In the original layout a word is two elements, its low half first.
+    /// let word = Key::new(42).bits32(1)[0];
+    /// assert_eq!(Key::new(42).bits16(2), [word as u16, (word >> 16) as u16]);
+    /// ```
     pub fn bits16(self, count: usize) -> Vec<u16> {
         let mut bits = vec![0; count];
         match self.layout() {
@@ -35,6 +42,11 @@ impl Key {
     }
 
     /// 8 random bits for each of `count` elements.
+    ///
+    /// ```
+    /// use qeinsum::Key;
+    /// assert_eq!(Key::new(42).bits8(4), Key::new(42).bits32(1)[0].to_le_bytes());
+    /// ```
     pub fn bits8(self, count: usize) -> Vec<u8> {
         let mut bits = vec![0; count];
         match self.layout() {

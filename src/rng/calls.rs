@@ -3,6 +3,13 @@
 use super::key::Key;
 
 /// The keys of the two sides of one call.
+///
+/// ```
+/// use qeinsum::Key;
+/// use qeinsum::rng::{CallKeys, SideKeys};
+/// let SideKeys { lhs, rhs } = CallKeys::new(Key::new(0)).forward;
+/// assert_ne!(lhs, rhs); // each side has noise of its own
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SideKeys {
     /// For noise on the lhs.

@@ -7,6 +7,16 @@ use sha1::{Digest as _, Sha1};
 use super::threefry::block;
 
 /// How element numbers become counters of the block function.
+///
+/// ```
+/// use qeinsum::{Key, rng::Layout};
+/// let original = Key::new(42);
+/// assert_eq!(original.layout(), Layout::Original);
+/// let partitionable = original.with_layout(Layout::Partitionable);
+/// // The first of two elements depends on how many there are, unless each has a block of its own.
+/// assert_ne!(original.bits32(2)[0], original.bits32(3)[0]);
+/// assert_eq!(partitionable.bits32(2)[0], partitionable.bits32(3)[0]);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Layout {
     /// JAX's default before 0.5 (`jax_threefry_partitionable=False`): the first half of the elements is paired with
@@ -27,6 +37,7 @@ pub enum Layout {
 /// assert_eq!(key.words(), [0, 42]);
 /// assert_eq!(key.split(2)[0].words(), [0x92fb20ea, 0xdb4c98db]);
 /// assert_eq!(key.fold_in(7).words(), [0x97d0552f, 0x51bf719f]);
+/// assert_eq!(Key::from_words([0, 42]), key);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[doc(alias = "PRNGKey")]

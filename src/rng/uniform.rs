@@ -86,6 +86,11 @@ fn symmetric(bits: u16) -> f32 {
 
 impl Key {
     /// `count` floats uniform in [0, 1), multiples of 2^-23, as `jax.random.uniform`.
+    ///
+    /// ```
+    /// use qeinsum::Key;
+    /// assert_eq!(Key::new(42).uniform(3), [0.57414436, 0.100158215, 0.059461117]);
+    /// ```
     pub fn uniform(self, count: usize) -> Vec<f32> {
         let mut floats = vec![0.0; count];
         self.fill32(count, 0, &mut floats, unit);

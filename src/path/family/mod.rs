@@ -59,6 +59,10 @@ const LN_OF_LARGEST: f64 = 690.0;
 /// let (_, sizes) = qe.bind(&[&[500, 3], &[3, 800], &[800, 7]])?;
 /// let member = family.choose(&sizes).expect("the sizes are in the ranges");
 /// assert_eq!(family.members()[member].path().to_string(), "(1,2) (0,1)");
+/// // What it was made of and for.
+/// assert_eq!((family.equation().to_string(), family.ranges()), ("ab,bc,cd->ad".to_owned(), ranges));
+/// assert_eq!(family.options(), &FamilyOptions::new());
+/// assert!(family.report().worst.excess <= 0.1);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug)]
@@ -72,6 +76,18 @@ pub struct Family {
 }
 
 /// A path of a family.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::FamilyOptions;
+/// let ranges = ["a", "b", "c"].map(|label| (label.to_owned(), 2..=100)).into();
+/// let family = QEinsum::new("ab,bc,c->a")?.family(&ranges, &FamilyOptions::new())?;
+/// // The matrices are multiplied with the vector one after the other, whatever their sizes.
+/// let [member] = family.members() else { unreachable!("one path is enough") };
+/// assert_eq!((member.path().to_string(), member.polynomial()), ("(1,2) (0,1)".to_owned(), "a·b + b·c"));
+/// assert_eq!(member.wins(), family.report().built_from.grid.sizes);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
     path: Path,

@@ -68,6 +68,17 @@ impl FamilyOptions {
 
     /// The same options with at most so many members, from 1: where more are needed to be within the tolerance at all sizes,
     /// those whose mean excess above it is least on random sizes, as far as exchanges of one for another find.
+    ///
+    /// ```
+    /// use qeinsum::QEinsum;
+    /// use qeinsum::path::FamilyOptions;
+    /// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 2..=100)).into();
+    /// let options = FamilyOptions::new().most_members(1);
+    /// let family = QEinsum::new("ab,bc,cd->ad")?.family(&ranges, &options)?;
+    /// assert_eq!(family.members().len(), 1);
+    /// assert!(family.report().built_from.worst > 0.1); // one is not enough
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn most_members(mut self, members: usize) -> Self {
         self.most_members = Some(members);
         self

@@ -16,6 +16,12 @@ use serde::{Deserialize, Serialize};
 /// let report = family.report();
 /// assert_eq!((report.paths, report.undominated), (3, 2));
 /// assert!(report.built_from.worst <= 0.1);
+/// // The sizes that it was built from, random ones on which it was checked, and the worst that were found.
+/// let (built, fresh, worst) = (&report.built_from, &report.fresh, &report.worst);
+/// assert_eq!(built.within, built.grid.sizes + built.added);
+/// assert_eq!(fresh.sizes, 20_000);
+/// assert!(fresh.median <= fresh.p95 && fresh.p95 <= fresh.p99 && fresh.p99 <= fresh.worst);
+/// assert_eq!(worst.sizes.len(), 4); // one for each label
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -40,6 +46,16 @@ pub struct FamilyReport {
 }
 
 /// The sizes that a family was built from.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::FamilyOptions;
+/// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 1..=100)).into();
+/// let family = QEinsum::new("ab,bc,cd->ad")?.family(&ranges, &FamilyOptions::new().grid(100).samples(1000))?;
+/// let grid = &family.report().built_from.grid;
+/// assert!(grid.sizes <= 100 && grid.random == 0); // three points of each label are 81
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Grid {
@@ -50,6 +66,16 @@ pub struct Grid {
 }
 
 /// What is known of the sizes that a family was built from.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::FamilyOptions;
+/// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 1..=100)).into();
+/// let family = QEinsum::new("ab,bc,cd->ad")?.family(&ranges, &FamilyOptions::new().grid(100).samples(1000))?;
+/// let built = &family.report().built_from;
+/// assert!(built.rounds >= 1 && built.worst <= 0.1);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BuiltFrom {
@@ -66,6 +92,17 @@ pub struct BuiltFrom {
 }
 
 /// What is known of fresh sizes, on which nothing was built.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::FamilyOptions;
+/// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 1..=100)).into();
+/// let family = QEinsum::new("ab,bc,cd->ad")?.family(&ranges, &FamilyOptions::new().grid(100).samples(1000))?;
+/// let fresh = &family.report().fresh;
+/// assert!(fresh.sizes == 1000 && fresh.within <= 1000);
+/// assert!(fresh.median <= fresh.p95 && fresh.p95 <= fresh.p99 && fresh.p99 <= fresh.worst);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fresh {
@@ -84,6 +121,17 @@ pub struct Fresh {
 }
 
 /// The worst sizes that were found.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::FamilyOptions;
+/// let ranges = ["a", "b", "c", "d"].map(|label| (label.to_owned(), 1..=100)).into();
+/// let family = QEinsum::new("ab,bc,cd->ad")?.family(&ranges, &FamilyOptions::new().grid(100).samples(1000))?;
+/// let worst = &family.report().worst;
+/// assert_eq!(worst.sizes.len(), 4); // of `a`, `b`, `c` and `d`
+/// assert!(worst.excess >= 0.0);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Worst {

@@ -16,6 +16,15 @@ use crate::path::Path;
 use crate::path::tree::unfit;
 
 /// Version of the JSON form. A reader refuses others.
+///
+/// ```
+/// use qeinsum::QEinsum;
+/// use qeinsum::path::{FAMILY_FORMAT, FamilyOptions};
+/// let ranges = [("i".to_owned(), 1..=8)].into();
+/// let text = QEinsum::new("i,i->")?.family(&ranges, &FamilyOptions::new())?.to_json();
+/// assert!(text.contains(&format!("\"format\": {FAMILY_FORMAT}")), "{text}");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub const FAMILY_FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]

@@ -8,6 +8,16 @@ use super::tensor::TensorConfig;
 use crate::lower::Orientation;
 
 /// The type in which a call's products are added.
+///
+/// ```
+/// use qeinsum::quant::{Accumulator, CallConfig, DotGeneralConfig};
+/// let call = CallConfig::from_bits(Some(8), None)?; // int8 and floats
+/// let forward = CallConfig { accumulator: Accumulator::I32, ..call };
+/// let config = DotGeneralConfig { forward, ..Default::default() };
+/// let plan = qeinsum::QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// assert!(plan.check_config(&config.into()).is_err());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias("dg_accumulator_dtype", "preferred_element_type"))]
@@ -28,6 +38,21 @@ pub enum Accumulator {
 }
 
 /// Where quantized values are scaled back.
+///
+/// ```
+/// use qeinsum::DotGeneralConfig;
+/// use qeinsum::quant::{Dequantize, IntNumerics, Numerics, ScaleRounding, Storage};
+/// // Fake quantization: floats that are integers times a power of two.
+/// let mut config = DotGeneralConfig::v4().build()?;
+/// for side in [&mut config.forward.lhs, &mut config.forward.rhs] {
+///     side.numerics = Numerics::Int(IntNumerics { storage: Storage::Float, ..IntNumerics::new(8)? });
+///     side.scale_rounding = ScaleRounding::PowerOfTwo;
+/// }
+/// config.forward.dequantize = Dequantize::Inputs;
+/// let plan = qeinsum::QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// assert!(plan.explain(&config.into()).contains("dequant input"));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias("use_fake_quant", "DequantMode"))]
@@ -41,6 +66,13 @@ pub enum Dequantize {
 }
 
 /// One `dot_general` call.
+///
+/// ```
+/// use qeinsum::quant::{CallConfig, TensorConfig};
+/// let call = CallConfig { lhs: TensorConfig::from_bits(Some(8))?, ..CallConfig::UNQUANTIZED };
+/// assert!(!call.is_int8() && !call.needs_key()); // the rhs stays floats, and nothing adds noise
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 #[doc(alias("DotGeneralRaw", "dot_general_raw_make"))]
 pub struct CallConfig {
@@ -59,6 +91,15 @@ pub struct CallConfig {
 /// The call that computes the gradient of one forward operand.
 ///
 /// Its lhs is always the incoming gradient, its rhs the other forward operand.
+///
+/// ```
+/// use qeinsum::quant::{CallConfig, DotGeneralConfig, GradientConfig, Residual};
+/// let mut config = DotGeneralConfig::v4().build()?;
+/// let call = CallConfig::from_bits(Some(8), Some(8))?;
+/// config.drhs = GradientConfig { call, residual: Residual::Quantized, shards: None };
+/// assert_eq!(config.drhs.call.lhs, config.forward.lhs);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct GradientConfig {
     /// The call itself.
@@ -75,6 +116,17 @@ pub struct GradientConfig {
 ///
 /// A gradient can be computed only where this is [`Unspecified`](Self::Unspecified) exactly if that operand was not
 /// quantized in the forward call.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DotGeneralConfig, QEinsum, quant::Residual};
+/// let mut config = DotGeneralConfig::v4().build()?;
+/// config.drhs.residual = Residual::Unspecified; // but the lhs is quantized in the forward call
+/// let (x, w) = (array![[1.0_f32, 2.0]], array![[3.0_f32], [4.0]]);
+/// let error = QEinsum::new("ij,jk->ik")?.with_config(config).vjp((&x, &w), qeinsum::Key::new(0)).unwrap_err();
+/// assert_eq!(error.kind(), &qeinsum::ErrorKind::Config);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "use_fwd_quant")]
@@ -142,6 +194,12 @@ impl CallConfig {
 
 impl DotGeneralConfig {
     /// Nothing quantized, forward or backward.
+    ///
+    /// ```
+    /// use qeinsum::DotGeneralConfig;
+    /// let config = DotGeneralConfig::unquantized();
+    /// assert!(!config.forward.lhs.is_quantized() && !config.dlhs.call.lhs.is_quantized());
+    /// ```
     pub fn unquantized() -> Self {
         Self::default()
     }
@@ -150,6 +208,14 @@ impl DotGeneralConfig {
     ///
     /// A swapped call has the later operand as its lhs; everything that belongs to the sides changes place with it.
     /// This is the only code that exchanges sides.
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, Orientation};
+    /// let config = DotGeneralConfig::from_sides().lhs_bits(Some(8)).rhs_bits(Some(4)).build()?;
+    /// let executed = config.oriented(Orientation::Swapped);
+    /// assert_eq!((executed.forward.lhs, executed.dlhs), (config.forward.rhs, config.drhs));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     #[must_use]
     pub fn oriented(&self, orientation: Orientation) -> Self {
         match orientation {

@@ -13,6 +13,7 @@ use crate::rng::Noise;
 /// ```
 /// use qeinsum::quant::Bits;
 /// assert_eq!(Bits::new(8)?.get(), 8);
+/// assert_eq!((Bits::INT8.get(), Bits::MAX.get()), (8, 22));
 /// assert!(Bits::new(0).is_err() && Bits::new(23).is_err());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
@@ -51,6 +52,9 @@ impl Bits {
 /// use qeinsum::quant::{Calibration, TensorConfig};
 /// let weights = TensorConfig { calibration: Calibration::Constant(1.0), ..TensorConfig::from_bits(Some(4))? };
 /// assert!(weights.is_quantized());
+/// assert!(weights.is_int8() && weights.noise().is_none());
+/// assert_eq!(weights.int().map(|int| int.bits.get()), Some(4));
+/// assert!(!TensorConfig::UNQUANTIZED.is_quantized());
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -66,6 +70,13 @@ pub struct TensorConfig {
 }
 
 /// The number format that a side's values are converted to.
+///
+/// ```
+/// use qeinsum::quant::{IntNumerics, Numerics, TensorConfig};
+/// let eight = TensorConfig { numerics: Numerics::Int(IntNumerics::new(8)?), ..TensorConfig::UNQUANTIZED };
+/// assert_eq!(eight, TensorConfig::from_bits(Some(8))?);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 #[doc(alias("NoNumerics", "IntNumerics"))]
 pub enum Numerics {
@@ -85,6 +96,7 @@ pub enum Numerics {
 /// use qeinsum::quant::IntNumerics;
 /// let int8 = IntNumerics::new(8)?;
 /// assert_eq!((int8.bound_target(), int8.clip_limit()), (127.5, 127.0));
+/// assert_eq!(int8.edge(), 127.5);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -114,6 +126,14 @@ pub struct IntNumerics {
 }
 
 /// Whether an integer format has a zero.
+///
+/// ```
+/// use qeinsum::quant::{IntNumerics, Zero};
+/// let two = IntNumerics::new(2)?; // -1, 0, 1
+/// let halves = IntNumerics { zero: Zero::Halfway, ..two }; // -1.5, -0.5, 0.5, 1.5
+/// assert_eq!((two.clip_limit(), halves.clip_limit()), (1.0, 1.5));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "preserve_zero")]
@@ -126,6 +146,13 @@ pub enum Zero {
 }
 
 /// What the calibrated bound is scaled onto.
+///
+/// ```
+/// use qeinsum::quant::{IntNumerics, MaxValue};
+/// let int = IntNumerics { max: MaxValue::Preserved, ..IntNumerics::new(8)? };
+/// assert_eq!(int.bound_target(), 127.0);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "preserve_max_val")]
@@ -138,6 +165,20 @@ pub enum MaxValue {
 }
 
 /// Whether scaled values are clipped to the format's range.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::quant::{Clip, IntNumerics, Numerics, Storage};
+/// use qeinsum::{DotGeneralConfig, Factor, QEinsum};
+/// // A bound that the operand is beyond.
+/// let int = IntNumerics { clip: Clip::Unclipped, storage: Storage::Float, ..IntNumerics::new(8)? };
+/// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(int)).with_static_bound(1.0);
+/// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// plan.run_recorded((&array![2.0_f32, 0.3], &array![1.0_f32, 1.0]), &config.into(), None, |_, record| {
+///     assert_eq!(record.lhs.factor, Factor::Float(array![255.0, 38.0].into_dyn()));
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clip {
@@ -149,6 +190,20 @@ pub enum Clip {
 }
 
 /// How scaled values become integers.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::quant::{IntNumerics, Numerics, Rounding, Storage};
+/// use qeinsum::{DotGeneralConfig, Factor, QEinsum};
+/// // Scaled and clipped, not rounded.
+/// let int = IntNumerics { rounding: Rounding::Unrounded, storage: Storage::Float, ..IntNumerics::new(8)? };
+/// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(int));
+/// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// plan.run_recorded((&array![1.0_f32, 0.3], &array![1.0_f32, 1.0]), &config.into(), None, |_, record| {
+///     assert_eq!(record.lhs.factor, Factor::Float(array![127.5, 38.25].into_dyn()));
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "round")]
@@ -161,6 +216,19 @@ pub enum Rounding {
 }
 
 /// What quantized values are stored and multiplied as.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::quant::{IntNumerics, Numerics, Storage};
+/// use qeinsum::{DotGeneralConfig, Factor, QEinsum};
+/// let int = IntNumerics { storage: Storage::Float, ..IntNumerics::new(8)? };
+/// let config = DotGeneralConfig::v4().build()?.with_forward_numerics(Numerics::Int(int));
+/// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// plan.run_recorded((&array![1.0_f32, 0.3], &array![1.0_f32, 1.0]), &config.into(), None, |_, record| {
+///     assert_eq!(record.lhs.factor, Factor::Float(array![127.0, 38.0].into_dyn()));
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "dtype_x")]
@@ -173,6 +241,19 @@ pub enum Storage {
 }
 
 /// What happens to the gradient of a value outside the clipping range.
+///
+/// ```
+/// use ndarray::{arr0, array};
+/// use qeinsum::quant::{ClipGradient, IntNumerics, Numerics};
+/// use qeinsum::{DotGeneralConfig, Key, QEinsum};
+/// let int = IntNumerics { gradient: ClipGradient::Masked, ..IntNumerics::new(8)? };
+/// let config = DotGeneralConfig::v4().dlhs_bits(None).build()?;
+/// let config = config.with_forward_numerics(Numerics::Int(int)).with_static_bound(1.0);
+/// let (x, y) = (array![0.5_f32, 3.0], array![1.0_f32, 1.0]); // 3.0 is clipped to 1.0
+/// let (_, grads) = QEinsum::new("i,i->")?.with_config(config).vjp((&x, &y), Key::new(0))?;
+/// assert_eq!(grads.pull(&arr0(1.0_f32))?[0], array![1.0, 0.0].into_dyn());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "clip_gradient")]
@@ -186,6 +267,19 @@ pub enum ClipGradient {
 }
 
 /// Where a scale comes from.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::quant::{Calibration};
+/// use qeinsum::{DotGeneralConfig, Factor, QEinsum};
+/// let mut config = DotGeneralConfig::v4().build()?;
+/// config.forward.lhs.calibration = Calibration::Constant(2.0);
+/// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// plan.run_recorded((&array![1.0_f32, 0.3], &array![1.0_f32, 1.0]), &config.into(), None, |_, record| {
+///     assert_eq!(record.lhs.factor, Factor::Int8(array![64, 19].into_dyn()));
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 #[doc(alias = "calibration")]
 pub enum Calibration {
@@ -199,6 +293,18 @@ pub enum Calibration {
 }
 
 /// Whether a scale is rounded.
+///
+/// ```
+/// use ndarray::array;
+/// use qeinsum::{DotGeneralConfig, QEinsum, quant::ScaleRounding};
+/// let mut config = DotGeneralConfig::v4().build()?;
+/// config.forward.lhs.scale_rounding = ScaleRounding::PowerOfTwo;
+/// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+/// plan.run_recorded((&array![1.0_f32, 0.3], &array![1.0_f32, 1.0]), &config.into(), None, |_, record| {
+///     assert_eq!(record.lhs.scale, Some(array![64.0].into_dyn())); // 127.5 otherwise
+/// })?;
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[doc(alias = "po2_scale")]
@@ -244,6 +350,14 @@ impl IntNumerics {
     ///
     /// Clipped, rounded to nearest, without noise; stored as `i8` for 2 to 8 bits, else as floats. One bit has no
     /// zero: its values are -0.5 and 0.5.
+    ///
+    /// ```
+    /// use qeinsum::quant::{IntNumerics, Storage, Zero};
+    /// assert_eq!(IntNumerics::new(8)?.storage, Storage::Int8);
+    /// assert_eq!(IntNumerics::new(9)?.storage, Storage::Float);
+    /// assert_eq!(IntNumerics::new(1)?.zero, Zero::Halfway);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn new(bits: u8) -> Result<Self> {
         Ok(Self::with_bits(Bits::checked(bits, 1, "bits")?))
     }

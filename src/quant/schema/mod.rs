@@ -83,6 +83,13 @@ const MESSAGE_WIDTH: usize = 400;
 
 impl QuantConfig {
     /// Reads a TOML file's content ([the schema](crate::quant::schema)).
+    ///
+    /// ```
+    /// use qeinsum::{DotGeneralConfig, QuantConfig};
+    /// let config = QuantConfig::from_toml("version = 1\npreset = 'v4'\nfwd_bits = 4")?;
+    /// assert_eq!(config, DotGeneralConfig::v4().fwd_bits(Some(4)).build()?.into());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn from_toml(text: &str) -> Result<Self> {
         let table: DotTable = toml::from_str(text).map_err(|error| {
             let message = printable_text(error.message(), MESSAGE_WIDTH);
@@ -102,6 +109,13 @@ impl QuantConfig {
     }
 
     /// Reads a JSON file's content ([the schema](crate::quant::schema)).
+    ///
+    /// ```
+    /// use qeinsum::QuantConfig;
+    /// let config = QuantConfig::from_json(r#"{"version": 1, "preset": "v4"}"#)?;
+    /// assert_eq!(config, QuantConfig::from_bits(8)?);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn from_json(text: &str) -> Result<Self> {
         let table: DotTable = serde_json::from_str(text)
             .map_err(|error| config_error(&printable_text(&error.to_string(), MESSAGE_WIDTH)))?;
@@ -109,12 +123,26 @@ impl QuantConfig {
     }
 
     /// The TOML that [`from_toml`](Self::from_toml) reads this configuration from; an error where it fails its check.
+    ///
+    /// ```
+    /// use qeinsum::QuantConfig;
+    /// let config = QuantConfig::from_bits(4)?;
+    /// assert_eq!(QuantConfig::from_toml(&config.to_toml()?)?, config);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn to_toml(&self) -> Result<String> {
         self.check()?;
         toml::to_string(&write::table(self)).map_err(|error| config_error(&error.to_string()))
     }
 
     /// The JSON that [`from_json`](Self::from_json) reads this configuration from; an error where it fails its check.
+    ///
+    /// ```
+    /// use qeinsum::QuantConfig;
+    /// let config = QuantConfig::from_bits(4)?;
+    /// assert_eq!(QuantConfig::from_json(&config.to_json()?)?, config);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
     pub fn to_json(&self) -> Result<String> {
         self.check()?;
         // By way of TOML's values, which leave out settings that are not given.

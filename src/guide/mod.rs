@@ -14,8 +14,8 @@ pub mod tour {}
 #[doc = include_str!("plans.md")]
 pub mod plans {}
 
-// Documentation is built without files beside it: here its pictures come before the page, and the first to define a name
-// wins. Where the page is read by itself, it names the files.
+// Documentation is built without files beside it: here its pictures come before the page, and the first to define a
+// name wins. Where the page is read by itself, it names the files.
 #[doc = include_str!("pictures.md")]
 #[doc = include_str!("quantization.md")]
 pub mod quantization {}

@@ -25,7 +25,8 @@ const NAME: usize = 80;
 /// assert_eq!((&i.operands[..], &i.broadcast[..]), (&[0, 1][..], &[1][..])); // it measures 1 in operand 1
 /// assert_eq!((&summary.components[1].operands, &summary.components[1].labels), (&vec![2], &vec!["x".to_owned()]));
 /// let reduction = &summary.free_reductions[0];
-/// assert_eq!((reduction.operand, reduction.diagonal.concat(), reduction.summed.concat()), (0, "i".into(), "j".into()));
+/// assert_eq!((reduction.operand, &reduction.diagonal[..]), (0, &["i".to_owned()][..]));
+/// assert_eq!(reduction.summed, ["j"]);
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, DataMut, Dimension};
 
+use crate::cancel::{self, Cancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, CallRecord, QuantizationError};
 use crate::frozen::{self, Frozen, Served, Serving};
@@ -41,6 +42,7 @@ pub struct Compiled {
     config: Option<Arc<QuantConfig>>,
     /// Of one tiny call, for which little else is to be done.
     tiny: Option<Arc<exec::TinyPlan>>,
+    cancel: Option<Cancel>,
 }
 
 impl Compiled {
@@ -54,7 +56,18 @@ impl Compiled {
             [] => exec::TinyPlan::new(&plan, config.as_deref()).map(Arc::new),
             _ => None,
         };
-        Ok(Self { ast, plan, config, tiny })
+        Ok(Self { ast, plan, config, tiny, cancel: None })
+    }
+
+    /// Has this token stop runs from now on, those of the gradients and frozen operands made of this too; see
+    /// [`QEinsum::with_cancel`](crate::QEinsum::with_cancel).
+    pub fn with_cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    pub(crate) fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
     }
 
     /// The plan that runs.
@@ -100,10 +113,12 @@ impl Compiled {
     }
 
     pub(crate) fn execute<T: Element>(&self, operands: Vec<OperandView<'_, T>>, key: Option<Key>) -> Result<ArrayD<T>> {
-        if let Some(output) = self.tiny.as_ref().and_then(|tiny| tiny.run(&operands)) {
-            return Ok(output);
-        }
-        run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands, key)
+        cancel::stoppable(self.cancel.as_ref(), || {
+            if let Some(output) = self.tiny.as_ref().and_then(|tiny| tiny.run(&operands)) {
+                return Ok(output);
+            }
+            run_plan(&self.plan, Some(&self.ast), self.config.as_deref(), operands, key)
+        })
     }
 
     /// The result of an equation that only permutes axes, drops some of size 1 or takes diagonals, as a view of its operand.
@@ -149,7 +164,8 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: impl Into<Option<Key>>,
     ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
-        Pullback::run(Arc::clone(&self.plan), operands, self.config.as_deref(), key.into())
+        let cancel = self.cancel.clone();
+        Pullback::run(Arc::clone(&self.plan), operands, self.config.as_deref(), key.into(), cancel)
     }
 
     /// Quantizes an operand once, to stand in its place from then on; see [`QEinsum::freeze`](crate::QEinsum::freeze).
@@ -172,7 +188,9 @@ impl Compiled {
             return Err(Error::new(ErrorKind::Config, "freezing quantizes, which needs a configuration"));
         };
         let x = array.into_operand().into_array("freezing")?;
-        frozen::freeze(&self.ast, Arc::clone(&self.plan), Arc::clone(config), operand, x, key.into())
+        cancel::stoppable(self.cancel.as_ref(), || {
+            frozen::freeze(&self.ast, Arc::clone(&self.plan), Arc::clone(config), operand, x, key.into())
+        })
     }
 
     /// Binds frozen operands, to run on the others; what they alone make of the plan is computed here, once.
@@ -331,7 +349,7 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: impl Into<Option<Key>>,
     ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
-        Pullback::run(Arc::new(self.clone()), operands, config, key.into())
+        Pullback::run(Arc::new(self.clone()), operands, config, key.into(), None)
     }
 }
 

@@ -87,6 +87,8 @@ pub enum ErrorKind {
     Limit,
     /// The machine failed: a disk, a permission, memory.
     Machine,
+    /// A run was stopped by its [`Cancel`](crate::Cancel).
+    Cancelled,
 }
 
 impl Error {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 
+use crate::cancel::{self, Cancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, GradientRecord, Kept, QuantizedCalls};
 use crate::kernel::Element;
@@ -41,6 +42,8 @@ pub struct Pullback<'a, T> {
     tape: Vec<Kept<'a, T>>,
     calls: Option<QuantizedCalls>,
     asked: Vec<usize>,
+    /// What stops the backward passes too.
+    cancel: Option<Cancel>,
 }
 
 impl<'a, T: Element> Pullback<'a, T> {
@@ -50,6 +53,7 @@ impl<'a, T: Element> Pullback<'a, T> {
         operands: impl Operands<'a, T>,
         config: Option<&QuantConfig>,
         key: Option<Key>,
+        cancel: Option<Cancel>,
     ) -> Result<(ArrayD<T>, Self)> {
         if !plan.slices().is_empty() {
             // What the calls keep for their gradients would take the memory that slices are to save.
@@ -60,9 +64,9 @@ impl<'a, T: Element> Pullback<'a, T> {
         let mut taped = exec::TapedCalls::new(calls.as_ref());
         let asked = (0..operands.len()).collect();
         exec::check_gradient_room(&plan, T::DTYPE, config)?;
-        let output = exec::run(&plan, operands, &mut taped)?;
+        let output = cancel::stoppable(cancel.as_ref(), || exec::run(&plan, operands, &mut taped))?;
         let tape = taped.into_tape();
-        Ok((output, Self { plan, tape, calls, asked }))
+        Ok((output, Self { plan, tape, calls, asked, cancel }))
     }
 
     /// The same, with copies of the operands in place of what it borrows, to be kept longer than they are.
@@ -79,7 +83,7 @@ impl<'a, T: Element> Pullback<'a, T> {
     /// ```
     pub fn into_owned(self) -> Pullback<'static, T> {
         let tape = self.tape.into_iter().map(Kept::into_owned).collect();
-        Pullback { plan: self.plan, tape, calls: self.calls, asked: self.asked }
+        Pullback { plan: self.plan, tape, calls: self.calls, asked: self.asked, cancel: self.cancel }
     }
 
     /// Asks for the gradients with respect to these operands only, in this order.
@@ -187,7 +191,9 @@ impl<'a, T: Element> Pullback<'a, T> {
         observe: Option<&mut dyn FnMut(usize, Side, GradientRecord)>,
     ) -> Result<Vec<Option<ArrayD<T>>>> {
         let cotangent = cotangent.into_operand().into_array("a gradient")?;
-        exec::pull(&self.plan, &self.tape, self.calls.as_ref(), asked, &cotangent, observe)
+        cancel::stoppable(self.cancel.as_ref(), || {
+            exec::pull(&self.plan, &self.tape, self.calls.as_ref(), asked, &cotangent, observe)
+        })
     }
 
     /// Gradients in the order asked for.

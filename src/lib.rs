@@ -64,6 +64,8 @@
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
 //! - `picture` draws plans: it reads a plan, a configuration and predicted times, decides nothing, and nothing reads it.
+//! - A run that is cancelled ([`Cancel`]) unwinds from the loop that notices to where it was begun (`cancel.rs`): nothing half
+//!   made is ever returned.
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
 //! - [`Plan::verify`] proves a plan against its equation without trusting who made it.
 //! - `unsafe` stands in `kernel` only.
@@ -86,6 +88,7 @@
 mod readme {}
 
 mod cache;
+mod cancel;
 mod compiled;
 mod dot;
 mod dtype;
@@ -115,12 +118,13 @@ pub mod rng;
 mod sizes;
 mod span;
 
+pub use cancel::Cancel;
 pub use compiled::Compiled;
 pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
+pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret, interpret_until};
 pub use frozen::{FlaxLayer, Frozen, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;

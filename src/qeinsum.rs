@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use ndarray::{ArrayBase, ArrayD, DataMut, Dimension};
 
 use crate::cache::{Known, Recent};
+use crate::cancel::{self, Cancel};
 use crate::compiled::{Compiled, write_into};
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Syntax};
@@ -54,6 +55,7 @@ pub struct QEinsum {
     plans: Arc<Recent<Plan>>,
     /// The same bound to the configuration.
     compiled: Arc<Recent<Compiled>>,
+    cancel: Option<Cancel>,
 }
 
 impl QEinsum {
@@ -99,7 +101,7 @@ impl QEinsum {
     }
 
     fn from_known(Known { ast, plans, compiled }: Known) -> Self {
-        Self { ast, config: None, planning: Planning::default(), plans, compiled }
+        Self { ast, config: None, planning: Planning::default(), plans, compiled, cancel: None }
     }
 
     /// Quantizes every call by this configuration; without one, runs are unquantized.
@@ -206,6 +208,29 @@ impl QEinsum {
     /// ```
     pub fn with_dtype(mut self, dtype: Dtype) -> Self {
         self.planning.dtype = Some(dtype);
+        self
+    }
+
+    /// Has this token stop what is done from now on: searches and runs, those of the gradients, handles and frozen operands made
+    /// of this too.
+    ///
+    /// It is the last token that counts. Plans that are in the cache stay there, and clones made before have no token.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use qeinsum::{Cancel, ErrorKind, QEinsum};
+    /// let (a, b) = (array![[1.0, 2.0]], array![[3.0], [4.0]]);
+    /// let qe = QEinsum::new("ij,jk->ik")?;
+    /// let cancel = Cancel::new();
+    /// let stoppable = qe.clone().with_cancel(&cancel);
+    /// assert!(stoppable.run((&a, &b)).is_ok());
+    /// cancel.cancel(); // from another thread, while something runs, or before
+    /// assert_eq!(stoppable.run((&a, &b)).unwrap_err().kind(), &ErrorKind::Cancelled);
+    /// assert!(qe.run((&a, &b)).is_ok());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn with_cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
         self
     }
 
@@ -340,7 +365,7 @@ impl QEinsum {
     pub fn plan_by_sizes(&self, sizes: &BTreeMap<String, usize>) -> Result<Plan> {
         let (equation, sizes) = self.bind_by_sizes(sizes)?;
         let dtype = self.planning.dtype.unwrap_or(Dtype::F32);
-        self.planning.plan(&equation, &sizes, dtype, self.config.as_deref(), &AtomicBool::new(false))
+        self.search(&equation, &sizes, dtype)
     }
 
     /// The equation for operands of these shapes, and what its labels measure there: where every later stage starts.
@@ -408,7 +433,7 @@ impl QEinsum {
             let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());
             return Err(Error::new(ErrorKind::Plan, message));
         }
-        Compiled::new(Arc::clone(&self.ast), Arc::new(plan), self.config.clone())
+        self.bound_to(Arc::new(plan))
     }
 
     /// A handle for operands of these shapes: planned once, run often.
@@ -421,8 +446,7 @@ impl QEinsum {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn compile(&self, shapes: &[&[usize]]) -> Result<Compiled> {
-        let plan = self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?;
-        Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())
+        self.bound_to(self.planned(shapes, self.planning.dtype.unwrap_or(Dtype::F32))?)
     }
 
     /// Runs the equation on operands of one element type.
@@ -505,7 +529,8 @@ impl QEinsum {
             return Err(Error::new(ErrorKind::Config, "calls are recorded only in a quantized run"));
         };
         let operands = operands.into_operands();
-        self.plan_of(&operands)?.run_recorded(operands, config, key, observe)
+        let plan = self.plan_of(&operands)?;
+        cancel::stoppable(self.cancel.as_ref(), || plan.run_recorded(operands, config, key, observe))
     }
 
     /// Runs the equation and keeps what its gradients need.
@@ -538,7 +563,7 @@ impl QEinsum {
     ) -> Result<(ArrayD<T>, Pullback<'a, T>)> {
         let operands = operands.into_operands();
         let plan = self.plan_of(&operands)?;
-        Pullback::run(plan, operands, self.config.as_deref(), key.into())
+        Pullback::run(plan, operands, self.config.as_deref(), key.into(), self.cancel.clone())
     }
 
     /// Quantizes an operand once, as a run on operands of these shapes would, to stand in its place from then on.
@@ -564,8 +589,7 @@ impl QEinsum {
         shapes: &[&[usize]],
         key: impl Into<Option<Key>>,
     ) -> Result<Frozen> {
-        let plan = self.planned(shapes, T::DTYPE)?;
-        Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())?.freeze(operand, array, key)
+        self.bound_to(self.planned(shapes, T::DTYPE)?)?.freeze(operand, array, key)
     }
 
     /// Makes a frozen operand of what a Flax checkpoint keeps for a layer that was converted with this equation and this
@@ -605,7 +629,7 @@ impl QEinsum {
             let plan = self.planned(&shapes.collect::<Vec<_>>(), T::DTYPE)?;
             Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())
         })?;
-        compiled.execute(operands, key)
+        cancel::stoppable(self.cancel.as_ref(), || compiled.execute(operands, key))
     }
 
     fn plan_of<T: Element>(&self, operands: &[OperandView<'_, T>]) -> Result<Arc<Plan>> {
@@ -614,9 +638,31 @@ impl QEinsum {
     }
 
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<Plan>> {
+        if let Some(cancel) = &self.cancel {
+            cancel.check()?;
+        }
         self.plans.get(dtype, shapes.iter().copied(), || {
             let (equation, sizes) = self.bind(shapes)?;
-            self.planning.plan(&equation, &sizes, dtype, self.config.as_deref(), &AtomicBool::new(false))
+            self.search(&equation, &sizes, dtype)
+        })
+    }
+
+    fn search(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan> {
+        let config = self.config.as_deref();
+        let Some(cancel) = &self.cancel else {
+            return self.planning.plan(equation, sizes, dtype, config, &AtomicBool::new(false));
+        };
+        let plan = self.planning.plan(equation, sizes, dtype, config, cancel.flag())?;
+        // A search that is stopped has found something all the same, which must not pass for what a whole one finds.
+        cancel.check().map(|()| plan)
+    }
+
+    /// A handle of a plan, which this one's token stops.
+    fn bound_to(&self, plan: Arc<Plan>) -> Result<Compiled> {
+        let compiled = Compiled::new(Arc::clone(&self.ast), plan, self.config.clone())?;
+        Ok(match &self.cancel {
+            Some(cancel) => compiled.with_cancel(cancel),
+            None => compiled,
         })
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod arithmetic;
+mod cancel;
 mod certificates;
 mod complex;
 mod ebnf;

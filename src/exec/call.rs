@@ -5,6 +5,7 @@
 
 use ndarray::ArrayD;
 
+use crate::cancel;
 use crate::error::Result;
 use crate::kernel::{self, IntSums, Order};
 use crate::lower::DimensionNumbers;
@@ -142,8 +143,10 @@ fn dot_general<'a>(
     let (lhs_key, rhs_key) = (keys.map(|keys| keys.lhs), keys.map(|keys| keys.rhs));
     let left = Side::new(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, lhs_key)?;
     let right = Side::new(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, rhs_key)?;
+    cancel::between_steps()?;
     let sum_format = sum_format(&left.factor, &right.factor, config.accumulator, format);
     let sums = multiply(&left.factor, &right.factor, dims, sum_format);
+    cancel::between_steps()?;
     let mut output = match &sums {
         // Each conversion is to nearest even: to binary32 first, then to the format.
         Sums::I32(sums) if format == Format::F32 => sums.mapv(|sum| sum as f32),
@@ -154,6 +157,7 @@ fn dot_general<'a>(
     // A scale that widens what it meets leaves the output in binary32; the caller's conversion is then its last rounding.
     let mut working = format;
     if config.dequantize == Dequantize::Output {
+        cancel::between_steps()?;
         if let Some((inverse, kind)) = left.inverse_scale() {
             let inverse = lhs_in_output_layout(inverse, dims, right.rank());
             working = rescale(&mut output, &inverse, kind, working);

@@ -4,6 +4,7 @@
 
 use ndarray::{ArcArray, ArrayD, ArrayViewD, Axis, IxDyn};
 
+use crate::cancel;
 use crate::error::Result;
 use crate::kernel::{self, Element};
 use crate::lower::{CommonStep, Op, Place, Plan, Program, ValueId};
@@ -25,6 +26,7 @@ pub(crate) fn run_program<T: Element>(
     let numbers: Vec<Vec<usize>> = plans.iter().map(Plan::calls_before).collect();
     let mut values = Values::new(program, operands);
     for step in &program.steps {
+        cancel::between_steps()?;
         let made = match step.op() {
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
                 let place = step.first();

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayD;
 
+use crate::cancel;
 use crate::error::Result;
 use crate::kernel::{Element, PackedSide};
 use crate::lower::{Op, Plan, Side, ValueId};
@@ -48,6 +49,7 @@ pub(crate) fn fold<T: Element>(
     let readers = Readers::new(plan);
     let mut number = 0;
     for step in plan.steps() {
+        cancel::between_steps()?;
         let Op::DotGeneral { lhs, rhs, dims, orientation } = step.op() else {
             let input = step.op().inputs().next().expect("every operation has an input");
             if let Some(Folded::Array(array)) = take_array(&mut values[input.index()]) {

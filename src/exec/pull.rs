@@ -5,6 +5,7 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 
+use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::Element;
 use crate::lower::{Op, Plan, Side};
@@ -36,6 +37,7 @@ pub(crate) fn pull<T: Element>(
     for step in plan.steps().iter().rev() {
         number -= usize::from(matches!(step.op(), Op::DotGeneral { .. }));
         let Some(incoming) = gradients[step.result().index()].take() else { continue };
+        cancel::between_steps()?;
         match step.op() {
             Op::Squeeze { input, axes } => {
                 gradients[input.index()] = Some(Value::Owned(adjoint::squeeze(incoming.into_owned(), axes)));

@@ -5,6 +5,7 @@
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
+use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{self, Element, Order, PackedSide};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
@@ -112,6 +113,7 @@ impl<'p> Walk<'p> {
         values: &mut Values<'a, T>,
         calls: &mut impl Calls<'a, T>,
     ) -> Result<()> {
+        cancel::between_steps()?;
         let step = &self.plan.steps()[step];
         let result = match step.op() {
             Op::DotGeneral { lhs, rhs, dims, orientation } => {

@@ -7,6 +7,7 @@
 
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
 
+use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Element, PartialSums};
 use crate::lower::{Gathering, Loop, Op, Plan, Read, Stage, ValueId};
@@ -115,6 +116,7 @@ impl Sliced<'_> {
     ) -> Result<()> {
         let mut values = Values::new(self.walk.plan);
         for index in 0..around.slice().size {
+            cancel::between_steps()?;
             for read in around.reads() {
                 values.put(read.value, Held::Value(Value::Borrowed(outside.at(read, index))));
             }

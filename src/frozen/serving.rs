@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 
+use crate::cancel;
 use crate::compiled::Compiled;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Folded, Held, Value};
@@ -74,8 +75,11 @@ impl<T: Element> Serving<T> {
         }
         // Noise is drawn in runs, never here, so that any key will do to pass the checks.
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, Some(Key::new(0)), &entries)?;
-        let folded = exec::fold(plan, &mut calls, known)?;
-        let packed = exec::pack(plan, &calls, &folded).into();
+        let (folded, packed) = cancel::stoppable(compiled.cancel(), || {
+            let folded = exec::fold(plan, &mut calls, known)?;
+            let packed = exec::pack(plan, &calls, &folded).into();
+            Ok((folded, packed))
+        })?;
         Ok(Self { compiled, frozen: entries, folded, packed, open })
     }
 
@@ -135,6 +139,6 @@ impl<T: Element> Serving<T> {
         let config = config.expect("checked when this was made");
         exec::check_room(plan, T::DTYPE, Some(config))?;
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &self.frozen)?;
-        exec::execute(plan, known, &mut calls)
+        cancel::stoppable(self.compiled.cancel(), || exec::execute(plan, known, &mut calls))
     }
 }

@@ -20,6 +20,7 @@ use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
 use super::tile::{Columns, Rows, Start, Tile, Unpacked, widest};
+use crate::cancel::Pace;
 use crate::lower::Side;
 
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
@@ -227,6 +228,7 @@ struct Workspace<T: Real> {
     sums: Scratch<T::Wide>,
     down: Lying,
     across: Lying,
+    pace: Pace,
 }
 
 impl<T: Real> Workspace<T> {
@@ -239,7 +241,8 @@ impl<T: Real> Workspace<T> {
         let sums = Scratch::new();
         let trees = Trees { sums: Scratch::new(), sizes, len: tiles * size };
         let columns = Panels::new();
-        Self { isa, tile, rows: Panels::new(), columns, trees, sums, down: Lying::new(), across: Lying::new() }
+        let (down, across) = (Lying::new(), Lying::new());
+        Self { isa, tile, rows: Panels::new(), columns, trees, sums, down, across, pace: Pace::new() }
     }
 
     /// Writes the products of these rows and columns; no other thread writes them.
@@ -321,6 +324,7 @@ impl<T: Real> Workspace<T> {
             let columns = column..across.end.min(column + width);
             // SAFETY: there are as many panels.
             let panel = unsafe { panels.add(j * place.terms * width) };
+            self.pace.did(down.len() * columns.len() * place.terms);
             let mut unpacked = direct.filter(|direct| j < direct.panels).and_then(|direct| direct.at(column));
             for (i, &(panel_rows, kernel)) in rows.iter().enumerate() {
                 let row = down.start + i * height;

@@ -27,6 +27,7 @@ use super::scratch::Scratch;
 use super::tiny::TinyProduct;
 use super::walk::Walk;
 use super::{float, parts, sum};
+use crate::cancel::Pace;
 use crate::{Axes, DimensionNumbers, Dtype, Shape};
 
 /// Reals that take about a tenth of a millisecond to expand.
@@ -244,7 +245,9 @@ impl<'a, T: Wide> Expansion<'a, T> {
     fn fill_lines(&self, [outer, inner]: [&Walk; 2], range: Range<usize>, to: &mut [T]) {
         let mut offsets = Scratch::new();
         inner.offsets(&(0..inner.len()), &mut offsets);
+        let mut pace = Pace::new();
         for (position, pair) in range.zip(to.chunks_mut(4 * inner.len().max(1))) {
+            pace.did(pair.len());
             let first = self.view.as_ptr().wrapping_offset(outer.offset(position));
             let (above, below) = pair.split_at_mut(2 * inner.len());
             let lines = above.as_chunks_mut().0.iter_mut().zip(below.as_chunks_mut().0);

@@ -15,6 +15,7 @@ use super::order::Order;
 use super::outputs::{Outputs, array};
 use super::parts;
 use super::stream::Stores;
+use crate::cancel::Pace;
 
 /// Bytes that take about a tenth of a millisecond to copy.
 const LEAST: usize = 1 << 20;
@@ -167,9 +168,11 @@ impl<T: Copy, const LINE: usize> Vectorized for Blocks<'_, T, LINE> {
         }
         let of = |of: Of| loops.iter().position(|each| each.of == of).expect("there is a loop of each");
         let [row, column] = [of(Of::Across), of(Of::Last)];
+        let mut pace = Pace::new();
         for _ in range {
             let rows = edges[0].min(across.size - place[row] * edges[0]);
             let columns = edges[1].min(last.size - place[column] * edges[1]);
+            pace.did(rows * columns);
             let plane = Plane {
                 from: from.wrapping_offset(from_offset),
                 to: to.wrapping_add(to_offset),

@@ -6,9 +6,13 @@ use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, ShapeBuilder as _};
 use super::element::Real;
 use super::isa::{Isa, Vectorized};
 use super::parts;
+use crate::cancel::Pace;
 
 /// Elements that keep a thread busy for about a tenth of a millisecond.
 const LEAST: usize = 1 << 18;
+
+/// Elements between two questions whether they are wanted.
+const TOGETHER: usize = 1 << 16;
 
 #[inline(always)]
 pub(super) fn widen_bf16(x: bf16) -> f32 {
@@ -69,7 +73,11 @@ fn converted<T: Copy + Sync, O: Copy + Default + Send>(
     let piece = elements.len().div_ceil(threads).max(1);
     let isa = Isa::detect();
     parts::run(elements.chunks(piece).zip(made.chunks_mut(piece)).collect(), |(elements, made)| {
-        isa.run(Convert { elements, made, element: convert });
+        let mut pace = Pace::new();
+        for (elements, made) in elements.chunks(TOGETHER).zip(made.chunks_mut(TOGETHER)) {
+            pace.did(elements.len());
+            isa.run(Convert { elements, made, element: convert });
+        }
     });
     let strides: Vec<usize> = array.strides().iter().map(|&stride| stride as usize).collect();
     ArrayD::from_shape_vec(IxDyn(array.shape()).strides(IxDyn(&strides)), made)

@@ -5,12 +5,15 @@
 //! above all: so a maximum is NaN where one value is, the order of comparisons does not matter, and loops over them
 //! vectorize. An array is read in the order in which it lies in memory, whatever the order of its axes.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use smallvec::SmallVec;
 
 use super::isa::{Isa, Vectorized};
 use super::parts;
+use crate::cancel::{self, Pace};
 
 /// Elements that keep a thread busy for about a tenth of a millisecond.
 const LEAST: usize = 1 << 18;
@@ -23,10 +26,9 @@ pub(super) fn largest(isa: Isa, x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Arra
         (0..x.ndim()).filter(|&axis| x.shape()[axis] > 1).max_by_key(|&axis| x.strides()[axis].unsigned_abs());
     let Some(axis) = furthest.filter(|_| threads > 1) else { return largest_of(isa, x, axes) };
     let pieces: Vec<_> = parts::equal(x.shape()[axis], threads, 1).collect();
-    let found: Vec<ArrayD<u32>> = pieces
-        .into_par_iter()
-        .map(|piece| largest_of(isa, &x.slice_axis(Axis(axis), Slice::from(piece)), axes))
-        .collect();
+    let of = |piece: Range<usize>| largest_of(isa, &x.slice_axis(Axis(axis), Slice::from(piece)), axes);
+    let found: Vec<ArrayD<u32>> =
+        cancel::aside(|token| pieces.into_par_iter().map(|piece| cancel::on_behalf(token, || of(piece))).collect());
     if !axes.contains(&axis) {
         let views: Vec<_> = found.iter().map(|piece| piece.view()).collect();
         return ndarray::concatenate(Axis(axis), &views).expect("pieces of one array fit together");
@@ -103,7 +105,9 @@ impl Vectorized for Largest<'_> {
         let Some((&inner, outer)) = loops.split_last() else { return };
         let mut index: SmallVec<[usize; 6]> = outer.iter().map(|_| 0).collect();
         let (mut offset, mut to) = (0_isize, 0_isize);
+        let mut pace = Pace::new();
         loop {
+            pace.did(inner.size);
             line(first.wrapping_offset(offset), inner, &mut out[to as usize..]);
             // The next index of the outer loops, the last one fastest.
             let mut axis = outer.len();

@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::cancel;
+
 /// Outputs that are made together: those of some batch positions and some free positions of each side.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Part {
@@ -71,7 +73,7 @@ impl Extent {
     }
 }
 
-/// Computes all parts: side by side where there are several.
+/// Computes all parts: side by side where there are several, each for the run that all are of.
 pub(crate) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
     // Called through a pointer, so that it is compiled once and not into every way that a pool has to run something.
     let compute: &(dyn Fn(P) + Sync) = &compute;
@@ -88,8 +90,10 @@ pub(crate) fn run<P: Send>(parts: Vec<P>, compute: impl Fn(P) + Sync) {
 }
 
 /// Calls with every index below `count`, each once.
-pub(super) fn side_by_side(count: usize, compute: &(dyn Fn(usize) + Sync)) {
-    (0..count).into_par_iter().with_max_len(1).for_each(compute);
+fn side_by_side(count: usize, compute: &(dyn Fn(usize) + Sync)) {
+    cancel::aside(|token| {
+        (0..count).into_par_iter().with_max_len(1).for_each(|index| cancel::on_behalf(token, || compute(index)));
+    });
 }
 
 /// Threads for so much work, of which each is to get at least so much.

@@ -15,6 +15,7 @@ use super::parts;
 use super::product::{Loop, Product};
 use super::stream::Stores;
 use super::tile::Start;
+use crate::cancel::Pace;
 
 /// Outputs that take a term together.
 const OUTPUTS: usize = 1024;
@@ -85,7 +86,13 @@ impl Slim {
             // SAFETY: the ranges do not meet.
             let out = unsafe { out.range(outputs.clone()) };
             match self {
-                Self::Single => isa.run(Singles { product, start: outputs.start, out, stores }),
+                Self::Single => {
+                    let mut pace = Pace::new();
+                    for (out, start) in out.chunks_mut(TOGETHER).zip((outputs.start..).step_by(TOGETHER)) {
+                        pace.did(out.len());
+                        isa.run(Singles { product, start, out, stores });
+                    }
+                }
                 Self::Outputs => by_outputs(isa, product, outputs.start, out),
                 Self::Blocks { lhs, rhs } => by_blocks(isa, product, outputs.start, [lhs, rhs], out),
             }
@@ -106,6 +113,9 @@ struct Singles<'a, 'p, T, O> {
     out: &'a mut [MaybeUninit<O>],
     stores: Stores,
 }
+
+/// Products between two questions whether they are wanted.
+const TOGETHER: usize = 1 << 16;
 
 /// Products that are stored together: a line of a cache, of four-byte elements.
 const GROUP: usize = 16;
@@ -191,6 +201,7 @@ fn by_outputs<T: Real, O: Real<Wide = T::Wide>>(
     let mut sums = vec![T::Wide::ZERO; inner.size.min(OUTPUTS)];
     let [mut left_terms, mut right_terms] = [const { Vec::new() }; 2];
     let (mut out, mut position) = (out, start);
+    let mut pace = Pace::new();
     while !out.is_empty() {
         let here;
         (here, out) = out.split_at_mut((inner.size - position % inner.size).min(out.len()));
@@ -200,6 +211,7 @@ fn by_outputs<T: Real, O: Real<Wide = T::Wide>>(
             let sums = &mut sums[..out.len()];
             for (block, start) in (0..terms).step_by(BLOCK).enumerate() {
                 let here = start..terms.min(start + BLOCK);
+                pace.did(sums.len() * here.len());
                 product.lhs.contracting.offsets(&here, &mut left_terms);
                 product.rhs.contracting.offsets(&here, &mut right_terms);
                 sums.fill(T::Wide::ZERO);
@@ -244,8 +256,10 @@ pub(super) fn go_on<T: Real>(
     let offsets = [left_terms.as_slice(), right_terms.as_slice()];
     parts::run(parts::equal(out.len(), pieces, GRAIN).collect(), |outputs: Range<usize>| {
         let mut position = outputs.start;
+        let mut pace = Pace::new();
         while position < outputs.end {
             let run = (inner.size - position % inner.size).min(outputs.end - position).min(OUTPUTS);
+            pace.did(run * terms.len());
             let [lhs, rhs] = first(product, position);
             // SAFETY: the ranges do not meet.
             let here = unsafe { out.range(position..position + run) };
@@ -354,6 +368,7 @@ fn by_blocks<T: Real, O: Real<Wide = T::Wide>>(
     let end = start + out.len();
     let far = out.len().saturating_mul(terms).saturating_mul(size_of::<T>()) >= FAR;
     let mut outputs = out.iter_mut();
+    let mut pace = Pace::new();
     let mut chains: Vec<Chain<T>> = Vec::with_capacity(LANES);
     let mut done = 0;
     for output in start..end {
@@ -368,6 +383,7 @@ fn by_blocks<T: Real, O: Real<Wide = T::Wide>>(
             if chains.len() < LANES && (output + 1 < end || block + 1 < blocks) {
                 continue;
             }
+            pace.did(chains.len() * terms.min(BLOCK));
             if far {
                 // SAFETY: the terms of the chains.
                 unsafe { fetch(&chains, strides) };

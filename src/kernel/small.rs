@@ -18,6 +18,7 @@ use super::product::{Operand, Product};
 use super::scratch::Scratch;
 use super::stream::fetch;
 use super::walk::Walk;
+use crate::cancel::Pace;
 
 /// Batch positions that are computed together.
 pub(super) const TOGETHER: usize = 16;
@@ -110,7 +111,9 @@ pub(super) fn multiply<L: Copy + Sync, R: Copy + Sync, S: Accumulator, O: Copy +
         let (repeated, sums) = groups.split_at_mut(n);
         let mut made = vec![[any; TOGETHER]; m * n];
         let mut room = Room { scales: Scratch::new(), largest: Scratch::new() };
+        let mut pace = Pace::new();
         for batch in parts::cuts(&piece, TOGETHER) {
+            pace.did((m * k + n * k + m * n * k) * TOGETHER);
             elements.0.read(isa, &product.lhs, lhs, &batch, left);
             elements.1.read(isa, &product.rhs, rhs, &batch, right);
             lhs.prepare(isa, &batch, left, left_numbers, &mut room);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::cache::{Known, Recent};
+use crate::cancel::{self, Cancel};
 use crate::dtype::Dtype;
 use crate::equation::Syntax;
 use crate::error::{Error, ErrorKind, Result};
@@ -67,6 +68,7 @@ pub struct Many {
     paths: Option<Vec<Path>>,
     dtype: Option<Dtype>,
     plans: Arc<Recent<ManyPlan>>,
+    cancel: Option<Cancel>,
 }
 
 /// An equation of several.
@@ -137,6 +139,7 @@ impl Many {
             paths: None,
             dtype: None,
             plans: Arc::default(),
+            cancel: None,
         })
     }
 
@@ -216,6 +219,12 @@ impl Many {
         self
     }
 
+    /// Has this token stop runs from now on; see [`QEinsum::with_cancel`]. A search ends first.
+    pub fn with_cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
     /// The number of common operands.
     pub fn operands(&self) -> usize {
         self.operands
@@ -276,7 +285,7 @@ impl Many {
         let operands = arrays(operands, "a run of several equations")?;
         let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
         let plan = self.planned(&shapes, T::DTYPE)?;
-        plan.execute(operands, key)
+        cancel::stoppable(self.cancel.as_ref(), || plan.execute(operands, key))
     }
 
     fn planned(&self, shapes: &[&[usize]], dtype: Dtype) -> Result<Arc<ManyPlan>> {

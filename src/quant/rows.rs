@@ -8,6 +8,7 @@
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Zip};
 
 use super::shared::{Along, SharedScales};
+use crate::cancel::Pace;
 use crate::kernel::{RowMajor, Vectorized, parts, vectorized};
 use crate::rng::ArrayNoise;
 
@@ -19,6 +20,9 @@ const COPIED: usize = 1 << 16;
 
 /// Elements that keep a thread busy for about a tenth of a millisecond.
 const LEAST: usize = 1 << 18;
+
+/// Multiplications that take as long as an element, for which noise may have to be drawn.
+const WORK: usize = 16;
 
 /// `f` of every element, its scale and its noise, in row-major order; without noise, the last is anything. The scale
 /// broadcasts to the shape of `x`.
@@ -169,7 +173,9 @@ impl Cut<'_> {
         let mut copies = [Vec::new(), Vec::new()];
         let mut drawn = Drawn([[0.0; RUN]; 2]);
         let mut seconds = seconds.chunks_mut(self.grain);
+        let mut pace = Pace::new();
         for (firsts, start) in firsts.chunks_mut(self.grain).zip((start..).step_by(self.grain)) {
+            pace.did(2 * firsts.len() * WORK);
             let mut parts = [(start, firsts), (self.middle + start, seconds.next().unwrap_or_default())];
             let mut copies = copies.iter_mut();
             let x = parts.each_ref().map(|(start, out)| {

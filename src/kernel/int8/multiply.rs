@@ -8,6 +8,7 @@ use super::pack::Role;
 use super::panels::{Panels, Ready};
 use super::side::Side;
 use super::tile::{From, Kernel, Rescaled};
+use crate::cancel::Pace;
 use crate::kernel::isa::Isa;
 use crate::kernel::outputs::Outputs;
 use crate::kernel::parts::{self, Extent, Part, cuts};
@@ -127,7 +128,7 @@ impl Multiplication<'_> {
         let mut left = Panels::new(self.isa, rows.side, kernel.layout(Role::Rows));
         let mut right = Panels::new(self.isa, columns.side, kernel.layout(Role::Columns));
         let (mut down, mut across, mut offsets) = (Scratch::new(), Scratch::new(), Scratch::new());
-        let mut tiles = Tiles { kernel, sums: Scratch::new() };
+        let mut tiles = Tiles { kernel, sums: Scratch::new(), pace: Pace::new() };
         for batch in batch.clone() {
             let first = self.places.batch.offset(batch);
             for column_cut in cuts(columns.free, columns_packed) {
@@ -199,6 +200,7 @@ struct Finished<'a> {
 struct Tiles {
     kernel: Kernel,
     sums: Scratch<i32>,
+    pace: Pace,
 }
 
 impl Tiles {
@@ -233,6 +235,7 @@ impl Tiles {
             let width = vectors.len() * lanes;
             let column_words = &right.words[vectors.start * column_panel..vectors.end * column_panel];
             let columns = vectors.start * lanes..right.positions.min(vectors.end * lanes);
+            self.pace.did(left.positions * width * terms);
             let across = &outputs.across[columns.clone()];
             let products = products.filter(|_| whole && across.len() == width && across.chunks(lanes).all(is_run));
             for down_at in 0..down {

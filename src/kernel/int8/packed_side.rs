@@ -11,6 +11,7 @@ use super::panels::{Ready, least};
 use super::side::{Beside, Elements, Exact, Factors, Request, Scaling, Side as _};
 use super::tile::Kernel;
 use crate::DimensionNumbers;
+use crate::cancel::Pace;
 use crate::kernel::isa::Isa;
 use crate::kernel::order::Order;
 use crate::kernel::parts::cuts;
@@ -128,11 +129,12 @@ impl PackedSide {
         packed.begin = packed.words.as_ptr().align_offset(LINE).min(LINE / size_of::<i32>());
         let scaling = Scaling::Inverses(Beside::new(inverses, operand));
         let side = Elements { operand, quantize: Exact, scaling, packed: None };
-        let mut factors = Factors::new();
+        let (mut factors, mut pace) = (Factors::new(), Pace::new());
         for batch in 0..batches {
             side.factors(packed.purpose.isa, batch, &(0..free), &mut factors);
             packed.inverses.extend_from_slice(&factors.inverses[..free]);
             for terms in cuts(&(0..terms), TERMS) {
+                pace.did(free * terms.len());
                 let words = packed.at(batch, &(0..free), &terms);
                 let panels = &mut packed.words[words];
                 let sums = &mut packed.sums[batch * free..(batch + 1) * free];

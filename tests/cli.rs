@@ -10,6 +10,8 @@ mod benches;
 mod complex;
 #[path = "cli/explanations.rs"]
 mod explanations;
+#[path = "cli/faults.rs"]
+mod faults;
 #[path = "cli/frozen.rs"]
 mod frozen;
 #[path = "cli/gradients.rs"]

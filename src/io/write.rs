@@ -185,7 +185,7 @@ impl Target {
     }
 
     fn try_replace(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let temporary = Temporary::create(&self.directory)?;
+        let temporary = Temporary::create(&self.path, &self.directory)?;
         let mut out = BufWriter::new(&temporary.file);
         write(&mut out)?;
         out.flush()?;
@@ -194,7 +194,7 @@ impl Target {
             temporary.file.set_permissions(permissions)?;
         }
         temporary.file.sync_all()?;
-        temporary.rename(&self.path)?;
+        temporary.rename()?;
         // The rename itself reaches the disk with its directory. Not every system can sync one, and the file is
         // whole under either name, so a failure changes nothing that was promised.
         let _ = File::open(&self.directory).and_then(|directory| directory.sync_all());

@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod expression;
 mod frozen;
+mod interrupt;
 mod key;
 mod operands;
 mod options;

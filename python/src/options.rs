@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use qeinsum::path::{Objective, Optimizer, Path, SearchOptions, Speeds};
 
 use crate::error::OrRaise as _;
+use crate::interrupt::interruptible;
 
 /// Searches of more operands may take long enough for somebody to interrupt them.
 const QUICK: usize = 12;
-/// Time between two looks at whether somebody has.
-const TICK: Duration = Duration::from_millis(50);
 
 /// How a path is looked for, or the path: what the keyword arguments of the Python functions come to.
 #[pyclass(frozen, module = "qeinsum")]
@@ -86,31 +84,6 @@ impl Search {
         if operands <= QUICK && !self.budgeted {
             return Ok(py.detach(|| search(&stop)));
         }
-        std::thread::scope(|scope| {
-            let (found, finding) = mpsc::channel();
-            let stopping = &stop;
-            scope.spawn(move || {
-                // Who waits for it is there until it comes.
-                let _ = found.send(search(stopping));
-            });
-            let mut interrupted = Ok(());
-            let mut finding = Some(finding);
-            loop {
-                let waiting = finding.take().ok_or_else(|| PyRuntimeError::new_err("the search is gone"))?;
-                let (result, waiting) = py.detach(move || (waiting.recv_timeout(TICK), waiting));
-                match result {
-                    Ok(result) => return interrupted.map(|()| result),
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(PyRuntimeError::new_err("the search has failed"));
-                    }
-                    Err(RecvTimeoutError::Timeout) if interrupted.is_ok() => {
-                        interrupted = py.check_signals();
-                        stop.store(interrupted.is_err(), Ordering::Relaxed);
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-                finding = Some(waiting);
-            }
-        })
+        interruptible(py, || search(&stop), || stop.store(true, Ordering::Relaxed))
     }
 }

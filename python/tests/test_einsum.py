@@ -199,6 +199,25 @@ def test_a_long_search_can_be_interrupted():
     assert child.communicate(timeout=30)[0] == "interrupted\n"
 
 
+def test_a_long_run_can_be_interrupted():
+    """A signal ends a run of minutes, and the next one is as any other."""
+    code = (
+        "import numpy as np, qeinsum\n"
+        "a = np.ones((4000, 4000))\n"
+        "print('ready', flush=True)\n"
+        "try:\n"
+        "    for _ in range(1000):\n"
+        "        qeinsum.einsum('ij,jk,kl->il', a, a, a)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted', qeinsum.einsum('ij->', a[:2, :2]))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=30)[0] == "interrupted 4.0\n"
+
+
 def test_threads_change_no_bit():
     code = (
         "import numpy as np, qeinsum, sys\n"

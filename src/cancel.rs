@@ -165,18 +165,18 @@ impl Pace {
     /// Counts what was done, and asks when it is enough.
     #[inline]
     pub(crate) fn did(&mut self, work: usize) {
-        self.0 = match self.0.checked_sub(work) {
-            Some(left) => left,
-            None => {
-                check();
-                Self::WORK
-            }
-        };
+        if let Some(left) = self.0.checked_sub(work) {
+            self.0 = left;
+        } else {
+            check();
+            self.0 = Self::WORK;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::panic::catch_unwind;
 
     use super::*;
@@ -190,17 +190,17 @@ mod tests {
     #[test]
     fn work_ends_where_it_asks_and_only_for_its_own_token() {
         let token = Cancel::new();
-        let (mut pace, mut did) = (Pace::new(), 0);
+        let (mut pace, did) = (Pace::new(), Cell::new(0));
         let ended = stoppable(Some(&token), || -> Result<()> {
             check();
             token.clone().cancel();
             loop {
-                did += 1;
+                did.set(did.get() + 1);
                 pace.did(1 << 10);
             }
         });
         assert_eq!(ended.unwrap_err().kind(), &ErrorKind::Cancelled);
-        assert_eq!(did, 1025, "the first question after as much work");
+        assert_eq!(did.get(), 1025, "the first question after as much work");
         // Nothing of it is left on the thread, and without a token nothing is asked.
         check();
         assert_eq!(

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::io::scratch::Scratch;
 
-    fn nameless_or_not<'t>(target: &'t Path) -> [io::Result<Temporary<'t>>; 2] {
+    fn nameless_or_not(target: &Path) -> [io::Result<Temporary<'_>>; 2] {
         [Temporary::create(target, target.parent().unwrap()), Temporary::create_named(target)]
     }
 
@@ -191,7 +191,9 @@ mod tests {
             assert_eq!(scratch.names(), ["a"]);
             // A rename that fails leaves nothing either.
             fs::create_dir(&full).unwrap();
-            nameless_or_not(&full).map(|temporary| temporary.unwrap().rename().unwrap_err());
+            for temporary in nameless_or_not(&full) {
+                temporary.unwrap().rename().unwrap_err();
+            }
             assert_eq!(scratch.names(), ["a", "full"]);
             fs::remove_dir(&full).unwrap();
         }

@@ -4,6 +4,7 @@
 //! `QEINSUM_KILLS` is how many runs of each kind are killed (`.ci/deep faults` takes more than a test may).
 
 #![cfg(unix)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "how many cases were tried, and what was skipped")]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};

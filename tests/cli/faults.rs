@@ -324,7 +324,7 @@ fn a_full_device_is_a_failure_of_the_machine() {
         assert_eq!(ran.status.code(), Some(1), "{arguments:?}: {said}");
         assert!(said.contains("No space left on device"), "{arguments:?}: {said}");
     }
-    folder.run(&["run", "ij->ji", "p.npy", "--out", "/dev/full"]).refused(2, "`--out /dev/full`");
+    folder.run(&["run", "ij->ji", "p.npy", "--out", "/dev/full"]).refused(2, "`/dev/full`: the name tells no format");
 }
 
 #[test]

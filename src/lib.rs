@@ -105,6 +105,7 @@ pub mod io;
 mod kernel;
 mod lower;
 mod many;
+mod network;
 mod operands;
 pub mod parse;
 pub mod path;
@@ -117,6 +118,7 @@ pub mod quant;
 pub mod rng;
 mod sizes;
 mod span;
+mod unique;
 
 pub use cancel::Cancel;
 pub use compiled::Compiled;
@@ -134,6 +136,7 @@ pub use lower::{
     PLAN_FORMAT, PLANNER_VERSION, Plan, Read, Side, Slice, Stage, Step, SymbolicPlan, Value, ValueId,
 };
 pub use many::{JointCertificate, Many, ManyPlan};
+pub use network::Network;
 pub use operands::{Operand, OperandView, Operands};
 pub use precision::ChosenBits;
 pub use predict::Prediction;

@@ -18,6 +18,9 @@ mod frozen;
 mod gradients;
 #[path = "cli/harness.rs"]
 mod harness;
+#[cfg(target_os = "linux")]
+#[path = "cli/hostile.rs"]
+mod hostile;
 #[path = "cli/imports.rs"]
 mod imports;
 #[path = "cli/many.rs"]

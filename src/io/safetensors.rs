@@ -11,13 +11,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use safetensors::Dtype as FileDtype;
 use safetensors::tensor::{Metadata, TensorInfo};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::array::{AnyArray, Header};
 use super::elements::{self, ByteOrder, Layout, MemoryOrder, fill};
 use super::error::FileError;
 use crate::dtype::Dtype;
+use crate::unique;
 
 /// Bytes of the length field.
 const PREFIX: u64 = 8;
@@ -148,34 +150,8 @@ impl<'de> Visitor<'de> for TensorsVisitor {
 }
 
 /// Metadata, each key once.
-struct UniqueEntries(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for UniqueEntries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = UniqueEntries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueEntries, A::Error> {
-                let mut entries = BTreeMap::new();
-                while let Some((key, text)) = map.next_entry::<String, String>()? {
-                    if entries.contains_key(&key) {
-                        return Err(A::Error::custom(format_args!("key `{key}` stands twice in the metadata")));
-                    }
-                    entries.insert(key, text);
-                }
-                Ok(UniqueEntries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
-}
+#[derive(Deserialize)]
+struct UniqueEntries(#[serde(deserialize_with = "unique::entries")] BTreeMap<String, String>);
 
 /// Refuses two tensors of one name, one named as the metadata are, and elements that the format does not have.
 pub(super) fn check(tensors: &[(&str, &AnyArray)]) -> Result<(), FileError> {

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, Slicing};
 use crate::sizes::{Shape, Sizes};
+use crate::unique;
 
 use super::dims::{Axes, DimensionNumbers};
 use super::orient::Orientation;
@@ -46,6 +47,7 @@ struct Document {
     syntax: DocumentSyntax,
     inputs: Vec<Vec<String>>,
     output: Vec<String>,
+    #[serde(deserialize_with = "unique::entries")]
     sizes: BTreeMap<String, usize>,
     shapes: Vec<Shape>,
     dtype: Dtype,

@@ -13,6 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 
+/// The most digits of a cost that is read, since the time to read them grows with their square; a step that has 200,000
+/// labels of size 2 needs as many.
+const MOST_DIGITS: usize = 1 << 16;
+
 /// A count of multiplications or elements: a natural number without bound.
 ///
 /// Up to 2^128 it is a machine integer. Serialized it is a string of decimal digits, since JSON readers round.
@@ -246,6 +250,10 @@ impl std::str::FromStr for Cost {
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(bad());
         }
+        if text.len() > MOST_DIGITS {
+            let message = format!("a cost of {} digits; the limit is {MOST_DIGITS}", text.len());
+            return Err(Error::new(ErrorKind::Plan, message));
+        }
         match text.parse() {
             Ok(value) => Ok(Self(Repr::Small(value))),
             Err(_) => Ok(Self::from_big(text.parse().map_err(|_| bad())?)),
@@ -333,5 +341,11 @@ mod tests {
         for bad in ["\"\"", "\"-1\"", "\"+1\"", "\"1e3\"", "7"] {
             assert!(serde_json::from_str::<Cost>(bad).is_err(), "{bad}");
         }
+        let long = "9".repeat(MOST_DIGITS);
+        assert_eq!(long.parse::<Cost>().unwrap().to_string(), long);
+        assert_eq!(
+            format!("{long}9").parse::<Cost>().unwrap_err().message(),
+            "a cost of 65537 digits; the limit is 65536"
+        );
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::logs::{self, Log, ONE, Tables};
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
+use crate::span::printable_text;
 
 /// What the calls of a plan compute in.
 ///
@@ -282,7 +283,7 @@ const FEMTOSECOND: f64 = 1e-15;
 const MOST_FEMTOSECONDS: u64 = 3_600_000_000_000_000_000;
 
 fn refused(why: &str) -> Error {
-    Error::new(ErrorKind::File, format!("the table of speeds cannot be used: {why}"))
+    Error::new(ErrorKind::File, format!("the table of speeds cannot be used: {}", printable_text(why, 300)))
 }
 
 /// The speeds of one kind of arithmetic, in logarithms of femtoseconds.

@@ -74,8 +74,21 @@ impl Folder {
 
     /// The same with something on standard input.
     pub(crate) fn run_with<S: AsRef<OsStr>>(&self, arguments: &[S], stdin: &[u8]) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_qeinsum"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qeinsum"));
+        command.args(arguments);
+        self.spawn(command, stdin)
+    }
+
+    /// Runs it where no process may have more address space than 1 GiB, so that it fails to take what a file claims.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_confined(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v 1048576 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_qeinsum")]).args(arguments);
+        self.spawn(command, b"")
+    }
+
+    fn spawn(&self, mut command: Command, stdin: &[u8]) -> Ran {
+        let mut child = command
             .current_dir(&self.0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -15,7 +15,6 @@ mod failure;
 mod inputs;
 mod interrupt;
 mod memory;
-mod network;
 mod problem;
 mod progress;
 mod quantization;

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use qeinsum::{Equation, QEinsum, Sizes};
+use qeinsum::{Equation, Network, QEinsum, Sizes};
 
 use crate::console;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
-use crate::network;
 use crate::sizes::{Given, SizeArgs};
+use crate::text_file;
 
 /// The arguments that name it.
 #[derive(Args)]
@@ -51,8 +51,11 @@ impl ProblemArgs {
                 let message = "`--network` has an equation and sizes of its own: give no other";
                 return Err(Failure::Request(message.to_owned()));
             }
-            let network = network::read(file)?;
-            return Ok(Problem::Bound(Bound { name: network.name, equation: network.equation, sizes: network.sizes }));
+            let text = text_file::read(file, text_file::PLAN_LIMIT)?;
+            let read = Network::from_json(&text);
+            let Network { name, equation, sizes } =
+                read.map_err(|error| Failure::from(error).within(&text_file::shown(file)))?;
+            return Ok(Problem::Bound(Bound { name, equation, sizes }));
         }
         let qe = self.equation.read()?;
         let (equation, sizes) = match self.sizes.read()? {

@@ -14,6 +14,8 @@ use crate::equation::{Equation, Label, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::Path;
 use crate::path::tree::unfit;
+use crate::span::printable_text;
+use crate::unique;
 
 /// Version of the JSON form. A reader refuses others.
 ///
@@ -34,6 +36,7 @@ struct Document {
     syntax: DocumentSyntax,
     inputs: Vec<Vec<String>>,
     output: Vec<String>,
+    #[serde(deserialize_with = "unique::entries")]
     ranges: BTreeMap<String, [usize; 2]>,
     options: FamilyOptions,
     members: Vec<DocumentMember>,
@@ -75,7 +78,10 @@ impl Family {
     ///
     /// An error where the text is none, is of another format version, or contradicts itself.
     pub fn from_json(text: &str) -> Result<Self> {
-        let bad = |error: serde_json::Error| Error::new(ErrorKind::Path, format!("this is no family: {error}"));
+        let bad = |error: serde_json::Error| {
+            let shown = printable_text(&error.to_string(), 300);
+            Error::new(ErrorKind::Path, format!("this is no family: {shown}"))
+        };
         Self::rebuilt(serde_json::from_str(text).map_err(bad)?)
     }
 

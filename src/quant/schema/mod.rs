@@ -62,6 +62,7 @@
 //! # Ok::<(), qeinsum::Error>(())
 //! ```
 
+mod depth;
 mod read;
 mod table;
 #[cfg(test)]
@@ -91,6 +92,9 @@ impl QuantConfig {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Self> {
+        if let Some(byte) = depth::too_deep(text) {
+            return Err(config_error(&format!("line {}: no setting lies in so many tables", line_of(text, byte))));
+        }
         let table: DotTable = toml::from_str(text).map_err(|error| {
             let message = printable_text(error.message(), MESSAGE_WIDTH);
             config_error(&match error.span() {

@@ -11,6 +11,7 @@ use crate::quant::config::{
 };
 use crate::quant::settings::StochasticRounding;
 use crate::rng::Noise;
+use crate::unique;
 
 /// A setting that may be left out. Unlike an `Option`, it does not take JSON's `null` for that.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -68,9 +69,9 @@ pub(super) struct DotTable {
     pub(super) dlhs: Setting<GradientTable>,
     pub(super) drhs: Setting<GradientTable>,
     pub(super) intermediates: Setting<SideTable>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::entries")]
     pub(super) operand: BTreeMap<String, SideTable>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::entries")]
     pub(super) step: BTreeMap<String, Self>,
 }
 

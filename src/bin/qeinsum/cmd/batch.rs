@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read as _};
 
 use qeinsum::{Syntax, printable_text};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::case::{Case, Precision, Reporting};
@@ -24,7 +25,39 @@ use crate::text_file;
 const LINE_LIMIT: u64 = 1 << 24;
 
 /// A line's fields, each as it was written.
-type Fields = BTreeMap<String, Box<RawValue>>;
+struct Fields {
+    entries: BTreeMap<String, Box<RawValue>>,
+    /// One that stands twice, of which the first was kept.
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields { entries: BTreeMap::new(), twice: None };
+        while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+            if fields.entries.contains_key(&name) {
+                fields.twice = Some(name);
+            } else {
+                fields.entries.insert(name, value);
+            }
+        }
+        Ok(fields)
+    }
+}
 
 /// What is printed for a line.
 #[derive(Serialize)]
@@ -64,7 +97,7 @@ pub(crate) fn run(file: &OsStr, arguments: &SettingsArgs) -> Result<(), Failure>
         }
         // What is not UTF-8 is refused below, but not without an answer that tells which line it was.
         let fields: serde_json::Result<Fields> = serde_json::from_str(&String::from_utf8_lossy(&line));
-        let id = fields.as_ref().ok().and_then(|fields| fields.get("id")).map(Box::as_ref);
+        let id = fields.as_ref().ok().and_then(|fields| fields.entries.get("id")).map(Box::as_ref);
         let done = utf8(&line).and_then(|()| match &fields {
             Ok(fields) => case(fields, &settings),
             Err(error) => Err(wrong("the line is no JSON object", error)),
@@ -121,8 +154,11 @@ fn utf8(line: &[u8]) -> Result<(), Failure> {
 }
 
 fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
+    if let Some(name) = &fields.twice {
+        return Err(Failure::Request(format!("the line has `{}` twice", printable_text(name, 40))));
+    }
     let text: String = field(fields, "eq")?;
-    let named = if fields.contains_key("named") { field(fields, "named")? } else { false };
+    let named = if fields.entries.contains_key("named") { field(fields, "named")? } else { false };
     let inputs: Vec<OsString> = field::<Vec<String>>(fields, "inputs")?.into_iter().map(OsString::from).collect();
     let out = OsString::from(field::<String>(fields, "out")?);
     if out == "-" {
@@ -139,7 +175,7 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
 }
 
 fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<T, Failure> {
-    let Some(value) = fields.get(name) else {
+    let Some(value) = fields.entries.get(name) else {
         return Err(Failure::Request(format!("the line has no `{name}`")));
     };
     serde_json::from_str(value.get()).map_err(|error| wrong(&format!("`{name}` is not what it should be"), &error))

@@ -2,72 +2,13 @@
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use qeinsum::quant::{
-    Accumulator, Bits, Calibration, CallConfig, Clip, ClipGradient, Dequantize, DotGeneralConfig, GradientConfig,
-    IntNumerics, MaxValue, Noise, Numerics, QuantConfig, Residual, Rounding, ScaleRounding, Storage, TensorConfig,
-    Zero,
-};
-use qeinsum::{Key, Plan, QEinsum, Real};
+use qeinsum::quant::QuantConfig;
+use qeinsum::{Key, QEinsum, Real};
 
+use crate::fuzz::choices::Decide as _;
+use crate::fuzz::settings;
 use crate::properties::{Problem, Random, random_path, seeds};
 use crate::reference;
-
-fn one_of<T: Copy>(random: &mut Random, values: &[T]) -> T {
-    values[random.below(values.len())]
-}
-
-/// A side of any kind that a call can have.
-fn random_side(random: &mut Random) -> TensorConfig {
-    if random.below(6) == 0 {
-        return TensorConfig::UNQUANTIZED;
-    }
-    let bits = one_of(random, &[2, 3, 4, 5, 8, 8, 8, 8, 12]);
-    let storage = if bits > 8 || random.below(6) == 0 { Storage::Float } else { Storage::Int8 };
-    let int = IntNumerics {
-        bits: Bits::new(bits).unwrap(),
-        zero: one_of(random, &[Zero::Preserved, Zero::Preserved, Zero::Preserved, Zero::Halfway]),
-        max: one_of(random, &[MaxValue::Edge, MaxValue::Edge, MaxValue::Preserved]),
-        clip: one_of(random, &[Clip::ToRange, Clip::ToRange, Clip::ToRange, Clip::Unclipped]),
-        rounding: one_of(random, &[Rounding::Nearest, Rounding::Nearest, Rounding::Nearest, Rounding::Unrounded]),
-        noise: one_of(random, &[None, None, Some(Noise::JaxUniform), Some(Noise::Custom1)]),
-        storage,
-        gradient: one_of(random, &[ClipGradient::PassThrough, ClipGradient::Masked]),
-    };
-    TensorConfig {
-        numerics: Numerics::Int(int),
-        calibration: one_of(random, &[Calibration::AbsMax, Calibration::AbsMax, Calibration::Constant(0.75)]),
-        scale_rounding: one_of(random, &[ScaleRounding::Exact, ScaleRounding::Exact, ScaleRounding::PowerOfTwo]),
-    }
-}
-
-fn random_call(random: &mut Random) -> CallConfig {
-    let (mut lhs, mut rhs) = (random_side(random), random_side(random));
-    let dequantize = if random.below(6) == 0 { Dequantize::Inputs } else { Dequantize::Output };
-    if dequantize == Dequantize::Inputs {
-        for side in [&mut lhs, &mut rhs] {
-            side.scale_rounding = ScaleRounding::PowerOfTwo;
-            if let Numerics::Int(int) = &mut side.numerics {
-                int.storage = Storage::Float;
-            }
-        }
-    }
-    CallConfig { lhs, rhs, accumulator: Accumulator::Auto, dequantize }
-}
-
-fn random_config(random: &mut Random) -> DotGeneralConfig {
-    let forward = random_call(random);
-    let mut gradient = |other: &TensorConfig| GradientConfig {
-        call: random_call(random),
-        residual: if other.is_quantized() {
-            one_of(random, &[Residual::Original, Residual::Quantized])
-        } else {
-            Residual::Unspecified
-        },
-        shards: None,
-    };
-    let (dlhs, drhs) = (gradient(&forward.rhs), gradient(&forward.lhs));
-    DotGeneralConfig { forward, dlhs, drhs }
-}
 
 fn fraction(random: &mut Random) -> f32 {
     random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0
@@ -75,11 +16,6 @@ fn fraction(random: &mut Random) -> f32 {
 
 fn bits(array: &ArrayD<f32>) -> Vec<u32> {
     array.iter().map(|value| value.to_bits()).collect()
-}
-
-/// Whether the arithmetic defines every bit: there is something to calibrate, and no sum is so long that it is cut.
-fn is_defined(plan: &Plan) -> bool {
-    plan.values().iter().all(|value| (1..=384).contains(&value.shape().iter().product::<usize>()))
 }
 
 #[test]
@@ -90,14 +26,14 @@ fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
         let problem = Problem::random(random);
         let operands: Vec<ArrayD<f32>> =
             problem.operands.iter().map(|operand| operand.mapv(|_| fraction(random))).collect();
-        let config = random_config(random);
+        let config = settings::dot_general(random);
         let path = random_path(random, operands.len());
         let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone()).with_path(path);
         let key = Key::new(seed);
         let views: Vec<ArrayViewD<'_, f32>> = operands.iter().map(|operand| operand.view()).collect();
         let shapes: Vec<&[usize]> = operands.iter().map(ndarray::ArrayBase::shape).collect();
         let plan = qe.plan(&shapes).unwrap();
-        if !is_defined(&plan) {
+        if !settings::is_defined(&plan) {
             continue;
         }
         let context = format!("seed {seed}: {} with {config:?}", problem.equation());
@@ -120,10 +56,10 @@ fn quantized_runs_and_gradients_are_those_of_the_reference_arithmetic() {
 fn sharded_gradients_are_those_of_the_reference_arithmetic() {
     for seed in 0..seeds(200) {
         let random = &mut Random::new(seed);
-        let mut config = random_config(random);
+        let mut config = settings::dot_general(random);
         config.dlhs.shards =
-            one_of(random, &[None, Some(1), Some(2), Some(3), Some(6)]).and_then(|n: usize| n.try_into().ok());
-        config.drhs.shards = one_of(random, &[None, Some(1), Some(2), Some(4)]).and_then(|n: usize| n.try_into().ok());
+            random.of(&[None, Some(1), Some(2), Some(3), Some(6)]).and_then(|n: usize| n.try_into().ok());
+        config.drhs.shards = random.of(&[None, Some(1), Some(2), Some(4)]).and_then(|n: usize| n.try_into().ok());
         for (equation, lhs, rhs) in [
             ("bij,bjk->bik", [2, 4, 5], [2, 5, 6]),
             ("ijk,jl->lik", [4, 5, 2], [5, 6, 1]),
@@ -151,7 +87,7 @@ fn any_float(random: &mut Random) -> f32 {
     match random.below(24) {
         0 => 0.0,
         1 => -0.0,
-        2 => one_of(random, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
+        2 => random.of(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
         3..8 => ordinary * 2.0_f32.powi(random.below(277) as i32 - 149),
         _ => ordinary,
     }
@@ -173,7 +109,7 @@ fn a_call_gives_the_same_bits_watched_or_not() {
                 operand.mapv(|_| any_float(random) * factor)
             })
             .collect();
-        let config = random_config(random);
+        let config = settings::dot_general(random);
         let qe = QEinsum::new(&problem.equation()).unwrap().with_config(config.clone());
         let context = format!("seed {seed}: {} with {config:?}", problem.equation());
         watched_or_not(&qe, &operands, seed, &context);

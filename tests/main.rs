@@ -11,6 +11,7 @@ mod errors;
 mod exports;
 mod families;
 mod fixture;
+mod fuzz;
 mod gradients;
 mod grammar;
 mod joint_optimum;

@@ -6,6 +6,8 @@ use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use qeinsum::path::{Optimizer, Path, SearchOptions};
 use qeinsum::{QEinsum, interpret};
 
+use crate::fuzz::choices::Decide;
+
 /// A small deterministic generator (xorshift64*), so that a failure names its seed.
 pub(crate) struct Random(u64);
 
@@ -25,6 +27,12 @@ impl Random {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+}
+
+impl Decide for Random {
+    fn below(&mut self, bound: usize) -> usize {
+        Self::below(self, bound)
     }
 }
 

@@ -20,7 +20,7 @@ impl Problem {
     /// Up to four operands of up to four labels, repeated and lone ones included, of sizes 0 to 5, some broadcasting; or one
     /// product of two, large enough that threads share it.
     pub(crate) fn new(choices: &mut Choices<'_>) -> Self {
-        if choices.below(16) == 15 {
+        if choices.below(32) == 31 {
             return Self::large(choices);
         }
         let sizes = LABELS.map(|_| choices.of(&[2, 3, 4, 5, 1, 2, 3, 0]));
@@ -45,7 +45,12 @@ impl Problem {
     fn large(choices: &mut Choices<'_>) -> Self {
         let equations = ["bij,bjk->bik", "bij,bkj->kbi", "ij,jk->ik", "ij,kj->ki", "bij,bij->b"];
         let equation = choices.of(&equations);
-        let sizes = "bijk".chars().zip([1 + choices.below(3), 1 + choices.below(160), 1 + choices.below(160), 150]);
+        let sizes = "bijk".chars().zip([
+            1 + choices.below(2),
+            1 + choices.below(128),
+            choices.of(&[130, 16, 3]),
+            1 + choices.below(128),
+        ]);
         let sizes: std::collections::HashMap<char, usize> = sizes.collect();
         let operands = equation.split("->").next().unwrap_or_default();
         let shapes = operands.split(',').map(|term| term.chars().map(|label| sizes[&label]).collect()).collect();

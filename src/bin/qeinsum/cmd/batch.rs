@@ -4,6 +4,7 @@
 //! whatever the id is and whatever else is wrong with the line.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -49,10 +50,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut fields = Fields { entries: BTreeMap::new(), twice: None };
         while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-            if fields.entries.contains_key(&name) {
-                fields.twice = Some(name);
-            } else {
-                fields.entries.insert(name, value);
+            match fields.entries.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => fields.twice = Some(entry.key().clone()),
             }
         }
         Ok(fields)

@@ -42,7 +42,9 @@ fn smoke(target: &str, check: fn(&[u8])) {
         let tried = Tried { target, input };
         check(tried.input);
     };
-    corpus.iter().for_each(|input| run(input));
+    for input in &corpus {
+        run(input);
+    }
 
     let seconds = std::env::var("QEINSUM_FUZZ_SECONDS").map_or(1, |seconds| seconds.parse().unwrap());
     let (start, generator) = (Instant::now(), &mut Generator::new(1));

@@ -318,7 +318,7 @@ fn damaged_files_are_refused() {
         (r#""dtype":"f32""#, r#""dtype":"f64""#, "`dtype` is none of f32, f16 and bf16"),
         (r#""dtype":"f32""#, r#""dtype":"f16""#, "`dtype` is f16, but the plan is one for f32"),
         (r#""packing":"none""#, r#""packing":"nine""#, "`packing` contradicts the plan and the configuration"),
-        (r#""version":"1""#, r#""operand":"1""#, "key `operand` stands twice in the metadata"),
+        (r#""version":"1""#, r#""operand":"1""#, "key `operand` stands twice at line 1"),
         (r#""side":"rhs""#, r#""side":"lhs""#, "`side` contradicts the plan and the configuration"),
         (r#""bits":"8""#, r#""bits":"7""#, "`bits` contradicts the plan and the configuration"),
         (

@@ -405,10 +405,18 @@ mod tests {
     }
 
     #[test]
-    fn every_path_is_the_definition() {
+    fn batches_are_the_definition() {
         check([&[1, 2, 3], &[1, 2, 5, 8], &[1, 3, 7, 9], &[1, 2, 5, 17]], 250);
+    }
+
+    #[test]
+    fn tiles_of_every_size_are_the_definition() {
         let sizes: &[usize] = &[1, 6, 8, 15, 16, 17, 31, 32, 33, 48, 65];
         check([&[], sizes, sizes, &[1, 4, 19, 64, 70]], 120);
+    }
+
+    #[test]
+    fn long_sums_are_the_definition() {
         check([&[], &[1, 3, 17], &[1, 2, 20, 50], &[255, 256, 257, 1025, 4096, 4097, 5000]], 24);
     }
 

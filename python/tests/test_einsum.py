@@ -174,6 +174,15 @@ def test_threads_share_an_equation(make):
     assert len(results) == 8 and all((result == expected).all() for result in results)
 
 
+def interrupted(code):
+    """What a program prints that is sent a signal a second after it says that it is ready."""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    return child.communicate(timeout=30)[0]
+
+
 def test_a_long_search_can_be_interrupted():
     """A signal ends a search of an hour, and nothing else."""
     code = (
@@ -192,11 +201,7 @@ def test_a_long_search_can_be_interrupted():
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(1)
-    child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=30)[0] == "interrupted\n"
+    assert interrupted(code) == "interrupted\n"
 
 
 def test_a_long_run_can_be_interrupted():
@@ -211,11 +216,7 @@ def test_a_long_run_can_be_interrupted():
         "except KeyboardInterrupt:\n"
         "    print('interrupted', qeinsum.einsum('ij->', a[:2, :2]))\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(1)
-    child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=30)[0] == "interrupted 4.0\n"
+    assert interrupted(code) == "interrupted 4.0\n"
 
 
 def test_threads_change_no_bit():

@@ -29,6 +29,11 @@ fn skipped(what: &str, why: &str) {
     eprintln!("\n!! {what}: SKIPPED, nothing of it was checked: {why}\n");
 }
 
+/// Shapes whose plan is another for each input.
+fn shapes(input: &str) -> &'static str {
+    if input == "p.npy" { "700x700,700x700" } else { "700x600,600x700" }
+}
+
 fn kills() -> usize {
     std::env::var("QEINSUM_KILLS").map_or(3, |count| count.parse().expect("QEINSUM_KILLS is a number"))
 }
@@ -65,16 +70,14 @@ const REPLACING: &[Replacing] = &[
     Replacing {
         name: "plan",
         arguments: |input| {
-            let shapes = if input == "p.npy" { "700x700,700x700" } else { "700x600,600x700" };
-            vec!["plan", "ij,jk->ik", "--shapes", shapes, "--format", "json", "--out", "plan.json"]
+            vec!["plan", "ij,jk->ik", "--shapes", shapes(input), "--format", "json", "--out", "plan.json"]
         },
         files: &["plan.json"],
     },
     Replacing {
         name: "picture",
         arguments: |input| {
-            let shapes = if input == "p.npy" { "700x700,700x700" } else { "700x600,600x700" };
-            vec!["plan", "ij,jk->ik", "--shapes", shapes, "--format", "html", "--out", "plan.html"]
+            vec!["plan", "ij,jk->ik", "--shapes", shapes(input), "--format", "html", "--out", "plan.html"]
         },
         files: &["plan.html"],
     },

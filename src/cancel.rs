@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Stops runs: those of whatever it was given to, by [`QEinsum::with_cancel`](crate::QEinsum::with_cancel) and its like.
+/// Stops runs: those of whatever it was given to, by [`QEinsum::with_cancel`](crate::QEinsum::with_cancel) and its like, and those
+/// within a [`scope`](Self::scope).
 ///
 /// Clones are one token. Once cancelled it stays so: runs that are under way end with an error of kind
 /// [`Cancelled`](ErrorKind::Cancelled), within a few hundredths of a second as a rule, and later ones at once. What ended so
@@ -48,7 +49,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, Default, Debug)]
 #[doc(alias("interrupt", "abort", "stop", "token"))]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    /// That of the run or scope around this one's, while it computes.
+    around: Option<Arc<Cancel>>,
+}
 
 impl Cancel {
     /// A token that is not cancelled.
@@ -58,12 +63,49 @@ impl Cancel {
 
     /// Stops its runs, and every later one.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed) || self.around.as_ref().is_some_and(|around| around.is_cancelled())
+    }
+
+    /// Does something, in which this token stops whatever the library computes on this thread: runs of plans and bare calls,
+    /// gradients, measurements, the naive interpreter. Searches within it go on.
+    ///
+    /// What computes when the token is cancelled unwinds from there to here, through functions of the caller's that are in
+    /// between, as a panic would, but is none: nothing is printed.
+    ///
+    /// ```
+    /// use qeinsum::{Cancel, ErrorKind, QEinsum, interpret};
+    /// let equation = QEinsum::new("i->")?.equation(&[1])?;
+    /// let x = ndarray::ArrayD::<f64>::ones(vec![3]);
+    ///
+    /// let cancel = Cancel::new();
+    /// assert_eq!(cancel.scope(|| interpret(&equation, &[x.view()]))?[[]], 3.0);
+    /// cancel.cancel();
+    /// let error = cancel.scope(|| interpret(&equation, &[x.view()])).unwrap_err();
+    /// assert_eq!(error.kind(), &ErrorKind::Cancelled);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn scope<R>(&self, compute: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.check()?;
+        // What is half made is dropped on the way here, or belongs to a thread, which gives it anew to each that asks.
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let _before = take_with(Some(self.within(here())));
+            compute()
+        }));
+        match ended {
+            Ok(ended) => ended,
+            Err(payload) if payload.is::<Stopped>() => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// The same token, which is cancelled too where the one around it is.
+    fn within(&self, around: Option<Self>) -> Self {
+        Self { flag: Arc::clone(&self.flag), around: around.map(Arc::new) }
     }
 
     /// An error where it was cancelled.
@@ -73,7 +115,7 @@ impl Cancel {
 
     /// For searches, which end early with what they have found.
     pub(crate) fn flag(&self) -> &AtomicBool {
-        &self.0
+        &self.flag
     }
 }
 
@@ -95,6 +137,11 @@ impl Drop for Before {
     }
 }
 
+/// The token of the run that this thread computes for.
+fn here() -> Option<Cancel> {
+    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+}
+
 fn take_with(token: Option<Cancel>) -> Before {
     Before(HERE.try_with(|here| here.replace(token)).ok().flatten())
 }
@@ -104,21 +151,7 @@ fn take_with(token: Option<Cancel>) -> Before {
 pub(crate) fn stoppable<R>(token: Option<&Cancel>, work: impl FnOnce() -> Result<R>) -> Result<R> {
     match token {
         None => work(),
-        Some(token) => stopped_by(token, work),
-    }
-}
-
-fn stopped_by<R>(token: &Cancel, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    token.check()?;
-    // What is half made is dropped on the way here, or belongs to a thread, which gives it anew to each that asks.
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        let _before = take_with(Some(token.clone()));
-        work()
-    }));
-    match ended {
-        Ok(ended) => ended,
-        Err(payload) if payload.is::<Stopped>() => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
-        Err(panic) => resume_unwind(panic),
+        Some(token) => token.scope(work),
     }
 }
 
@@ -230,6 +263,27 @@ mod tests {
         assert_eq!(ended.unwrap_err().message(), "cancelled");
         assert!(catch_unwind(|| on_behalf(Some(&cancelled()), || ())).is_err());
         assert!(between_steps().is_ok());
+    }
+
+    #[test]
+    fn a_scope_within_another_ends_with_it() {
+        let (outer, inner) = (Cancel::new(), Cancel::new());
+        let (mut pace, did) = (Pace::new(), Cell::new(0));
+        let ended = outer.scope(|| {
+            let ended = inner.scope(|| -> Result<()> {
+                outer.cancel();
+                loop {
+                    did.set(did.get() + 1);
+                    pace.did(1 << 10);
+                }
+            });
+            assert_eq!(ended.unwrap_err().kind(), &ErrorKind::Cancelled);
+            between_steps()
+        });
+        assert_eq!(ended.unwrap_err().kind(), &ErrorKind::Cancelled);
+        assert_eq!(did.get(), 1025);
+        assert!(!inner.is_cancelled() && between_steps().is_ok());
+        assert_eq!(inner.scope(|| Ok(3)), Ok(3));
     }
 
     #[test]

@@ -68,7 +68,7 @@
 //!   made is ever returned.
 //! - A pass is a free function from one intermediate form to the next; only those that meet user input can fail.
 //! - [`Plan::verify`] proves a plan against its equation without trusting who made it.
-//! - `unsafe` stands in `kernel` only.
+//! - `unsafe` stands in `kernel` only, and is forbidden everywhere else.
 //!
 //! # Numbers
 //!
@@ -87,37 +87,69 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[forbid(unsafe_code)]
 mod cache;
+#[forbid(unsafe_code)]
 mod cancel;
+#[forbid(unsafe_code)]
 mod compiled;
+#[forbid(unsafe_code)]
 mod dot;
+#[forbid(unsafe_code)]
 mod dtype;
+#[forbid(unsafe_code)]
 mod equation;
+#[forbid(unsafe_code)]
 mod error;
+#[forbid(unsafe_code)]
 mod exec;
+#[forbid(unsafe_code)]
 mod explain;
+#[forbid(unsafe_code)]
 mod export;
+#[forbid(unsafe_code)]
 mod frozen;
+#[forbid(unsafe_code)]
 mod gradients;
+#[forbid(unsafe_code)]
 pub mod graph;
+#[forbid(unsafe_code)]
 pub mod guide;
+#[forbid(unsafe_code)]
 pub mod io;
+// The one room with `unsafe`: each of its files that needs some says why.
 mod kernel;
+#[forbid(unsafe_code)]
 mod lower;
+#[forbid(unsafe_code)]
 mod many;
+#[forbid(unsafe_code)]
 mod network;
+#[forbid(unsafe_code)]
 mod operands;
+#[forbid(unsafe_code)]
 pub mod parse;
+#[forbid(unsafe_code)]
 pub mod path;
+#[forbid(unsafe_code)]
 pub mod picture;
+#[forbid(unsafe_code)]
 mod planning;
+#[forbid(unsafe_code)]
 mod precision;
+#[forbid(unsafe_code)]
 mod predict;
+#[forbid(unsafe_code)]
 mod qeinsum;
+#[forbid(unsafe_code)]
 pub mod quant;
+#[forbid(unsafe_code)]
 pub mod rng;
+#[forbid(unsafe_code)]
 mod sizes;
+#[forbid(unsafe_code)]
 mod span;
+#[forbid(unsafe_code)]
 mod unique;
 
 pub use cancel::Cancel;
@@ -126,7 +158,7 @@ pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret, interpret_until};
+pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
 pub use frozen::{FlaxLayer, Frozen, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;

@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::lower::{Plan, Value, lower};
+use crate::lower::{Plan, lower};
 use crate::path::{
     Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search,
     search_until, search_within,
@@ -105,10 +105,9 @@ fn within(
     stop: &AtomicBool,
 ) -> Result<Plan> {
     let bytes = plan.dtype.bytes() as u64;
-    let elements = |value: &Value| value.shape().iter().try_fold(1_u64, |all, &size| all.checked_mul(size as u64));
     let operands = plan.equation.operands().len();
     let fixed = plan.values()[..operands].iter().chain([plan.value(plan.output())]);
-    let fixed = fixed.map(elements).try_fold(0_u64, |all, elements| all.checked_add(elements?.checked_mul(bytes)?));
+    let fixed = fixed.map(|value| value.bytes_in(plan.dtype)).try_fold(0_u64, |all, bytes| all.checked_add(bytes?));
     let Some(mut left) = fixed.and_then(|fixed| limit.checked_sub(fixed)) else {
         return Err(over_limit(
             plan,

@@ -9,7 +9,7 @@ use ndarray::{Array, ArrayD, IxDyn};
 use num_complex::Complex;
 use num_traits::One;
 use qeinsum::quant::{Noise, Numerics};
-use qeinsum::{Cancel, DotGeneralConfig, Element, ErrorKind, Key, QEinsum, Result, interpret_until};
+use qeinsum::{Cancel, DotGeneralConfig, Element, ErrorKind, Key, QEinsum, Result, interpret};
 
 /// What this takes is a few hundredths of a second (`.ci/deep faults` prints it), but not on a machine that does other things
 /// beside, without optimization; runs that did not end would go on forever.
@@ -157,7 +157,7 @@ fn slices_frozen_operands_and_several_equations() {
 fn the_naive_interpreter() {
     let x = operand::<f64>(&[300, 300]);
     let equation = QEinsum::new("ij,jk->ik").unwrap().equation(&[2, 2]).unwrap();
-    cancelled("naive", |cancel| interpret_until(&equation, &[x.view(), x.view()], cancel));
+    cancelled("naive", |cancel| cancel.scope(|| interpret(&equation, &[x.view(), x.view()])));
 }
 
 #[test]

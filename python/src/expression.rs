@@ -5,12 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::parse::SublistItem;
 use qeinsum::path::Speeds;
-use qeinsum::{Cancel, Compiled, OperandView, QEinsum};
+use qeinsum::{Compiled, OperandView, QEinsum};
 
 use crate::config::Config;
 use crate::error::OrRaise as _;
 use crate::frozen::Frozen;
-use crate::interrupt::interruptible;
+use crate::interrupt::computed;
 use crate::key::Key;
 use crate::operands::{self, Borrowed, Given, Shared, borrowed, dtype_of, returned, slices, with_element};
 use crate::options::Search;
@@ -187,7 +187,7 @@ fn run<T: Shared>(
     let borrowed = Borrowed::<T>::list(given)?;
     let views: Vec<OperandView<'_, T>> = borrowed.iter().map(Borrowed::view).collect();
     let key = key.map(|key| key.0);
-    let result = computed(py, compiled, |compiled| match key {
+    let result = computed(py, compiled, || match key {
         Some(key) => compiled.run_with_key(views, key),
         None => compiled.run(views),
     })?;
@@ -213,10 +213,9 @@ fn vjp<T: Shared>(
     let views: Vec<OperandView<'_, T>> = borrowed.iter().map(Borrowed::view).collect();
     let key = key.map(|key| key.0);
     // The arrays are Python's, who may change them before the gradients are asked for.
-    let (out, pullback) = computed(py, compiled, |compiled| {
-        compiled.vjp(views, key).map(|(out, pullback)| (out, pullback.into_owned()))
-    })?;
-    Ok((returned(py, out), Pullback::new(pullback)))
+    let (out, pullback) =
+        computed(py, compiled, || compiled.vjp(views, key).map(|(out, pullback)| (out, pullback.into_owned())))?;
+    Ok((returned(py, out), Pullback::new(pullback, compiled.clone())))
 }
 
 fn choose_bits<T: Shared>(
@@ -227,7 +226,7 @@ fn choose_bits<T: Shared>(
 ) -> PyResult<(Config, f64, String)> {
     let borrowed = Borrowed::<T>::list(given)?;
     let views: Vec<OperandView<'_, T>> = borrowed.iter().map(Borrowed::view).collect();
-    let chosen = py.detach(|| compiled.plan().choose_bits(&views, min_sqnr, Speeds::shipped())).or_raise(py)?;
+    let chosen = computed(py, compiled, || compiled.plan().choose_bits(&views, min_sqnr, Speeds::shipped()))?;
     let words = chosen.to_string();
     Ok((Config(chosen.config), chosen.error.sqnr_db(), words))
 }
@@ -241,24 +240,7 @@ fn freeze<T: Shared>(
 ) -> PyResult<Frozen> {
     let array = borrowed::<T>(array)?;
     let (view, key) = (array.as_array(), key.map(|key| key.0));
-    Ok(Frozen(computed(py, compiled, |compiled| compiled.freeze(operand, view, key))?))
-}
-
-/// Multiplications of a run that may be long enough to be interrupted: some hundredths of a second.
-const LONG: u128 = 1 << 31;
-
-/// Computes with the interpreter's lock given back; a run that may be long ends when the user interrupts it.
-fn computed<R: Send>(
-    py: Python<'_>,
-    compiled: &Compiled,
-    compute: impl FnOnce(&Compiled) -> qeinsum::Result<R> + Send,
-) -> PyResult<R> {
-    if compiled.plan().multiplications().to_u128().is_some_and(|count| count < LONG) {
-        return py.detach(|| compute(compiled)).or_raise(py);
-    }
-    let cancel = Cancel::new();
-    let stoppable = compiled.clone().with_cancel(&cancel);
-    interruptible(py, || compute(&stoppable), || cancel.cancel())?.or_raise(py)
+    Ok(Frozen(computed(py, compiled, || compiled.freeze(operand, view, key))?))
 }
 
 /// The bytes of Python's of a vector.

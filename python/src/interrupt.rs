@@ -5,9 +5,28 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use qeinsum::{Cancel, Compiled};
+
+use crate::error::OrRaise as _;
 
 /// How long an interrupt may go unnoticed.
 const TICK: Duration = Duration::from_millis(50);
+
+/// Multiplications of a run that may be long enough to be interrupted: some hundredths of a second.
+const LONG: u128 = 1 << 31;
+
+/// Computes something with what was compiled, and the interpreter's lock given back; what may be long ends when the user interrupts it.
+pub(crate) fn computed<R: Send>(
+    py: Python<'_>,
+    compiled: &Compiled,
+    compute: impl FnOnce() -> qeinsum::Result<R> + Send,
+) -> PyResult<R> {
+    if compiled.plan().multiplications().to_u128().is_some_and(|count| count < LONG) {
+        return py.detach(compute).or_raise(py);
+    }
+    let cancel = Cancel::new();
+    interruptible(py, || cancel.scope(compute), || cancel.cancel())?.or_raise(py)
+}
 
 /// Does what may take long on another thread, with the interpreter's lock given back. When the user interrupts it, `stop` is
 /// called, and what is interrupted is waited for: it reads arrays of Python's.

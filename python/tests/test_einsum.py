@@ -204,15 +204,25 @@ def test_a_long_search_can_be_interrupted():
     assert interrupted(code) == "interrupted\n"
 
 
-def test_a_long_run_can_be_interrupted():
+@pytest.mark.parametrize(
+    "run",
+    [
+        "qeinsum.einsum('ij,jk,kl->il', a, a, a)",
+        "pull(a)",
+        "quantized.choose_bits(a, a, a, min_sqnr=200.0)",
+    ],
+)
+def test_a_long_run_can_be_interrupted(run):
     """A signal ends a run of minutes, and the next one is as any other."""
     code = (
         "import numpy as np, qeinsum\n"
-        "a = np.ones((4000, 4000))\n"
+        "quantized = qeinsum.QEinsum('ij,jk,kl->il', config=qeinsum.Config.v4())\n"
+        "a = np.ones((2000, 2000), np.float32)\n"
+        "pull = qeinsum.QEinsum('ij,jk,kl->il').vjp(a, a, a)[1]\n"
         "print('ready', flush=True)\n"
         "try:\n"
         "    for _ in range(1000):\n"
-        "        qeinsum.einsum('ij,jk,kl->il', a, a, a)\n"
+        f"        {run}\n"
         "except KeyboardInterrupt:\n"
         "    print('interrupted', qeinsum.einsum('ij->', a[:2, :2]))\n"
     )

@@ -5,7 +5,7 @@
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lower::{Op, Plan, ValueId};
+use crate::lower::{Op, Plan, Value, ValueId};
 use crate::quant::{CallConfig, QuantConfig};
 
 /// What a run takes less than is not asked for beforehand: systems give that much, or nothing at all.
@@ -51,27 +51,18 @@ impl Plan {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn gradient_bytes(&self, dtype: Dtype, config: Option<&QuantConfig>) -> Option<u64> {
-        let values = self.values().iter().enumerate().try_fold(0_u64, |all, (id, _)| {
-            all.checked_add(elements(self, ValueId::new(id))?.checked_mul(dtype.bytes() as u64)?)
-        })?;
-        values.checked_mul(2)?.checked_add(self.run_bytes(dtype, config)?.checked_mul(3)?)
+        bytes_of(self.values(), dtype)?.checked_mul(2)?.checked_add(self.run_bytes(dtype, config)?.checked_mul(3)?)
     }
 
     /// The bytes of the operands, which are there before a run.
     fn operand_bytes(&self, dtype: Dtype) -> Option<u64> {
-        (0..self.equation().operands().len()).try_fold(0_u64, |all, operand| {
-            all.checked_add(elements(self, ValueId::new(operand))?.checked_mul(dtype.bytes() as u64)?)
-        })
+        bytes_of(&self.values()[..self.equation().operands().len()], dtype)
     }
 
     /// An upper bound of what the steps make, cheap enough to be looked at before each run.
     fn is_surely_small(&self, dtype: Dtype) -> bool {
-        let values = self.values().iter().map(|value| {
-            let elements = value.shape().iter().fold(1_u64, |count, &size| count.saturating_mul(size as u64));
-            elements.saturating_mul(dtype.bytes() as u64)
-        });
         // Beside itself a value has at most a sum of 8 bytes, an integer or float of 5 and noise of 4 to each element.
-        values.fold(0_u64, u64::saturating_add).saturating_mul(20) < ASKED
+        bytes_of(self.values(), dtype).is_some_and(|bytes| bytes.saturating_mul(20) < ASKED)
     }
 }
 
@@ -110,8 +101,9 @@ pub(crate) fn check_bytes(bytes: Option<u64>, there: Option<u64>) -> Result<()> 
     Err(Error::new(ErrorKind::Machine, message))
 }
 
-fn elements(plan: &Plan, id: ValueId) -> Option<u64> {
-    plan.value(id).shape().iter().try_fold(1_u64, |count, &size| count.checked_mul(size as u64))
+/// The bytes of all these values.
+fn bytes_of(values: &[Value], dtype: Dtype) -> Option<u64> {
+    values.iter().try_fold(0_u64, |all, value| all.checked_add(value.bytes_in(dtype)?))
 }
 
 /// The bytes that a complex product takes beside its arrays, in the largest call: its rhs as four reals an element.
@@ -122,7 +114,7 @@ fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
     let mut largest = 0_u64;
     for step in plan.calls() {
         if let Op::DotGeneral { rhs, .. } = step.op() {
-            largest = largest.max(elements(plan, *rhs)?.checked_mul(2 * dtype.bytes() as u64)?);
+            largest = largest.max(plan.value(*rhs).elements()?.checked_mul(2 * dtype.bytes() as u64)?);
         }
     }
     Some(largest)
@@ -131,7 +123,7 @@ fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
 /// The bytes that a quantized call adds to its sides and its result.
 fn added(plan: &Plan, dtype: Dtype, call: &CallConfig, sides: [ValueId; 2], result: ValueId) -> Option<u64> {
     // The sums, and the floats that they become before they are narrowed.
-    let mut added = elements(plan, result)?.checked_mul(8)?;
+    let mut added = plan.value(result).elements()?.checked_mul(8)?;
     for (id, side) in sides.into_iter().zip([&call.lhs, &call.rhs]) {
         let widened = if dtype == Dtype::F32 { 0 } else { 4 };
         let factor = match side.int() {
@@ -142,7 +134,7 @@ fn added(plan: &Plan, dtype: Dtype, call: &CallConfig, sides: [ValueId; 2], resu
             Some(_) => 4,
         };
         let noise = if side.noise().is_some() { 4 } else { 0 };
-        added = added.checked_add(elements(plan, id)?.checked_mul(widened + factor + noise)?)?;
+        added = added.checked_add(plan.value(id).elements()?.checked_mul(widened + factor + noise)?)?;
     }
     Some(added)
 }

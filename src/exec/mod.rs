@@ -31,7 +31,7 @@ mod value;
 pub use call::{CallRecord, Sums};
 pub use gradient::GradientRecord;
 pub use measure::QuantizationError;
-pub use naive::{interpret, interpret_until};
+pub use naive::interpret;
 pub use side::{Factor, SideRecord};
 
 pub(crate) use call::{Keep, QuantizedCall, Rescaled};

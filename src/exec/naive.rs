@@ -6,7 +6,7 @@
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use num_traits::Num;
 
-use crate::cancel::Cancel;
+use crate::cancel;
 use crate::equation::{Equation, Label};
 use crate::error::Result;
 use crate::sizes::Sizes;
@@ -24,26 +24,6 @@ use crate::sizes::Sizes;
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 pub fn interpret<T: Num + Copy>(equation: &Equation, operands: &[ArrayViewD<'_, T>]) -> Result<ArrayD<T>> {
-    interpret_until(equation, operands, &Cancel::new())
-}
-
-/// The same, until it is cancelled: then it is an error of kind [`Cancelled`](crate::ErrorKind::Cancelled).
-///
-/// ```
-/// use qeinsum::{Cancel, ErrorKind, QEinsum, interpret_until};
-/// let equation = QEinsum::new("i->")?.equation(&[1])?;
-/// let cancel = Cancel::new();
-/// cancel.cancel();
-/// let error = interpret_until(&equation, &[ndarray::ArrayD::<f64>::ones(vec![3]).view()], &cancel).unwrap_err();
-/// assert_eq!(error.kind(), &ErrorKind::Cancelled);
-/// # Ok::<(), qeinsum::Error>(())
-/// ```
-pub fn interpret_until<T: Num + Copy>(
-    equation: &Equation,
-    operands: &[ArrayViewD<'_, T>],
-    cancel: &Cancel,
-) -> Result<ArrayD<T>> {
-    cancel.check()?;
     let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
     let sizes = Sizes::bind(equation, &shapes)?;
     let output = equation.output();
@@ -54,7 +34,7 @@ pub fn interpret_until<T: Num + Copy>(
         for (axis, label) in output.iter().enumerate() {
             index[label.index()] = place[axis];
         }
-        *value = sum_of_products(equation, &sizes, operands, &summed, &mut index, cancel)?;
+        *value = sum_of_products(equation, &sizes, operands, &summed, &mut index)?;
     }
     Ok(result)
 }
@@ -66,7 +46,6 @@ fn sum_of_products<T: Num + Copy>(
     operands: &[ArrayViewD<'_, T>],
     summed: &[Label],
     index: &mut [usize],
-    cancel: &Cancel,
 ) -> Result<T> {
     if summed.iter().any(|&label| sizes.extent(label) == 0) {
         return Ok(T::zero());
@@ -77,7 +56,7 @@ fn sum_of_products<T: Num + Copy>(
     let mut sum = T::zero();
     loop {
         // Of the arithmetic of the user's types nobody knows how long it takes.
-        cancel.check()?;
+        cancel::between_steps()?;
         let factor = |(labels, operand): (&crate::Subscript, &ArrayViewD<'_, T>)| {
             // An axis of extent 1 broadcasts.
             let place: Vec<usize> = labels

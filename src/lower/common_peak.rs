@@ -35,7 +35,7 @@ impl Program {
             let place = step.first();
             let plan = &plans[place.plan];
             let value = plan.value(plan.steps()[place.step].result());
-            let size = if owners[result] == result { bytes_of(value.shape(), dtype)? } else { 0 };
+            let size = if owners[result] == result { value.bytes_in(dtype)? } else { 0 };
             sizes.push(size);
             live = live.checked_add(size)?;
             peak = peak.max(live);
@@ -48,7 +48,7 @@ impl Program {
             let owner = owners[output.index()];
             // The array itself is handed over where nobody else needs it and it lies in the order wanted.
             if !(matches!(value.layout(), Layout::Dense(_)) && readers[owner] == 1) {
-                live = live.checked_add(bytes_of(value.shape(), dtype)?)?;
+                live = live.checked_add(value.bytes_in(dtype)?)?;
                 peak = peak.max(live);
                 live = live.checked_sub(read(output.index(), &mut readers, &sizes))?;
             }

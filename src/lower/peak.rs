@@ -6,7 +6,7 @@
 use crate::dtype::Dtype;
 use crate::kernel::PartialBytes;
 
-use super::plan::{Layout, Op, Plan, Value, ValueId};
+use super::plan::{Layout, Op, Plan, ValueId};
 use super::schedule::{Gathering, Loop, Stage};
 
 impl Plan {
@@ -52,7 +52,7 @@ impl Plan {
     fn memory(&self, dtype: Dtype) -> Option<Memory<'_>> {
         let mut live = 0_u64;
         for operand in &self.values[..self.equation.operands().len()] {
-            live = live.checked_add(bytes(operand, dtype)?)?;
+            live = live.checked_add(operand.bytes_in(dtype)?)?;
         }
         let owners = (0..self.values.len()).map(|value| Owner { value, depth: 0 }).collect();
         let per_step = vec![0; self.steps.len()];
@@ -62,18 +62,10 @@ impl Plan {
         let output = &self.values[self.output.index()];
         if !is_gathered && !matches!(output.layout, Layout::Dense(_)) {
             // The result is an array of its own in row-major order, so a view or an operand is copied at the end.
-            memory.allocate(bytes(output, dtype)?)?;
+            memory.allocate(output.bytes_in(dtype)?)?;
         }
         Some(memory)
     }
-}
-
-fn elements(value: &Value) -> Option<u64> {
-    value.shape.iter().try_fold(1_u64, |elements, &size| elements.checked_mul(size as u64))
-}
-
-fn bytes(value: &Value, dtype: Dtype) -> Option<u64> {
-    bytes_of(&value.shape, dtype)
 }
 
 /// The bytes of an array of this shape.
@@ -136,7 +128,7 @@ impl Memory<'_> {
         if value < self.plan.equation.operands().len() || depth != self.depth {
             return Some(());
         }
-        self.free(bytes(&self.plan.values[value], self.dtype)?)
+        self.free(self.plan.values[value].bytes_in(self.dtype)?)
     }
 
     fn stages(&mut self, stages: &[Stage]) -> Option<()> {
@@ -159,7 +151,7 @@ impl Memory<'_> {
             }
             return Some(());
         }
-        self.allocate(bytes(value, self.dtype)?)?;
+        self.allocate(value.bytes_in(self.dtype)?)?;
         step.op.inputs().try_for_each(|input| self.release(input))
     }
 
@@ -171,13 +163,12 @@ impl Memory<'_> {
         match outermost.gathering {
             Gathering::Along(_) => {
                 let whole = self.plan.sizes.shape_of(&value.labels);
-                let elements = whole.iter().try_fold(1_u64, |elements, &size| elements.checked_mul(size as u64))?;
-                self.allocate(elements.checked_mul(self.dtype.bytes() as u64)?)?;
+                self.allocate(bytes_of(&whole, self.dtype)?)?;
                 self.passes(outermost)?;
             }
             Gathering::Sum => {
                 let terms = [self.plan.terms(outermost.result), self.plan.slice_terms(outermost.result)];
-                let PartialBytes { chains, trees, outputs } = PartialBytes::new(self.dtype, elements(value)?, terms)?;
+                let PartialBytes { chains, trees, outputs } = PartialBytes::new(self.dtype, value.elements()?, terms)?;
                 self.allocate(chains.checked_add(trees)?)?;
                 self.passes(outermost)?;
                 self.free(trees)?;

@@ -11,6 +11,7 @@ use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
 use super::orient::Orientation;
+use super::peak::bytes_of;
 
 /// A value of a plan: `%0`, `%1`, … Operands come first, in the order written.
 ///
@@ -51,6 +52,7 @@ impl fmt::Display for ValueId {
 /// assert_eq!(plan.equation().subscript(product.labels()), "ik");
 /// assert_eq!((product.shape(), product.dtype()), (&[2, 4][..], Dtype::F32));
 /// assert!(matches!(product.layout(), Layout::Dense(_)));
+/// assert_eq!((product.elements(), product.bytes_in(Dtype::F64)), (Some(8), Some(64)));
 /// # Ok::<(), qeinsum::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -80,6 +82,16 @@ impl Value {
     /// How the value lies in memory.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The number of elements; none when that is more than can be counted in 64 bits.
+    pub fn elements(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1_u64, |elements, &size| elements.checked_mul(size as u64))
+    }
+
+    /// The bytes of these elements in a type; none when that is more than can be counted in 64 bits.
+    pub fn bytes_in(&self, dtype: Dtype) -> Option<u64> {
+        bytes_of(&self.shape, dtype)
     }
 }
 

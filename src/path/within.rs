@@ -21,7 +21,7 @@ use crate::path::{Certificate, Cost, Found, Objective, Path, SearchOptions};
 /// The bits of multiplications that sums in the order of labels are worth.
 const LISTED_WORTH: Log = ONE / 2;
 
-/// The best path and slices found in which no result has more than `elements`, starting from a path that is known; `None`
+/// The best path and slices found in which no result but the output has more than `elements`, starting from a path that is known; `None`
 /// where no slices make it fit.
 ///
 /// A path that was given stays what it is. `kinds` are the kinds of the calls of a path.

@@ -127,7 +127,7 @@ fn searches_are_told_how_long_and_how_much_memory() {
         "plan ab,bc,cd,de->ae --shapes 30x40,40x50,50x20,20x3 --memory-limit 22kB",
         "plan ab,bc,cd,da-> --shapes 30x40,40x50,50x20,20x30 --memory-limit 24kB",
         "plan ab,bc,cd,da-> --shapes 30x40,40x50,50x20,20x30 --memory-limit 1kB",
-        "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --path (0,1),(0,1),(0,1) --memory-limit 300B",
+        "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --path (0,1),(0,1),(0,1) --memory-limit 240B",
         "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --optimize anneal --seed 3 --threads 1",
         "plan ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --optimize random-greedy",
         "path ab,bc,cd,de->ae --shapes 3x4,4x5,5x2,2x3 --time-budget 50ms",

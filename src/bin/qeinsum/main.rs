@@ -3,6 +3,8 @@
 //! In come arguments and files; out go results on standard output or in a file, diagnostics on standard error, and an
 //! exit code: 0 done, 2 what was asked is wrong, 1 the machine failed. Everything is done by the library.
 
+#![forbid(unsafe_code)]
+
 mod calibrate;
 mod case;
 mod cmd;

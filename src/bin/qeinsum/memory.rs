@@ -159,10 +159,7 @@ fn compared(plan: &Plan, dtype: Dtype, work: Work<'_>) -> Option<u64> {
     if !matches!(work, Work::Measured(_)) {
         return Some(0);
     }
-    let bytes = |id| -> Option<u64> {
-        let shape = plan.value(id).shape().iter();
-        shape.copied().try_fold(dtype.bytes() as u64, |bytes, size| bytes.checked_mul(size as u64))
-    };
+    let bytes = |id| plan.value(id).bytes_in(dtype);
     let largest = plan.calls().try_fold(0, |largest: u64, step| Some(largest.max(bytes(step.result())?)))?;
     largest.checked_add(bytes(plan.output())?)
 }

@@ -1,0 +1,117 @@
+//! A process that computes for long: whether what it computes stays right, and what it keeps stays the same.
+//!
+//! A binary of its own with one test: the allocator counts for the whole process. `QEINSUM_SOAK_SECONDS` is how long it goes
+//! on; `--nocapture` shows how many equations it was, and what was kept.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use ndarray::{ArrayD, ArrayViewD};
+use peak_alloc::PeakAlloc;
+use qeinsum::{DotGeneralConfig, QEinsum, interpret};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use fuzz::choices::{Decide, Generator};
+
+#[allow(dead_code, reason = "the readers are fuzzed, and need no soak")]
+mod fuzz;
+mod reference;
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+/// What is computed before memory is looked at: enough that every cache is full and every thread has its scratch memory.
+const WARM_UP: Duration = Duration::from_secs(20);
+
+/// What may be kept more at the end than after the warm-up: entries of caches for longer equations than before.
+const GROWTH: usize = 4 << 20;
+
+/// Equations that live as long as the process, each with more shapes than its caches hold.
+const LONG_LIVED: [(&str, &[usize]); 6] = [
+    ("ab,bc->ac", &[2, 2]),
+    ("ab,bc,cd->da", &[2, 2, 2]),
+    ("abc,abd->acd", &[3, 3]),
+    ("aab->b", &[3]),
+    ("ab,ab,b->a", &[2, 2, 1]),
+    ("a,b->ab", &[1, 1]),
+];
+
+/// One equation that is asked for again and again, with other shapes.
+struct LongLived {
+    qe: QEinsum,
+    quantized: QEinsum,
+    text: &'static str,
+}
+
+impl LongLived {
+    fn new(text: &'static str) -> Self {
+        let qe = QEinsum::new(text).unwrap();
+        let quantized = qe.clone().with_config(DotGeneralConfig::v4().build().unwrap());
+        Self { qe, quantized, text }
+    }
+
+    /// Runs it on integers, whose sums are exact, and quantized, which has to be what it is without caches.
+    fn check(&self, ranks: &[usize], generator: &mut Generator, pool: &ThreadPool) {
+        let sizes: [usize; 4] = [0; 4].map(|_| 1 + generator.below(6));
+        let terms = self.text.split("->").next().unwrap_or_default().split(',');
+        let operands: Vec<ArrayD<f32>> = terms
+            .map(|term| {
+                let shape: Vec<usize> = term.bytes().map(|label| sizes[usize::from(label - b'a')]).collect();
+                generator.integers(&shape, 3)
+            })
+            .collect();
+        let views: Vec<ArrayViewD<'_, f32>> = operands.iter().map(|operand| operand.view()).collect();
+        let expected = interpret(&self.qe.equation(ranks).unwrap(), &views).unwrap();
+        assert_eq!(pool.install(|| self.qe.run(&operands[..])).unwrap(), expected, "{} {sizes:?}", self.text);
+
+        let anew = Self::new(self.text).quantized.run(&operands[..]).unwrap();
+        let kept = pool.install(|| self.quantized.run(&operands[..])).unwrap();
+        assert_eq!(kept, anew, "{} {sizes:?}, quantized", self.text);
+    }
+}
+
+/// What the process has in memory, where the system says it as Linux does.
+fn resident() -> Option<usize> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "shown by a test that is asked to show it")]
+fn nothing_grows_and_nothing_differs() {
+    let seconds = std::env::var("QEINSUM_SOAK_SECONDS").map_or(60, |seconds| seconds.parse().unwrap());
+    let pools = [1, 2, 3, 8].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let long_lived = LONG_LIVED.map(|(text, ranks)| (LongLived::new(text), ranks));
+    let (start, generator) = (Instant::now(), &mut Generator::new(3));
+    let mut rounds = 0_usize;
+    let mut until = |end: Duration| {
+        while start.elapsed() < end {
+            let bytes: Vec<u8> = (0..64 + generator.below(192)).map(|_| generator.below(256) as u8).collect();
+            fuzz::run::check(&bytes);
+            fuzz::gradients::check(&bytes);
+            for (equation, ranks) in &long_lived {
+                equation.check(ranks, generator, &pools[rounds % pools.len()]);
+            }
+            rounds += 1;
+        }
+        (rounds, ALLOCATED.current_usage(), resident())
+    };
+    let (warm, kept, resident) = until(WARM_UP);
+    let (all, kept_now, resident_now) = until(WARM_UP + Duration::from_secs(seconds));
+    println!(
+        "soak: {all} rounds of {} equations in {} s, {warm} of them to warm up; kept {kept} and then {kept_now} bytes, resident \
+         {resident:?} and then {resident_now:?}",
+        2 + LONG_LIVED.len(),
+        start.elapsed().as_secs(),
+    );
+    assert!(kept_now <= kept + GROWTH, "{kept} bytes are kept after {warm} rounds, {kept_now} after {all}");
+    if let (Some(before), Some(now)) = (resident, resident_now) {
+        assert!(
+            now <= before + before / 4 + GROWTH,
+            "{before} bytes are resident after {warm} rounds, {now} after {all}"
+        );
+    }
+}

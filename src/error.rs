@@ -85,8 +85,10 @@ pub enum ErrorKind {
     File,
     /// More memory or work than was allowed.
     Limit,
-    /// The machine failed: a disk, a permission, memory.
+    /// The machine failed: a disk, a permission.
     Machine,
+    /// The system gives no more memory.
+    Memory,
     /// A run was stopped by its [`Cancel`](crate::Cancel).
     Cancelled,
 }

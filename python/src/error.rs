@@ -40,7 +40,7 @@ pub(crate) fn raised(py: Python<'_>, error: &qeinsum::Error) -> PyErr {
         ErrorKind::Freeze => ("freeze", FrozenError::new_err(text)),
         ErrorKind::Export => ("export", Error::new_err(text)),
         ErrorKind::Limit => ("limit", LimitError::new_err(text)),
-        ErrorKind::Machine if text.contains("memory") => return PyMemoryError::new_err(text),
+        ErrorKind::Memory => return PyMemoryError::new_err(text),
         ErrorKind::Machine => return PyOSError::new_err(text),
         _ => ("value", Error::new_err(text)),
     };

@@ -98,7 +98,7 @@ pub(crate) fn check_bytes(bytes: Option<u64>, there: Option<u64>) -> Result<()> 
             )
         }
     };
-    Err(Error::new(ErrorKind::Machine, message))
+    Err(Error::new(ErrorKind::Memory, message))
 }
 
 /// The bytes of all these values.
@@ -168,7 +168,7 @@ mod tests {
         let plan = |size| QEinsum::new("i,j->ij").unwrap().plan(&[&[size], &[size]]).unwrap();
         assert_eq!(check_room(&plan(1000), Dtype::F32, None), Ok(()));
         let error = check_room(&plan(1 << 24), Dtype::F32, None).unwrap_err();
-        assert_eq!(error.kind(), &ErrorKind::Machine);
+        assert_eq!(error.kind(), &ErrorKind::Memory);
         assert_eq!(
             error.message(),
             "the run needs 1125899906842624 bytes of memory beside its operands, more than the system gives; a memory \

@@ -114,7 +114,8 @@ impl FileError {
     /// The public error about a stream or an entry called `name`.
     pub(super) fn named(self, name: &str) -> Error {
         let kind = match self {
-            Self::Os { .. } | Self::Memory(_) => ErrorKind::Machine,
+            Self::Os { .. } => ErrorKind::Machine,
+            Self::Memory(_) => ErrorKind::Memory,
             _ => ErrorKind::File,
         };
         Error::new(kind, self.to_string()).within(&format!("`{name}`"))
@@ -218,7 +219,7 @@ mod tests {
             (FileError::opening(io::ErrorKind::NotFound.into()), ErrorKind::File),
             (FileError::opening(io::ErrorKind::PermissionDenied.into()), ErrorKind::Machine),
             (FileError::writing(io::ErrorKind::StorageFull.into()), ErrorKind::Machine),
-            (FileError::Memory(1 << 60), ErrorKind::Machine),
+            (FileError::Memory(1 << 60), ErrorKind::Memory),
             (FileError::Rank(65), ErrorKind::File),
         ];
         for (error, kind) in tests {

@@ -95,7 +95,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Machine => Self::Machine(error.to_string()),
+            ErrorKind::Machine | ErrorKind::Memory => Self::Machine(error.to_string()),
             _ => Self::Request(error.to_string()),
         }
     }

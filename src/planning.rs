@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::lower::{Plan, lower};
+use crate::lower::{Plan, bytes_of, lower};
 use crate::path::{
     Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search,
     search_until, search_within,
@@ -55,6 +55,7 @@ impl Planning {
         config: Option<&QuantConfig>,
         stop: &AtomicBool,
     ) -> Result<Plan> {
+        let left = self.options.memory_limit.map(|limit| left_of(limit, equation, sizes, dtype)).transpose()?;
         let graph = ContractionGraph::new(equation, sizes);
         let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
         // Asked only where it matters: some places to run in have no clock.
@@ -75,14 +76,14 @@ impl Planning {
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
         let plan = lower(equation, sizes, found, dtype);
-        let Some(limit) = self.options.memory_limit else { return Ok(plan) };
+        let (Some(limit), Some(left)) = (self.options.memory_limit, left) else { return Ok(plan) };
         if plan.peak_bytes().is_some_and(|peak| peak <= limit) {
             return Ok(plan);
         }
         if by_hand {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &options, deadline, config, limit, stop)
+        within(&graph, &plan, &options, deadline, config, Limit { bytes: limit, left }, stop)
     }
 }
 
@@ -94,29 +95,39 @@ fn in_all(found: Found, options: &SearchOptions) -> Found {
     }
 }
 
-/// Searches for slices in which a plan needs no more than `limit` bytes; the time for it ends at `deadline`.
+/// A limit of memory.
+#[derive(Clone, Copy)]
+struct Limit {
+    bytes: u64,
+    /// What operands and output leave of it.
+    left: u64,
+}
+
+/// What operands and output, which are there in any case, leave of a limit of bytes; an error where they alone are too much.
+fn left_of(limit: u64, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<u64> {
+    let output = sizes.shape_of(equation.output());
+    let shapes = sizes.shapes().iter().chain([&output]);
+    let bytes = shapes.map(|shape| bytes_of(shape, dtype)).try_fold(0_u64, |all, bytes| all.checked_add(bytes?));
+    bytes.and_then(|bytes| limit.checked_sub(bytes)).ok_or_else(|| {
+        let bytes = bytes.map_or_else(|| "more than 2^64".to_owned(), |bytes| bytes.to_string());
+        let message = format!("the memory limit is {limit} bytes: the operands and the output alone need {bytes}");
+        Error::new(ErrorKind::Limit, message)
+    })
+}
+
+/// Searches for slices in which a plan needs no more than a limit; the time for it ends at `deadline`.
 fn within(
     graph: &ContractionGraph,
     plan: &Plan,
     options: &SearchOptions,
     deadline: Option<Instant>,
     config: Option<&QuantConfig>,
-    limit: u64,
+    limit: Limit,
     stop: &AtomicBool,
 ) -> Result<Plan> {
     let bytes = plan.dtype.bytes() as u64;
-    let operands = plan.equation.operands().len();
-    let fixed = plan.values()[..operands].iter().chain([plan.value(plan.output())]);
-    let fixed = fixed.map(|value| value.bytes_in(plan.dtype)).try_fold(0_u64, |all, bytes| all.checked_add(bytes?));
-    let Some(mut left) = fixed.and_then(|fixed| limit.checked_sub(fixed)) else {
-        return Err(over_limit(
-            plan,
-            limit,
-            "the operands and the output alone do not fit; without slices the plan needs",
-        ));
-    };
     // A step has two sides beside its result.
-    left /= 2;
+    let mut left = limit.left / 2;
     let kinds = |path: &Path| config.map_or_else(Vec::new, |config| config.call_kinds(path));
     // Several results are there at once, how many is known of a whole plan only: less is allowed to each until all fit.
     while left >= bytes {
@@ -132,14 +143,14 @@ fn within(
         };
         let found = Found { ended, ..found };
         let sliced = lower(&plan.equation, &plan.sizes, found, plan.dtype);
-        if sliced.peak_bytes().is_some_and(|peak| peak <= limit) {
+        if sliced.peak_bytes().is_some_and(|peak| peak <= limit.bytes) {
             return Ok(sliced);
         }
         left /= 2;
     }
     Err(over_limit(
         plan,
-        limit,
+        limit.bytes,
         match plan.certificate() {
             Certificate::Given => "no slices of the path that was given were found that fit; without slices it needs",
             _ => "no order and no slices were found that fit; without slices the plan needs",
@@ -149,7 +160,7 @@ fn within(
 
 fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {
     let peak = plan.peak_bytes().map_or_else(|| "more than 2^64".to_owned(), |peak| peak.to_string());
-    Error::new(ErrorKind::Limit, format!("the memory limit is {limit} bytes: {reason} {peak}"))
+    Error::new(ErrorKind::Limit, format!("the memory limit is {limit} bytes: {reason} {peak} bytes"))
 }
 
 /// The labels of these names.

@@ -23,7 +23,10 @@ def array(operand: Any, dtype: Any = None) -> Any:
     elif hasattr(operand, "__array__"):
         result = np.asarray(operand)
     elif hasattr(operand, "__dlpack__"):
-        result = np.from_dlpack(operand)
+        try:
+            result = np.from_dlpack(operand)
+        except (RuntimeError, BufferError) as error:
+            raise TypeError(f"an operand cannot be read through DLPack, which NumPy says so of: {error}") from error
     else:
         raise TypeError(f"an operand is an array, not {type(operand).__name__}")
     if dtype is not None:
@@ -43,12 +46,26 @@ def shape(operand: Any) -> tuple[int, ...]:
     """The shape of an operand, or the shape that stands in its place."""
     if type(operand) is np.ndarray:
         return operand.shape
+    if isinstance(operand, tuple) and any(size is None or isinstance(size, float) for size in operand):
+        raise TypeError(f"a shape is made of whole numbers, but this is {operand}")
     if isinstance(operand, (tuple, list)) and all(isinstance(size, (int, np.integer)) for size in operand):
         if any(size < 0 for size in operand):
             raise ValueError(f"a shape has no negative sizes, but this is {tuple(operand)}")
         return tuple(int(size) for size in operand)
     own = getattr(operand, "shape", None)
+    if own is None and hasattr(operand, "__dlpack__"):
+        own = array(operand).shape
     return tuple(int(size) for size in (np.shape(operand) if own is None else own))
+
+
+def dtype_of(operands: Sequence[Any]) -> str:
+    """The type of the first operand that is an array of one that there are plans for, by name; else float32."""
+    for operand in operands:
+        dtype = getattr(operand, "dtype", None)
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+        if name in KNOWN:
+            return str(name)
+    return "float32"
 
 
 def dtype_name(dtype: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any, Sequence
 import numpy as np
 
 from . import _arrays, _config
-from ._layer import _SETTINGS, QEinsum, key_of
-from ._qeinsum import Plan
-from ._search import Options
+from ._layer import QEinsum, key_of
+from ._qeinsum import Frozen, Plan
+from ._search import SETTINGS, Options
 
 # Equations that are kept parsed, with their plans.
 _KEPT = 256
@@ -71,11 +71,9 @@ def contract_path(
     With `shapes=True` shapes stand in the places of operands. `print(info)` shows the plan.
     """
     layer, arrays = _layer(operands, optimize, config, bits, named, search)
-    first = arrays[0] if arrays else None
     if dtype is None:
-        known = getattr(getattr(first, "dtype", None), "name", None) if not shapes else None
-        dtype = known if known in _arrays.KNOWN else "float32"
-    plan = layer.plan(*(_arrays.shape(array) if not shapes else tuple(array) for array in arrays), dtype=dtype)
+        dtype = "float32" if shapes else _arrays.dtype_of(arrays)
+    plan = layer.plan(*(tuple(array) if shapes else _arrays.array(array).shape for array in arrays), dtype=dtype)
     return plan.path, PathInfo(plan)
 
 
@@ -138,7 +136,7 @@ class PathInfo:
 
 
 def contract_expression(
-    equation: str,
+    equation: Any,
     *shapes: Any,
     constants: Sequence[int] = (),
     optimize: Any = "auto",
@@ -160,18 +158,24 @@ def contract_expression(
     Operands named in `constants` are given here, as arrays, and not when it is called; where calls are quantized, they are
     quantized once, by `key` if that takes noise.
     """
+    equation, shapes = _split((equation, *shapes))
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
     held: dict[int, Any] = {}
     for place in constants:
-        array = _arrays.array(shapes[place], dtype)
-        held[place] = array
+        if not 0 <= place < len(shapes):
+            raise ValueError(f"constants names operand {place}, but there are {len(shapes)}, counted from 0")
+        if isinstance(shapes[place], tuple):
+            raise TypeError(f"operand {place} is a constant: give its array, not its shape")
+        held[place] = _arrays.array(shapes[place], dtype)
     all_shapes = [_arrays.shape(held.get(place, shape)) for place, shape in enumerate(shapes)]
     if dtype is None:
-        dtype = next((array.dtype for array in held.values()), np.dtype("float32"))
+        dtype = _arrays.dtype_of(list(held.values()))
     name = _arrays.dtype_name(dtype)
     plan = layer.plan(*all_shapes, dtype=name)
     if layer.config is not None:
         for place, array in held.items():
+            if isinstance(array, Frozen):
+                continue
             held[place] = layer.freeze(place, array, *all_shapes, key=key)
     return ContractExpression(layer, plan, held)
 
@@ -208,15 +212,15 @@ class ContractExpression:
 
 
 def plan(
-    equation: str,
+    equation: Any,
     *operands: Any,
     optimize: Any = "auto",
     config: Any = None,
     bits: int | None = None,
     named: bool = False,
-    dtype: Any = "float32",
+    dtype: Any = None,
     search: dict[str, Any] | None = None,
-    **sizes: int,
+    **sizes: Any,
 ) -> Plan:
     """The plan of an equation for operands, for shapes, or for labels of these sizes; `print` shows it as the command line does.
 
@@ -233,9 +237,15 @@ def plan(
     >>> plan("ij,jk->ki", i=2, j=3, k=4).multiplications
     24
 
-    `search` has further search settings, such as `{"memory_limit": 2**30}`.
+    Further search settings are keyword arguments, such as `memory_limit=2**30`, or, where labels are words that may be called
+    so, stand in `search={"memory_limit": 2**30}`. A plan keeps its configuration, for what it is explained, drawn and exported
+    with; `dtype` is that of the operands, or float32.
     """
-    layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **(search or {}))
+    equation, operands = _split((equation, *operands))
+    # Where labels are letters, no word is one.
+    words = [name for name in sizes if (name in SETTINGS and search is None if named else len(name) > 1)]
+    search = {**(search or {}), **{name: sizes.pop(name) for name in words}}
+    layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
     return layer.plan(*operands, dtype=dtype, **sizes)
 
 
@@ -243,18 +253,7 @@ def _layer(
     operands: tuple[Any, ...], optimize: Any, config: Any, bits: int | None, named: bool, search: dict[str, Any]
 ) -> tuple[QEinsum, Sequence[Any]]:
     """The equation, kept if it is known, and its operands."""
-    if not operands:
-        raise TypeError("an einsum needs an equation and its operands")
-    equation: Any = operands[0]
-    if isinstance(equation, str):
-        arrays: Sequence[Any] = operands[1:]
-    else:
-        lists = [_labels(labels) for labels in operands[1::2]]
-        count = len(operands) // 2
-        output = None
-        if len(operands) % 2:
-            output = _labels(operands[-1])
-        equation, arrays = (tuple(lists), output), operands[: 2 * count : 2]
+    equation, arrays = _split(operands)
     quick = (equation, named, bits, optimize if isinstance(optimize, str) else None)
     if config is None and isinstance(optimize, str) and not search:
         # The usual call: what it is kept by is at hand.
@@ -263,7 +262,7 @@ def _layer(
             found = _kept(quick, equation, None, bits, named, optimize, search)
         return found, arrays
     made = _config.of(config, bits)
-    if any(name not in _SETTINGS for name in search):
+    if any(name not in SETTINGS for name in search):
         return QEinsum(equation, made, named=named, optimize=optimize, **search), arrays  # says which
     tag = Options(optimize, **search).key()
     if tag is None:
@@ -273,10 +272,36 @@ def _layer(
     return found or _kept(full, equation, made, None, named, optimize, search), arrays
 
 
-def _labels(labels: Any) -> tuple[int | None, ...]:
-    """A sublist: numbers that stand for labels, and `...`."""
-    if isinstance(labels, str) or not hasattr(labels, "__iter__"):
+def _split(operands: tuple[Any, ...]) -> tuple[Any, Sequence[Any]]:
+    """The equation, or the lists of labels that stand between operands, and the operands."""
+    if not operands:
+        raise TypeError("an einsum needs an equation and its operands")
+    if isinstance(operands[0], str):
+        return operands[0], operands[1:]
+    lists = [_list(labels) for labels in operands[1::2]]
+    count = len(operands) // 2
+    output = _list(operands[-1]) if len(operands) % 2 else None
+    named = {item for labels in (*lists, output or ()) for item in labels if item is not Ellipsis}
+    if not all(isinstance(item, (int, np.integer)) for item in named):
+        # As opt_einsum has it, labels of any kind that has an order.
+        numbers = {item: number for number, item in enumerate(sorted(named))}
+        lists = [_numbered(labels, numbers) for labels in lists]
+        output = None if output is None else _numbered(output, numbers)
+    return (tuple(map(_labels, lists)), None if output is None else _labels(output)), operands[: 2 * count : 2]
+
+
+def _list(labels: Any) -> list[Any]:
+    if isinstance(labels, (str, np.ndarray)) and getattr(labels, "ndim", 0) != 1 or not hasattr(labels, "__iter__"):
         raise TypeError("operands are followed by lists of their labels, or stand after an equation")
+    return list(labels)
+
+
+def _numbered(labels: list[Any], numbers: dict[Any, int]) -> list[Any]:
+    return [item if item is Ellipsis else numbers[item] for item in labels]
+
+
+def _labels(labels: list[Any]) -> tuple[int | None, ...]:
+    """A sublist: numbers that stand for labels, and `...`."""
     items = tuple(None if item is Ellipsis else int(item) for item in labels)
     if any(item is not None and not 0 <= item < 2**32 for item in items):
         raise ValueError("labels are numbers from 0 to 2**32 - 1, or `...`")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import operator
+import re
 from typing import Any, Mapping
 
 from . import _qeinsum
@@ -25,7 +27,10 @@ class Config:
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Of a document as JSON has it: `Config({"preset": "v4", "fwd_bits": 4, "operand": {"1": {"bits": 8}}})`."""
         self._document = {"version": 1, **_plain(document)}
-        self._native = _qeinsum.Config.from_json(json.dumps(self._document))
+        try:
+            self._native = _qeinsum.Config.from_json(json.dumps(self._document))
+        except _qeinsum.ConfigError as error:
+            raise reworded(error, _without_place(str(error), self._document)) from None
 
     @classmethod
     def v4(
@@ -72,7 +77,18 @@ class Config:
 
     @classmethod
     def bits(cls, bits: int) -> Config:
-        """So many bits forward and for the gradient of the earlier operand, as the command line's `--bits`."""
+        """So many bits forward and for the gradient of the earlier operand, as the command line's `--bits`.
+
+        That gradient is rounded stochastically, so that `vjp` needs a `key`.
+        """
+        if bits == "auto":
+            raise TypeError("bits are a number; `QEinsum.choose_bits` chooses them by operands")
+        try:
+            bits = operator.index(bits)
+        except TypeError:
+            raise TypeError(f"bits are a whole number, not {bits!r}") from None
+        if not 2 <= bits <= 22:
+            raise _qeinsum.ConfigError(f"bits are 2 to 22, not {bits}")
         return cls.v4(fwd_bits=bits, dlhs_bits=bits)
 
     @classmethod
@@ -142,6 +158,27 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a setting is a number, a word or a table of settings, not {type(value).__name__}")
 
 
+def reworded(error: _qeinsum.Error, text: str) -> _qeinsum.Error:
+    """The same error in other words."""
+    error.args, error.message = (text,), text
+    return error
+
+
+def _without_place(message: str, document: Mapping[str, Any]) -> str:
+    """An error of a JSON text that nobody wrote: without its line, and with the setting that it is about, if one alone is."""
+    place = re.compile(r" at line \d+ column \d+$", re.MULTILINE)
+    if not place.search(message):
+        return message
+    for name, value in document.items():
+        rest = {other: each for other, each in document.items() if other != name}
+        try:
+            _qeinsum.Config.from_json(json.dumps(rest))
+        except _qeinsum.ConfigError:
+            continue
+        return f"setting {name}={value!r}: {place.sub('', message)}"
+    return place.sub("", message)
+
+
 def of(config: Config | Mapping[str, Any] | str | None, bits: int | None) -> Config | None:
     """What the keyword arguments `config` and `bits` come to."""
     if bits is not None:
@@ -151,6 +188,10 @@ def of(config: Config | Mapping[str, Any] | str | None, bits: int | None) -> Con
     if config is None or isinstance(config, Config):
         return config
     if isinstance(config, str):
+        if "=" not in config:
+            raise TypeError(
+                f"config is TOML text, and {config!r} is none: `Config.v4()` and its like are presets, `Config.load` reads a file"
+            )
         return Config.from_toml(config)
     if isinstance(config, Mapping):
         return Config(config)

@@ -10,11 +10,9 @@ import numpy as np
 
 from . import _arrays, _config
 from ._config import Config
-from ._qeinsum import Bound, Expression, Frozen, Key, Plan
-from ._search import Options, path_of
+from ._qeinsum import Bound, ConfigError, Expression, Frozen, Key, Plan
+from ._search import Options, check_settings, path_of
 
-# What may be said of a search beside `optimize`.
-_SETTINGS = ("minimize", "effort", "seed", "time_budget", "memory_limit", "speeds")
 # Plans that are kept of an equation.
 _KEPT = 64
 
@@ -52,11 +50,10 @@ class QEinsum:
         nothing is quantized. With `named=True` labels are words: `"batch time, time out -> batch out"`. `optimize` is
         `"auto"`, `"optimal"`, `"greedy"`, `"random-greedy"`, `"anneal"`, `"reference"` or `"none"`, a path, or an optimizer
         of `opt_einsum` or cotengra; further search settings are `minimize`, `effort`, `seed`, `time_budget` (seconds),
-        `memory_limit` (bytes, for everything that is there at a time; slices are found where they are needed) and `speeds`.
+        `memory_limit` (bytes, for everything that is there at a time; slices are found where they are needed) and `speeds`
+        (for `minimize="time"`: `"shipped"`, `"machine"` for what `qeinsum bench --calibrate` measured here, or a file).
         """
-        unknown = [name for name in search if name not in _SETTINGS]
-        if unknown:
-            raise TypeError(f"{unknown[0]!r} is no search setting: one of {', '.join(_SETTINGS)}")
+        check_settings(search)
         self._arguments = (equation, named)
         self._config = _config.of(config, bits)
         self._options = Options(optimize, **search)
@@ -77,10 +74,10 @@ class QEinsum:
         """How calls are quantized; none where they are not."""
         return self._config
 
-    def plan(self, *operands: Any, dtype: Any = "float32", **sizes: int) -> Plan:
+    def plan(self, *operands: Any, dtype: Any = None, **sizes: int) -> Plan:
         """The plan for operands or shapes, or for labels of these sizes: `plan((2, 3), (3, 4))`, `plan(i=2, j=3, k=4)`.
 
-        `dtype` is what memory is counted in.
+        `dtype` is what memory is counted in, and the type of what is exported: that of the operands, or float32.
         """
         if sizes:
             if operands:
@@ -88,7 +85,7 @@ class QEinsum:
             shapes = [tuple(shape) for shape in self._native.shapes(sizes)]
         else:
             shapes = [_arrays.shape(operand) for operand in operands]
-        name = _arrays.dtype_name(dtype)
+        name = _arrays.dtype_of(operands) if dtype is None else _arrays.dtype_name(dtype)
         if name not in _arrays.KNOWN:
             raise TypeError(f"plans are made for {', '.join(_arrays.KNOWN)}, not for {name}")
         return self._bind(tuple(shapes), name).plan
@@ -97,28 +94,36 @@ class QEinsum:
         """The text of the plan without sizes: optimal where all sizes are equal, costs as polynomials."""
         return self._native.symbolic()
 
-    def explain(self, *operands: Any, dtype: Any = "float32") -> str:
+    def explain(self, *operands: Any, dtype: Any = None, **sizes: int) -> str:
         """The plan with what is quantized how, why it is as it is, and where time goes."""
-        plan = self.plan(*operands, dtype=dtype)
+        plan = self.plan(*operands, dtype=dtype, **sizes)
         return plan.explain(None if self._config is None else self._config._native, search=self._options.native())
 
-    def __call__(self, *operands: Any, key: Key | int | None = None, out: Any = None, dtype: Any = None) -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, dtype: Any = None) -> Any:
         """The result for arrays of one type, and for frozen operands in the places of arrays.
 
         `key` is where noise comes from, or the seed of a key; `out` an array to write to; `dtype` what all operands are
         converted to first.
         """
         given = _arrays.arrays(operands, dtype)
+        if out is not None:
+            _check_out(out, given)
         return self._for(given).run(given, key_of(key), out)
 
     run = __call__
 
     def vjp(
-        self, *operands: Any, key: Key | int | None = None, dtype: Any = None
+        self, *operands: Any, key: Any = None, dtype: Any = None
     ) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
         """The result, and a function from its gradient to those of the operands, each a quantized product of its own."""
         given = _arrays.arrays(operands, dtype)
-        out, pullback = self._for(given).vjp(given, key_of(key))
+        try:
+            out, pullback = self._for(given).vjp(given, key_of(key))
+        except ConfigError as error:
+            if key is None and "no key was given" in str(error):
+                text = f"{error}: give `key=`, a seed or a key; gradients are rounded stochastically"
+                raise _config.reworded(error, text) from None
+            raise
 
         def pull(cotangent: Any) -> tuple[Any, ...]:
             """The gradients of `sum(cotangent * result)`, one for each operand."""
@@ -135,7 +140,7 @@ class QEinsum:
         config, _, _ = self._for(given).choose_bits(given, min_sqnr)
         return Config.from_json(config.to_json())
 
-    def freeze(self, operand: int, array: Any, *shapes: Any, key: Key | int | None = None) -> Frozen:
+    def freeze(self, operand: int, array: Any, *shapes: Any, key: Any = None) -> Frozen:
         """Quantizes an operand once, to stand in its place from then on.
 
         `shapes` are those of all operands, or the operands themselves.
@@ -204,19 +209,29 @@ def _letter(number: int) -> str:
     return letters[number] if number < len(letters) else chr(number + 140 if number + 140 < 55296 else number + 2188)
 
 
+def _check_out(out: Any, operands: Sequence[Any]) -> None:
+    """An array of the operands' type."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is an array of NumPy's, not {type(out).__name__}")
+    known = _arrays.dtype_of(operands)
+    if operands and out.dtype.name != known:
+        raise TypeError(f"out is an array of {out.dtype.name}, but the result is of {known}")
+
+
 def key_of(key: Any) -> Key | None:
-    """A key, the key of a seed, or that of an array of JAX's."""
+    """A key, the key of a seed, or that of an array of JAX's, by which numbers are drawn as JAX draws them at the time."""
     if key is None or isinstance(key, Key):
         return key
     if isinstance(key, (int, np.integer)):
         return Key(int(key))
-    data = key
+    data, partitionable = key, False
     if type(key).__module__.startswith("jax"):
         import jax
 
         if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
             data = jax.random.key_data(key)
+        partitionable = bool(jax.config.jax_threefry_partitionable)
     words = np.asarray(data)
     if words.shape != (2,) or words.dtype != np.uint32:
         raise TypeError("a key is a qeinsum.Key, a seed, or a key of JAX's threefry generator")
-    return Key.from_words(int(words[0]), int(words[1]))
+    return Key.from_words(int(words[0]), int(words[1]), partitionable=partitionable)

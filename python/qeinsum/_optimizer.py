@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping
 
 from ._qeinsum import Plan, contraction_path
-from ._search import Options
+from ._search import Options, check_settings
 
 try:  # `opt_einsum` takes functions, and `jax.numpy` only what is of this class.
     from opt_einsum.paths import PathOptimizer as _Base
@@ -28,7 +28,9 @@ class Optimizer(_Base):  # type: ignore[misc]
     """
 
     def __init__(self, optimize: str = "auto", **search: Any) -> None:
+        check_settings(search, ("optimize",))
         self._options = Options(optimize, **search)
+        self._options.native()  # says what is no search
         self.plan: Plan | None = None
 
     def __call__(

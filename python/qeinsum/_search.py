@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+import difflib
+import operator
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
 from ._qeinsum import Search
 
-# What has no search of ours.
-_NAMES = {True: "auto", False: "none", "auto-hq": "auto", "dp": "optimal", "eager": "greedy", "opportunistic": "greedy"}
+# What may be said of a search beside `optimize`.
+SETTINGS = ("minimize", "effort", "seed", "time_budget", "memory_limit", "speeds")
+# Names that others have for searches.
+_NAMES = {
+    None: "auto",
+    True: "auto",
+    False: "none",
+    "auto-hq": "auto",
+    "branch-1": "auto",
+    "branch-2": "auto",
+    "branch-all": "optimal",
+    "dp": "optimal",
+    "dynamic-programming": "optimal",
+    "eager": "greedy",
+    "opportunistic": "greedy",
+    "random-greedy-128": "random-greedy",
+}
 
 
 class Options:
@@ -28,6 +48,8 @@ class Options:
         memory_limit: int | None = None,
         speeds: str | None = None,
     ) -> None:
+        counts = {"effort": effort, "seed": seed, "memory_limit": memory_limit}
+        effort, seed, memory_limit = (_count(name, value) for name, value in counts.items())
         self.settings: dict[str, Any] = {
             "optimizer": "auto",
             "minimize": {"flops": "mul"}.get(minimize, minimize),
@@ -35,11 +57,12 @@ class Options:
             "seed": seed,
             "time_budget": time_budget,
             "memory_limit": memory_limit,
-            "speeds": speeds,
+            "speeds": _speeds(speeds),
         }
         self.path: list[list[int]] | None = None
         self.find: Callable[..., Any] | None = None
-        if isinstance(optimize, (str, bool)):
+        optimize = _path_in(optimize)
+        if optimize is None or isinstance(optimize, (str, bool)):
             self.settings["optimizer"] = _NAMES.get(optimize, optimize)
         elif isinstance(optimize, Sequence):
             self.path = path_of(optimize)
@@ -68,8 +91,61 @@ class Options:
         return other
 
 
+def check_settings(names: Iterable[str], others: Iterable[str] = ("bits", "config", "optimize", "named", "dtype")) -> None:
+    """An error that names the first keyword argument that is no search setting, and what may have been meant."""
+    for name in names:
+        if name not in SETTINGS:
+            close = difflib.get_close_matches(name, [*SETTINGS, *others], 1, 0.7)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{name!r} is no search setting: one of {', '.join(SETTINGS)}{hint}")
+
+
+def _count(name: str, value: Any) -> Any:
+    """A whole number, of floats too where they are one."""
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number, not {value!r}") from None
+    if number < 0:
+        raise ValueError(f"{name} is not negative, but {number} is")
+    return number
+
+
+def _speeds(speeds: Any) -> str | None:
+    """The text of a table of speeds: of a file, of what `qeinsum bench --calibrate` measured on this machine, or as it is."""
+    if speeds is None or speeds == "shipped":
+        return None
+    if speeds == "machine":
+        home = Path.home()
+        folder = {
+            "win32": Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")),
+            "darwin": home / "Library" / "Caches",
+        }.get(sys.platform, Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache"))
+        speeds = folder / "qeinsum" / "speeds.json"
+    if isinstance(speeds, str) and speeds.lstrip().startswith("{"):
+        return speeds
+    return Path(speeds).read_text(encoding="utf-8")
+
+
+def _path_in(optimize: Any) -> Any:
+    """The path of what has one: a plan, what is known of a path, a contraction tree of cotengra's."""
+    if callable(optimize) or hasattr(optimize, "search"):
+        return optimize
+    if isinstance(getattr(optimize, "path", None), (list, tuple)):
+        return optimize.path
+    if hasattr(optimize, "get_path"):
+        return optimize.get_path()
+    return optimize
+
+
 def path_of(steps: Sequence[Any]) -> list[list[int]]:
     """A path as `opt_einsum` writes it, or as NumPy does, after the word `einsum_path`."""
+    if not isinstance(steps, Sequence):
+        raise TypeError(f"a path is a list of its steps, not {type(steps).__name__}")
     if len(steps) > 0 and isinstance(steps[0], str):
         if steps[0] != "einsum_path":
             raise TypeError(f"a path begins with its first step or with 'einsum_path', not with {steps[0]!r}")

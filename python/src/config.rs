@@ -47,6 +47,12 @@ impl Config {
     }
 }
 
+/// A configuration as the package's own class.
+pub(crate) fn public<'py>(py: Python<'py>, config: &QuantConfig) -> PyResult<Bound<'py, PyAny>> {
+    let text = config.to_json().or_raise(py)?;
+    py.import("qeinsum")?.getattr("Config")?.call_method1("from_json", (text,))
+}
+
 /// The configuration in one of Python's, or in ours.
 pub(crate) fn given<'py>(config: Option<&Bound<'py, PyAny>>) -> PyResult<Option<PyRef<'py, Config>>> {
     let Some(config) = config.filter(|config| !config.is_none()) else { return Ok(None) };

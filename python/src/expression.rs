@@ -74,7 +74,7 @@ impl Expression {
         let found = self.search.run(py, shapes.len(), |stop| {
             qeinsum::Plan::search(&equation, &sizes, options, path.clone(), dtype, config, stop)
         })?;
-        Ok(Plan(found.or_raise(py)?))
+        Ok(Plan::new(found.or_raise(py)?, config))
     }
 
     /// The shapes of operands whose labels have these sizes.
@@ -85,7 +85,7 @@ impl Expression {
 
     /// The equation bound to a plan of it.
     fn bind(&self, py: Python<'_>, plan: &Plan) -> PyResult<Bound> {
-        Ok(Bound(self.equation.compile_plan(plan.0.clone()).or_raise(py)?))
+        Ok(Bound(self.equation.compile_plan(plan.plan.clone()).or_raise(py)?))
     }
 }
 
@@ -116,7 +116,7 @@ impl Bound {
     /// The plan that runs.
     #[getter]
     fn plan(&self) -> Plan {
-        Plan(self.0.plan().clone())
+        Plan::new(self.0.plan().clone(), self.0.config())
     }
 
     /// The plan with what the configuration does at each call.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::FrozenValues;
 
-use crate::config::Config;
+use crate::config::public;
 use crate::error::OrRaise as _;
 use crate::expression::bytes;
 use crate::operands::{name, returned};
@@ -21,6 +21,8 @@ impl Frozen {
     /// Reads a file that `save` or the command line wrote.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        // Where there is no such file that is Python's own error.
+        std::fs::metadata(&path)?;
         py.detach(|| qeinsum::Frozen::load(path)).map(Self).or_raise(py)
     }
 
@@ -66,14 +68,14 @@ impl Frozen {
 
     /// The configuration that it was frozen by.
     #[getter]
-    fn config(&self) -> Config {
-        Config(self.0.config().clone())
+    fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        public(py, self.0.config())
     }
 
     /// The plan that it was frozen for.
     #[getter]
     fn plan(&self) -> Plan {
-        Plan(self.0.plan().clone())
+        Plan::new(self.0.plan().clone(), Some(self.0.config()))
     }
 
     /// The quantized values: int8, or float32 for more than eight bits.

@@ -43,7 +43,7 @@ impl Key {
         Self(self.0.fold_in(data))
     }
 
-    /// The keys that `jax.random.split` makes.
+    /// The keys that `jax.random.split` makes, where `jax_threefry_partitionable` is what this key says.
     #[pyo3(signature = (count = 2))]
     fn split(&self, count: usize) -> Vec<Self> {
         self.0.split(count).into_iter().map(Self).collect()

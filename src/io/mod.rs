@@ -42,4 +42,4 @@ pub use source::{Opened, Source, inspect, load, open};
 pub(crate) use tensors::{
     Tensor, TensorDtype, TensorFile, TensorHeader, inspect_tensor, load_tensor, metadata, names, read_whole,
 };
-pub use write::{check_output, check_tensors_output, save, save_tensors, write_whole};
+pub use write::{check_output, check_tensors_output, check_whole, save, save_tensors, write_whole};

@@ -106,6 +106,18 @@ pub fn check_tensors_output(path: impl AsRef<Path>) -> Result<(), Error> {
     checked.map_err(|error| error.of(path))
 }
 
+/// Says now what would keep [`write_whole`] from writing to `path`, as far as it can be known.
+///
+/// ```
+/// use qeinsum::{ErrorKind, io};
+/// let error = io::check_whole("no-such-folder/plan.txt").unwrap_err();
+/// assert_eq!(error.kind(), &ErrorKind::Machine);
+/// ```
+pub fn check_whole(path: impl AsRef<Path>) -> Result<(), Error> {
+    let path = path.as_ref();
+    Target::of(path).map(drop).map_err(|error| error.of(path))
+}
+
 /// Writes any file whole or not at all: `write` fills it, and its error leaves the old file as it was.
 ///
 /// ```

@@ -33,3 +33,4 @@ pub use symbolic::SymbolicPlan;
 pub(crate) use display::{binder, operation, write_plan};
 pub(crate) use lower::lower;
 pub(crate) use merge::{Numbers, Part, Place, Program};
+pub(crate) use peak::bytes_of;

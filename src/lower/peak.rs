@@ -69,7 +69,7 @@ impl Plan {
 }
 
 /// The bytes of an array of this shape.
-pub(super) fn bytes_of(shape: &[usize], dtype: Dtype) -> Option<u64> {
+pub(crate) fn bytes_of(shape: &[usize], dtype: Dtype) -> Option<u64> {
     shape.iter().try_fold(dtype.bytes() as u64, |bytes, &size| bytes.checked_mul(size as u64))
 }
 

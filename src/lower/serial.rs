@@ -1,7 +1,8 @@
 //! The JSON form of a plan: everything that its text says and all that is needed to load it again.
 //!
 //! A loaded plan is rebuilt from its equation, shapes, path and steps; what can be derived (costs, values' labels) is
-//! derived again and must agree. What it claims to have been proved is taken as its claim.
+//! derived again and must agree. Of what it claims to have been proved, only what can be seen at once is checked: a bound above
+//! the cost of the plan itself, and a cheaper path of few operands.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::dtype::Dtype;
 use crate::equation::{Equation, Label, Subscript, Syntax};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, Slicing};
+use crate::path::{Certificate, Cost, Ended, Found, Objective, Path, SearchOptions, Slicing, search};
 use crate::sizes::{Shape, Sizes};
 use crate::unique;
 
@@ -75,6 +76,7 @@ enum DocumentSyntax {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DocumentValue {
     labels: Vec<String>,
     shape: Shape,
@@ -121,6 +123,7 @@ enum DocumentOp {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DocumentDims {
     lhs_contracting: Axes,
     rhs_contracting: Axes,
@@ -129,6 +132,7 @@ struct DocumentDims {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DocumentCost {
     multiplications: Cost,
     log10_multiplications: Option<f64>,
@@ -137,6 +141,7 @@ struct DocumentCost {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DocumentSlice {
     label: String,
     size: usize,
@@ -365,7 +370,32 @@ fn rebuild(document: Document) -> Result<Plan> {
     if document.cost.peak_bytes != plan.peak_bytes() || document.optimal != plan.certificate().is_optimal() {
         return Err(wrong("states a peak or a proof that it does not have"));
     }
+    check_claim(&plan)?;
     Ok(plan)
+}
+
+/// Operands of a plan whose proof is made again when it is loaded, which takes some thousandths of a second at most.
+const PROVED_AGAIN: usize = 8;
+
+/// An error where a plan claims to be cheaper than it can be, or optimal though another is cheaper.
+fn check_claim(plan: &Plan) -> Result<()> {
+    let multiplications = &plan.found.cost.multiplications;
+    let is_false = match &plan.found.certificate {
+        Certificate::Unproved { lower_bound } if plan.found.objective == Objective::Mul => {
+            lower_bound > multiplications
+        }
+        Certificate::Optimal
+            if plan.found.objective == Objective::Mul && plan.equation.operands().len() <= PROVED_AGAIN =>
+        {
+            let graph = ContractionGraph::new(&plan.equation, &plan.sizes);
+            search(&graph, &SearchOptions::new())?.cost.multiplications < *multiplications
+        }
+        _ => false,
+    };
+    if is_false {
+        return Err(Error::new(ErrorKind::Plan, "the plan claims a proof that its path does not have"));
+    }
+    Ok(())
 }
 
 fn operation(op: DocumentOp) -> Result<Op> {

@@ -39,6 +39,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::Failure;
+use qeinsum::printable_text;
 
 /// A symbolic einsum compiler and interpreter with quantization as a first-class citizen
 #[derive(Parser)]
@@ -110,7 +111,7 @@ fn main() -> ExitCode {
             cli.command.run()
         }
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
-        Err(error) if error.use_stderr() => Err(Failure::usage(&error)),
+        Err(error) if error.use_stderr() => Err(Failure::usage(&escaped().unwrap_or(error))),
         Err(help) => destination::print(&help.render().ansi().to_string()),
     };
     match done {
@@ -118,6 +119,16 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The error of the same arguments with what a terminal would obey written out: clap shows them as they are, and where they
+/// end a line, what follows would stand there as if it were ours.
+fn escaped() -> Option<clap::Error> {
+    let arguments = std::env::args_os().map(|argument| match argument.to_str() {
+        Some(text) if text.chars().any(char::is_control) => printable_text(text, 200).into(),
+        _ => argument,
+    });
+    Cli::try_parse_from(arguments).err().filter(clap::Error::use_stderr)
 }
 
 /// Names the flag that no command has. An equation may begin with a hyphen, so that such a flag is taken for one, and

@@ -123,8 +123,8 @@ pub(crate) fn check_file(bytes: u64, name: &str, limit: u64) -> Result<(), Failu
 }
 
 fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
-    if needed.is_some_and(|bytes| bytes <= limit) {
-        return Ok(());
+    if let Some(bytes) = needed.filter(|&bytes| bytes <= limit) {
+        return given(bytes);
     }
     let needed = needed.map_or_else(|| "more bytes than 64 bits count".to_owned(), shown);
     let limit = shown(limit);
@@ -133,15 +133,34 @@ fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
     )))
 }
 
-/// The same for a run and its gradients.
+/// What a run takes for the panels that threads pack, and other scratch memory, beside what is counted.
+const SCRATCH: u64 = 1 << 24;
+
+/// Asks the system for what a run needs, all at once and before anything is read: what it does not give later ends the process.
+fn given(needed: u64) -> Result<(), Failure> {
+    let asked = usize::try_from(needed.saturating_add(SCRATCH));
+    if needed < SCRATCH || asked.is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok()) {
+        return Ok(());
+    }
+    Err(Failure::Machine(format!("the run needs {}, more than the system gives", shown(needed))))
+}
+
+/// The same for a run and its gradients, of which both the limit of runs and that of the plan, where there is one, are true.
 pub(crate) fn check_gradients(
     plan: &Plan,
     dtype: Dtype,
     work: Work<'_>,
     file_bytes: u64,
     limit: u64,
+    plan_limit: Option<u64>,
 ) -> Result<(), Failure> {
     let bytes = plan.gradient_bytes(dtype, work.config());
+    if let (Some(limit), Some(bytes)) = (plan_limit, bytes)
+        && bytes > limit
+    {
+        let message = format!("the memory limit is {limit} bytes: the run and its gradients need {bytes} bytes");
+        return Err(Failure::Request(message));
+    }
     let compared = compared(plan, dtype, work).and_then(|bytes| bytes.checked_mul(3));
     within(
         bytes.zip(compared).and_then(|(bytes, compared)| bytes.checked_add(compared)?.checked_add(file_bytes)),

@@ -95,6 +95,11 @@ impl SearchArgs {
         if given { failure.within(flag) } else { failure }
     }
 
+    /// The bytes that a plan may need, where that was said.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit.map(|Bytes(bytes)| bytes)
+    }
+
     /// How long the search goes on, where that was said.
     pub(crate) fn time_budget(&self) -> Option<Duration> {
         self.time_budget

@@ -132,6 +132,11 @@ impl Settings<'_> {
         if config.is_none() || self.allow_nonfinite { Nonfinite::Allowed } else { Nonfinite::Refused }
     }
 
+    /// The bytes that a plan may need, where that was said.
+    pub(crate) fn plan_limit(&self) -> Option<u64> {
+        self.search.memory_limit()
+    }
+
     /// How a path is searched.
     pub(crate) fn options(&self) -> SearchOptions {
         self.search.options()

@@ -140,7 +140,7 @@ impl Bench {
         let packed = sizes.shapes().iter().map(elements).fold(0, u64::saturating_add).saturating_mul(3);
         memory::check(plan, Dtype::F32, Work::Measured(&config), packed, limit)?;
         if self.backward {
-            memory::check_gradients(plan, Dtype::F32, Work::Measured(&config), packed, limit)?;
+            memory::check_gradients(plan, Dtype::F32, Work::Measured(&config), packed, limit, None)?;
         }
         let seed = Key::new(self.seed.into());
         let operands: Vec<ArrayD<f32>> =

@@ -208,6 +208,10 @@ impl Plan {
             let message = "`--slice` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
+        if self.search.memory_limit().is_some() {
+            let message = "`--memory-limit` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
         if matches!(self.format, Format::Stablehlo | Format::Onnx) {
             return Err(unbound());
         }

@@ -11,6 +11,7 @@ use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
 use crate::settings::{Settings, SettingsArgs};
+use crate::text_file::shown;
 
 use super::{Format, batch};
 
@@ -102,6 +103,7 @@ impl Run {
         if self.explain && matches!(self.format, Format::Json) {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
+        self.check_other_outputs(out)?;
         let done = Case { equation, inputs: &self.inputs, out, reporting, precision }.run(&settings)?;
         console::notes(&done.notes);
         if let Some(chosen) = &done.chosen {
@@ -141,6 +143,23 @@ impl Run {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Says before anything is computed what would keep the files beside the result from being written.
+    fn check_other_outputs(&self, out: &OsStr) -> Result<(), Failure> {
+        let others =
+            [("`--config-out`", self.config_out.as_deref()), ("`--picture`", self.picture.as_deref().map(OsStr::new))];
+        let mut named = vec![("`--out`", out)];
+        for (flag, file) in others {
+            let Some(file) = file else { continue };
+            if let Some((other, _)) = named.iter().find(|(_, other)| *other == file) {
+                let name = shown(file);
+                return Err(Failure::Request(format!("{other} and {flag} name one file: `{name}`")));
+            }
+            qeinsum::io::check_whole(file)?;
+            named.push((flag, file));
+        }
+        Ok(())
     }
 
     /// The settings, and what they ask of the result.

@@ -99,7 +99,14 @@ impl Vjp {
             check_key(&plan, config, &settings)?;
         }
         let work = config.map_or(Work::Float, Work::Quantized);
-        memory::check_gradients(&plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
+        memory::check_gradients(
+            &plan,
+            dtype,
+            work,
+            inputs.converted_bytes(dtype),
+            settings.limit,
+            settings.plan_limit(),
+        )?;
         let arrays = inputs.load(dtype, settings.nonfinite(config))?;
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,

@@ -118,6 +118,37 @@ fn a_plan_that_was_tampered_with_is_refused() {
     }
 }
 
+#[test]
+fn a_plan_that_claims_what_is_not_so_is_refused() {
+    let qe = QEinsum::new("ab,bc,cd->ad").unwrap().with_path("(0,1) (0,1)".parse().unwrap());
+    let json: serde_json::Value =
+        serde_json::from_str(&qe.plan(&[&[3, 4], &[4, 5], &[5, 2]]).unwrap().to_json()).unwrap();
+    let with = |changes: &[(&str, serde_json::Value)]| {
+        let mut changed = json.clone();
+        for (name, value) in changes {
+            changed[*name] = value.clone();
+        }
+        Plan::from_json(&changed.to_string())
+    };
+    assert!(with(&[]).is_ok());
+    // The other order multiplies 64 times, this one 90 times.
+    let unproved = |bound: &str| serde_json::json!({"kind": "unproved", "lower_bound": bound});
+    assert!(with(&[("certificate", unproved("64"))]).is_ok());
+    for changes in [
+        &[("certificate", serde_json::json!({"kind": "optimal"})), ("optimal", true.into())][..],
+        &[("certificate", unproved("91"))],
+    ] {
+        let error = with(changes).unwrap_err();
+        assert!(error.message().contains("the plan claims a proof that its path does not have"), "{error}");
+    }
+    for (place, name) in [("/cost", "more"), ("/values/0", "name"), ("/steps/0/dimension_numbers", "x")] {
+        let mut changed = json.clone();
+        changed.pointer_mut(place).unwrap()[name] = 1.into();
+        let error = Plan::from_json(&changed.to_string()).unwrap_err();
+        assert!(error.message().contains(&format!("unknown field `{name}`")), "{error}");
+    }
+}
+
 fn leaves(value: &serde_json::Value, place: String, out: &mut Vec<String>) {
     match value {
         serde_json::Value::Array(values) => {

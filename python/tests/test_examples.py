@@ -15,6 +15,16 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 README = Path(__file__).parents[2] / "README.md"
 
 
+def test_the_scripts_of_the_guide():
+    """Those that the pages for people of other libraries show run as they stand."""
+    pytest.importorskip("opt_einsum")
+    text = (Path(__file__).parents[2] / "src/guide/coming_from.md").read_text()
+    scripts = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(scripts) == 2
+    for script in scripts:
+        exec(compile(script, "coming_from.md", "exec"), {})
+
+
 def test_the_script_of_the_readme():
     text = (EXAMPLES / "numpy_script.py").read_text()
     assert text.strip() in README.read_text(), "the README prints another script"

@@ -290,3 +290,34 @@ fn what_is_announced_is_budgeted_before_it_is_read() {
         folder.run_confined(&["run", "i->i", name, "--out", "o.npy", "--max-memory", "1GB"]).refused(2, expected);
     }
 }
+
+/// What the system would not give ends the process where it is asked for on the way.
+#[test]
+fn what_the_system_does_not_give_is_asked_for_before_anything_is_read() {
+    let folder = Folder::new("hostile-memory");
+    let sparse = |name: &str, shape: &str, bytes: u64| {
+        let start = floats(shape, &[]);
+        folder.write(name, &start);
+        let file = File::options().write(true).open(folder.path(name)).unwrap();
+        file.set_len(start.len() as u64 + bytes).unwrap();
+    };
+    sparse("m.npy", "(12000, 12000)", 4 * 12_000 * 12_000);
+    sparse("v.npy", "(12000,)", 4 * 12_000);
+    sparse("one.npy", "()", 4);
+    let started = std::time::Instant::now();
+    for line in [
+        "run ij->ji m.npy --out o.npy",
+        "run ij->ji m.npy --out o.safetensors",
+        "run ij,j-> m.npy v.npy --cast f64 --out o.npy",
+        "run ij,j-> m.npy v.npy --cast c64 --out o.npy",
+        "run ij,jk->ik m.npy m.npy --slice i --out o.npy",
+        "freeze ij,j->i m.npy v.npy --operand 0 --bits 8 --cast f16 --out o.safetensors",
+        "vjp ij,j-> m.npy v.npy --cotangent one.npy --out-dir o",
+        "bench ij,jk->ik --shapes 20000x20000,20000x3 --max-memory 100GB --seconds 1",
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        folder.run_confined(&arguments).refused(1, "more than the system gives");
+    }
+    assert!(started.elapsed().as_secs() < 20);
+    assert_eq!(folder.names(), ["m.npy", "one.npy", "v.npy"]);
+}

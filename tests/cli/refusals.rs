@@ -116,11 +116,16 @@ fn nothing_of_the_input_reaches_the_terminal_raw() {
         vec!["plan", "ij", "--check", hostile],
         vec!["plan", "ij", hostile],
         vec![hostile],
+        vec!["plan", "ij", "--optimize", "x\nerror: forged"],
+        vec!["plan", "ij", "--x\nerror: forged"],
+        vec!["plan", "ij", "more", "x\nerror: forged"],
+        vec!["pl\u{1b}[31man", "ij"],
     ] {
         let ran = folder.run(&arguments);
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         let raw = |c: char| (c.is_control() && c != '\n') || ('\u{200b}'..='\u{202e}').contains(&c);
         assert!(!ran.stderr.contains(raw), "{arguments:?}: {:?}", ran.stderr);
+        assert!(!ran.stderr.contains("\nerror: forged"), "{arguments:?}: {}", ran.stderr);
     }
 }
 
@@ -155,6 +160,34 @@ fn files_are_refused_before_they_are_read() {
         folder.run(&["run", "...->...", file, "--out", "o.npy"]).refused(2, expected);
     }
     assert!(!folder.names().contains(&"o.npy".to_owned()));
+}
+
+#[test]
+fn files_beside_the_result_are_checked_before_it_is_made() {
+    let folder = Folder::with_arrays("beside");
+    let before = folder.names();
+    let arguments = ["run", "ij,jk->ik", "a.npy", "b.npy", "--out", "o.npy", "--bits", "auto", "--min-sqnr", "10"];
+    for (more, code, expected) in [
+        (&["--picture", "none/p.svg"][..], 1, "`none/p.svg`: "),
+        (&["--config-out", "none/c.toml"], 1, "`none/c.toml`: "),
+        (&["--config-out", "o.npy"], 2, "`--out` and `--config-out` name one file: `o.npy`"),
+        (&["--config-out", "c.svg", "--picture", "c.svg"], 2, "`--config-out` and `--picture` name one file"),
+    ] {
+        folder.run(&[&arguments[..], more].concat()).refused(code, expected);
+        assert_eq!(folder.names(), before);
+    }
+}
+
+#[test]
+fn a_limit_of_memory_holds_for_gradients_and_needs_sizes() {
+    let folder = Folder::with_arrays("gradient-limit");
+    folder.save("o.npy", ArrayD::<f32>::zeros(IxDyn(&[3, 5])));
+    let arguments = ["vjp", "ij,jk->ik", "a.npy", "b.npy", "--cotangent", "o.npy", "--out-dir", "d", "--memory-limit"];
+    let shapes = folder.run(&[&arguments[..], &["300"]].concat());
+    shapes.refused(2, "the memory limit is 300 bytes: the run and its gradients need");
+    folder
+        .run(&["plan", "ij,jk->ik", "--memory-limit", "300"])
+        .refused(2, "`--memory-limit` is about a plan with sizes");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn main() -> ExitCode {
             cli.console.apply();
             cli.command.run()
         }
-        Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&error)),
+        Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&escaped().unwrap_or(error))),
         Err(error) if error.use_stderr() => Err(Failure::usage(&escaped().unwrap_or(error))),
         Err(help) => destination::print(&help.render().ansi().to_string()),
     };

@@ -8,9 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lower::{Op, Plan, Value, ValueId};
 use crate::quant::{CallConfig, QuantConfig};
 
-/// What a run takes less than is not asked for beforehand: systems give that much, or nothing at all, and asking takes as long as
-/// some thousand multiplications.
-const ASKED: u64 = 1 << 22;
+/// What a run takes less than is not asked for beforehand: systems give that much, or nothing at all.
+const ASKED: u64 = 1 << 28;
 
 impl Plan {
     /// The bytes that a run on elements of `dtype` takes at most: those of the [plan](Self::peak_bytes), operands among

@@ -9,6 +9,9 @@ use ndarray::{ArrayD, IxDyn};
 /// Bytes that a thread keeps at most, of each type.
 const KEPT: usize = 16 << 20;
 
+/// Vectors that a thread keeps at most, of each type: some come from other threads, and are asked for by none here.
+const VECTORS: usize = 32;
+
 /// A type that scratch memory is kept of.
 pub trait Pooled: Sized + 'static {
     /// What the thread keeps.
@@ -100,7 +103,9 @@ impl<T: Pooled> Drop for Scratch<T> {
         let bytes = |vector: &Vec<T>| vector.capacity() * size_of::<T>();
         let _ = T::pool().try_with(|pool| {
             let mut pool = pool.borrow_mut();
-            if pool.iter().map(bytes).sum::<usize>() + bytes(&vector) <= KEPT {
+            // What was lent has left nothing here; it comes back itself.
+            let is_worth_it = vector.capacity() > 0 && pool.len() < VECTORS;
+            if is_worth_it && pool.iter().map(bytes).sum::<usize>() + bytes(&vector) <= KEPT {
                 pool.push(vector);
             }
         });
@@ -124,6 +129,22 @@ impl<T: Pooled> DerefMut for Scratch<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lent_again_and_again_is_kept_once() {
+        std::thread::spawn(|| {
+            for len in 1..1000 {
+                drop(LentArray::new(ArrayD::from_shape_vec(IxDyn(&[len]), lent_floats(len)).unwrap()));
+            }
+            assert_eq!(f32::pool().with_borrow(Vec::len), 1);
+            for _ in 0..1000 {
+                drop(Scratch(vec![0.0_f32]));
+            }
+            assert_eq!(f32::pool().with_borrow(Vec::len), VECTORS);
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn memory_comes_back_but_not_too_much_of_it() {

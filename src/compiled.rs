@@ -75,6 +75,10 @@ impl Compiled {
         &self.plan
     }
 
+    pub(crate) fn shared_plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
+    }
+
     /// The configuration, if runs are quantized.
     pub fn config(&self) -> Option<&QuantConfig> {
         self.config.as_deref()

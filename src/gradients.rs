@@ -6,7 +6,7 @@ use ndarray::ArrayD;
 
 use crate::cancel::{self, Cancel};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, GradientRecord, Kept, QuantizedCalls};
+use crate::exec::{self, CallParts, GradientRecord, Kept, QuantizedCalls};
 use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Plan, Side};
 use crate::operands::{Operand, Operands, arrays};
@@ -297,7 +297,16 @@ impl<T: Element> DotPullback<'_, T> {
         exec::check_cotangent(&cotangent, &self.output_shape)?;
         let mut pull = |side| -> Result<ArrayD<T>> {
             let watch: &mut dyn FnMut(Side, GradientRecord) = &mut observe;
-            let made = exec::gradient(side, &self.kept, &self.dims, &cotangent, &self.config, self.key, Some(watch))?;
+            let made = exec::gradient(
+                side,
+                &self.kept,
+                &self.dims,
+                &cotangent,
+                &self.config,
+                self.key,
+                Some(watch),
+                CallParts::default(),
+            )?;
             Ok(row_major(made))
         };
         Ok([pull(Side::Lhs)?, pull(Side::Rhs)?])

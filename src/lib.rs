@@ -144,11 +144,16 @@ mod qeinsum;
 #[forbid(unsafe_code)]
 pub mod quant;
 #[forbid(unsafe_code)]
+#[forbid(unsafe_code)]
+pub mod ranks;
+#[forbid(unsafe_code)]
 pub mod rng;
 #[forbid(unsafe_code)]
 mod sizes;
 #[forbid(unsafe_code)]
 mod span;
+#[forbid(unsafe_code)]
+pub mod spread;
 #[forbid(unsafe_code)]
 mod unique;
 

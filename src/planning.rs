@@ -110,7 +110,8 @@ fn left_of(limit: u64, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Resu
     let bytes = shapes.map(|shape| bytes_of(shape, dtype)).try_fold(0_u64, |all, bytes| all.checked_add(bytes?));
     bytes.and_then(|bytes| limit.checked_sub(bytes)).ok_or_else(|| {
         let bytes = bytes.map_or_else(|| "more than 2^64".to_owned(), |bytes| bytes.to_string());
-        let message = format!("the memory limit is {limit} bytes: the operands and the output alone need {bytes}");
+        let message =
+            format!("the memory limit is {limit} bytes: the operands and the output alone need {bytes} bytes");
         Error::new(ErrorKind::Limit, message)
     })
 }

@@ -14,6 +14,7 @@ use crate::rng::SideKeys;
 
 use super::fused;
 use super::rescale::{lhs_in_output_layout, rescale, rhs_in_output_layout};
+use super::shared_terms::{CallParts, SharedTerms};
 use super::side::{Input, Side, SideFactor, SideRecord};
 
 /// Everything that a quantized call computes on its way to its output.
@@ -104,6 +105,8 @@ pub(crate) struct QuantizedCall<'a> {
     pub(crate) keys: Option<SideKeys>,
     /// In which order the axes of the result are to lie in memory, if it matters.
     pub(crate) order: Order,
+    /// What of it this rank has, and what others have.
+    pub(crate) parts: CallParts<'a>,
 }
 
 /// What a call is run for.
@@ -118,8 +121,8 @@ pub(crate) enum Keep {
 impl<'a> QuantizedCall<'a> {
     /// Runs the call step by step, keeping what is between.
     pub(crate) fn compute(self) -> Result<Computed<'a>> {
-        let Self { lhs, rhs, dims, format, config, keys, .. } = self;
-        dot_general(lhs, rhs, dims, format, &config, keys)
+        let Self { lhs, rhs, dims, format, config, keys, parts, .. } = self;
+        dot_general(lhs, rhs, dims, format, &config, keys, parts)
     }
 
     /// Runs the call for its result: fused where it can be, with the same bits.
@@ -139,13 +142,14 @@ fn dot_general<'a>(
     format: Format,
     config: &CallConfig,
     keys: Option<SideKeys>,
+    CallParts { sides: [lhs_part, rhs_part], terms }: CallParts<'_>,
 ) -> Result<Computed<'a>> {
     let (lhs_key, rhs_key) = (keys.map(|keys| keys.lhs), keys.map(|keys| keys.rhs));
-    let left = Side::new(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, lhs_key)?;
-    let right = Side::new(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, rhs_key)?;
+    let left = Side::new(lhs, format, &dims.lhs_contracting(), &config.lhs, config.dequantize, lhs_key, lhs_part)?;
+    let right = Side::new(rhs, format, &dims.rhs_contracting(), &config.rhs, config.dequantize, rhs_key, rhs_part)?;
     cancel::between_steps()?;
     let sum_format = sum_format(&left.factor, &right.factor, config.accumulator, format);
-    let sums = multiply(&left.factor, &right.factor, dims, sum_format);
+    let sums = multiply(&left.factor, &right.factor, dims, sum_format, terms)?;
     cancel::between_steps()?;
     let mut output = match &sums {
         // Each conversion is to nearest even: to binary32 first, then to the format.
@@ -170,22 +174,32 @@ fn dot_general<'a>(
     Ok(Computed { lhs: left, rhs: right, sums, output, format: working })
 }
 
-fn multiply(lhs: &SideFactor<'_>, rhs: &SideFactor<'_>, dims: &DimensionNumbers, format: Format) -> Sums {
+fn multiply(
+    lhs: &SideFactor<'_>,
+    rhs: &SideFactor<'_>,
+    dims: &DimensionNumbers,
+    format: Format,
+    terms: Option<SharedTerms<'_>>,
+) -> Result<Sums> {
     if let (SideFactor::Int8(left), SideFactor::Int8(right)) = (lhs, rhs) {
-        return match kernel::dot_general_int8(left.view(), right.view(), dims) {
+        let sums = kernel::dot_general_int8(left.view(), right.view(), dims);
+        let sums = match terms {
+            Some(terms) => terms.add(sums)?,
+            None => sums,
+        };
+        return Ok(match sums {
             IntSums::I32(sums) => Sums::I32(sums),
             IntSums::I64(sums) => Sums::I64(sums),
-        };
+        });
     }
     let (left, right) = (lhs.as_floats(), rhs.as_floats());
-    let mut sums = kernel::dot_general(
-        left.view(),
-        right.view(),
-        dims,
-        &Order::row_major(dims.output_rank(left.ndim(), right.ndim())),
-    );
+    let order = Order::row_major(dims.output_rank(left.ndim(), right.ndim()));
+    let mut sums = match terms {
+        Some(terms) => terms.product(&left.view(), &right.view(), dims, &order)?,
+        None => kernel::dot_general(left.view(), right.view(), dims, &order),
+    };
     sums.mapv_inplace(|sum| format.round(sum));
-    Sums::Float(sums)
+    Ok(Sums::Float(sums))
 }
 
 /// The format that float sums are rounded to: the accumulator's, where one is set. Else eight-bit integers take the other

@@ -8,8 +8,8 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::error::Result;
 use crate::kernel::{self, PackedSide, ScaledSide};
 use crate::quant::{
-    Arithmetic, Bfloat16, Binary16, Binary32, Dequantize, Format, Products, Quantized, ScaleKind, Scales, TensorConfig,
-    ToEightBits, Values, calibrate, quantize,
+    Arithmetic, Bfloat16, Binary16, Binary32, Dequantize, Format, Part, Products, Quantized, ScaleKind, Scales,
+    TensorConfig, ToEightBits, Values, calibrate, quantize,
 };
 use crate::rng::Key;
 
@@ -27,16 +27,17 @@ pub(super) fn rescale(call: &QuantizedCall<'_>, keep: Keep) -> Result<Option<Res
 
 /// The same of a call whose operands have this format.
 fn rescale_in<A: Arithmetic>(arithmetic: A, call: &QuantizedCall<'_>, keep: Keep) -> Result<Option<Rescaled>> {
-    let QuantizedCall { lhs, rhs, dims, config, keys, order, .. } = call;
-    if config.dequantize != Dequantize::Output {
+    let QuantizedCall { lhs, rhs, dims, config, keys, order, parts, .. } = call;
+    // Sums that others have terms of are not whole when a kernel could rescale them.
+    if config.dequantize != Dequantize::Output || parts.terms.is_some() {
         return Ok(None);
     }
     let (left_axes, right_axes) = (dims.lhs_contracting(), dims.rhs_contracting());
     if !is_eight_bit::<A>(lhs, &config.lhs) || !is_eight_bit::<A>(rhs, &config.rhs) {
         return Ok(None);
     }
-    let left = FusedSide::<A>::new(lhs, &left_axes, &config.lhs, keys.map(|keys| keys.lhs), keep)?;
-    let right = FusedSide::<A>::new(rhs, &right_axes, &config.rhs, keys.map(|keys| keys.rhs), keep)?;
+    let left = FusedSide::<A>::new(lhs, &left_axes, &config.lhs, keys.map(|keys| keys.lhs), parts.sides[0], keep)?;
+    let right = FusedSide::<A>::new(rhs, &right_axes, &config.rhs, keys.map(|keys| keys.rhs), parts.sides[1], keep)?;
     let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
     let output = kernel::dot_general_scaled(left.scaled(), right.scaled(), dims, order, Products(arithmetic));
     Ok(output.map(|output| Rescaled { output, format: A::FORMAT, scales: [left.into_scales(), right.into_scales()] }))
@@ -70,6 +71,7 @@ impl<'a, A: Arithmetic> FusedSide<'a, A> {
         contracting: &[usize],
         config: &TensorConfig,
         key: Option<Key>,
+        part: Part<'_>,
         keep: Keep,
     ) -> Result<Option<Self>> {
         Ok(match (input, config.int()) {
@@ -84,10 +86,10 @@ impl<'a, A: Arithmetic> FusedSide<'a, A> {
                 match (to, keep) {
                     (Some(to), Keep::Output) if to.calibrates() && !is_empty => Some(Self::Floats(x, to)),
                     (Some(to), _) => {
-                        let scales = calibrate(&x, A::FORMAT, contracting, config, int)?;
+                        let scales = calibrate(&x, A::FORMAT, contracting, config, int, part)?;
                         Some(Self::Calibrated(x, scales, to))
                     }
-                    (None, _) => match quantize(&x, A::FORMAT, contracting, config, int, key)? {
+                    (None, _) => match quantize(&x, A::FORMAT, contracting, config, int, key, part)? {
                         Quantized { values: Values::Int8(values), scales, .. } => Some(Self::Integers(values, scales)),
                         Quantized { values: Values::Float(..), .. } => None,
                     },

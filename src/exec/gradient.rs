@@ -11,13 +11,14 @@ use crate::error::Result;
 use crate::kernel::{self, Element, LentArray, Order};
 use crate::lower::{DimensionNumbers, GradientCall, Side};
 use crate::quant::{
-    ClipGradient, DotGeneralConfig, Format, GradientConfig, Residual, Scales, mask_gradient, quantized_floats,
+    ClipGradient, DotGeneralConfig, Format, GradientConfig, Part, Residual, Scales, mask_gradient, quantized_floats,
 };
 use crate::rng::{CallKeys, Key};
 
 use super::call::{CallRecord, Keep, QuantizedCall, Rescaled};
 use super::rescale::{lhs_in_output_layout, rescaled, rhs_in_output_layout};
 use super::shards;
+use super::shared_terms::{CallParts, SharedTerms};
 use super::side::Input;
 use super::value::Value;
 
@@ -80,7 +81,7 @@ impl<'a, T: Element> Kept<'a, T> {
         Kept { lhs: self.lhs.into_owned(), rhs: self.rhs.into_owned() }
     }
 
-    fn side(&self, side: Side) -> &KeptSide<'a, T> {
+    pub(crate) fn side(&self, side: Side) -> &KeptSide<'a, T> {
         side.of(&self.lhs, &self.rhs)
     }
 
@@ -95,14 +96,21 @@ pub(crate) fn unquantized_gradient<T: Element>(
     kept: &Kept<'_, T>,
     dims: &DimensionNumbers,
     incoming: &ArrayViewD<'_, T>,
-) -> ArrayD<T> {
+    terms: Option<SharedTerms<'_>>,
+) -> Result<ArrayD<T>> {
     let GradientCall { dims, permutation } = kept.gradient_call(of, dims);
     let other = kept.side(of.other()).value.view();
     let order = Order::new(permutation.iter().copied().collect());
-    kernel::dot_general(incoming.view(), other, &dims, &order).permuted_axes(&permutation[..])
+    let made = match terms {
+        Some(terms) => terms.product(incoming, &other, &dims, &order)?,
+        None => kernel::dot_general(incoming.view(), other, &dims, &order),
+    };
+    Ok(made.permuted_axes(&permutation[..]))
 }
 
-/// The gradient of side `of` of a call that ran under an oriented configuration; `key` is the call's own.
+/// The gradient of side `of` of a call that ran under an oriented configuration; `key` is the call's own. `parts` are those of
+/// the gradient's call, whose sides are what comes in and the other side.
+#[expect(clippy::too_many_arguments, reason = "each says another thing of the call")]
 pub(crate) fn gradient<T: Element>(
     of: Side,
     kept: &Kept<'_, T>,
@@ -111,13 +119,14 @@ pub(crate) fn gradient<T: Element>(
     config: &DotGeneralConfig,
     key: Option<Key>,
     observe: Option<Observer<'_>>,
+    parts: CallParts<'_>,
 ) -> Result<ArrayD<T>> {
     let Some(format) = Format::of(T::DTYPE) else {
         // The checks let f64 and complex types pass only where nothing is quantized.
-        return Ok(unquantized_gradient(of, kept, dims, incoming));
+        return unquantized_gradient(of, kept, dims, incoming, parts.terms);
     };
     let keys = key.map(CallKeys::new);
-    let factors = Factors::new(of, kept, dims, T::floats(incoming.view()), format, config, keys);
+    let factors = Factors::new(of, kept, dims, T::floats(incoming.view()), format, config, keys, parts.sides[1]);
     let GradientCall { dims, permutation } = kept.gradient_call(of, dims);
     let GradientConfig { call, shards, .. } = of.of(config.dlhs, config.drhs);
     let (factors, dims, sharded) = match (shards, dims.contracting().first()) {
@@ -129,7 +138,7 @@ pub(crate) fn gradient<T: Element>(
     let keys = keys.map(|keys| of.of(keys.dlhs, keys.drhs));
     let (lhs, rhs) = (Input::Array(incoming.view().into()), Input::Array(other.view().into()));
     let order = gradient_order(&permutation, sharded, &dims, [lhs.rank(), rhs.rank()]);
-    let call = QuantizedCall { lhs, rhs, dims: &dims, format: *working, config: call, keys, order };
+    let call = QuantizedCall { lhs, rhs, dims: &dims, format: *working, config: call, keys, order, parts };
     let summed = |output, format| if sharded { shards::sum(&output, format) } else { output };
     let (gradient, made) = match observe {
         None => {
@@ -191,6 +200,7 @@ impl Floats<'_> {
 }
 
 impl<'v> Factors<'v> {
+    #[expect(clippy::too_many_arguments, reason = "each says another thing of the call")]
     fn new<T: Element>(
         of: Side,
         kept: &'v Kept<'_, T>,
@@ -199,6 +209,7 @@ impl<'v> Factors<'v> {
         format: Format,
         config: &DotGeneralConfig,
         keys: Option<CallKeys>,
+        part: Part<'_>,
     ) -> Self {
         let side = kept.side(of.other());
         let other = T::floats(side.value.view());
@@ -209,7 +220,7 @@ impl<'v> Factors<'v> {
         };
         // The integers stand for the other side, and their scale is multiplied into the gradient.
         let key = keys.map(|keys| of.of(keys.forward.rhs, keys.forward.lhs));
-        let integers = quantized_floats(&other.view(), format, scales, int, key);
+        let integers = quantized_floats(&other.view(), format, scales, int, key, part);
         let own_rank = kept.side(of).value.view().ndim();
         let inverse = match of {
             Side::Lhs => rhs_in_output_layout(&scales.inverse, dims, own_rank),

@@ -5,7 +5,7 @@
 //! Quantization meets the plan here and nowhere above; labels end above and are not known here, but for the naive
 //! interpreter, which knows nothing else.
 
-mod adjoint;
+pub(crate) mod adjoint;
 mod call;
 mod common;
 mod fold;
@@ -20,6 +20,7 @@ mod quantized;
 mod rescale;
 mod run;
 mod shards;
+mod shared_terms;
 mod side;
 mod sliced;
 mod slices;
@@ -37,13 +38,15 @@ pub use side::{Factor, SideRecord};
 pub(crate) use call::{Keep, QuantizedCall, Rescaled};
 pub(crate) use common::run_program;
 pub(crate) use fold::{Folded, fold, pack};
-pub(crate) use gradient::{Kept, KeptSide, gradient};
+pub(crate) use gradient::{Kept, KeptSide, gradient, unquantized_gradient};
 pub(crate) use measure::MeasuredCalls;
 pub(crate) use memory::{check_bytes, check_gradient_room, check_room};
-pub(crate) use pull::{accumulation_order, check_cotangent, pull};
+pub(crate) use order::Readers;
+pub(crate) use pull::{accumulation_order, check_cotangent, pull, wanted};
 pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, check_gradient_calls, prepare};
 pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layout};
-pub(crate) use run::{Held, Unquantized, check, entering, run, view};
+pub(crate) use run::{Call, Held, Unquantized, Values, apply, check, entering, run, view};
+pub(crate) use shared_terms::{CallParts, SharedTerms, TermKind, fill};
 pub(crate) use side::{FrozenSide, Input};
 pub(crate) use sliced::{execute, unsliced};
 pub(crate) use slices::check_slices;

@@ -8,14 +8,14 @@ use crate::lower::{Op, Plan, Side, Step};
 use crate::{Axes, DimensionNumbers};
 
 /// Who reads each value of a plan.
-pub(super) struct Readers<'p> {
+pub(crate) struct Readers<'p> {
     plan: &'p Plan,
     /// For each value; none for the output.
     steps: Vec<Option<&'p Step>>,
 }
 
 impl<'p> Readers<'p> {
-    pub(super) fn new(plan: &'p Plan) -> Self {
+    pub(crate) fn new(plan: &'p Plan) -> Self {
         let mut steps = vec![None; plan.values().len()];
         for step in plan.steps() {
             step.op().inputs().for_each(|input| steps[input.index()] = Some(step));
@@ -27,7 +27,7 @@ impl<'p> Readers<'p> {
     ///
     /// What becomes the output through transposes alone lies as the output does, in row-major order. What another call
     /// reads lies with that call's batch axes outermost: neighbours in memory are then positions or terms of one matrix.
-    pub(super) fn memory_order(&self, call: &Step) -> Order {
+    pub(crate) fn memory_order(&self, call: &Step) -> Order {
         let mut value = call.result();
         // The axes of the value in terms of those of the result.
         let mut axes: Axes = (0..self.plan.value(value).shape().len()).collect();

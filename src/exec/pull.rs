@@ -13,6 +13,7 @@ use crate::lower::{Op, Plan, Side};
 use super::adjoint;
 use super::gradient::{GradientRecord, Kept, gradient, unquantized_gradient};
 use super::quantized::QuantizedCalls;
+use super::shared_terms::CallParts;
 use super::value::Value;
 
 /// Runs a plan backward.
@@ -54,20 +55,20 @@ pub(crate) fn pull<T: Element>(
                 gradients[input.index()] = Some(Value::Owned(adjoint::reduce_sum(incoming.into_owned(), axes, shape)));
             }
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                let incoming = incoming.view();
+                let (incoming, whole) = (incoming.view(), CallParts::default());
                 for (side, input) in Side::BOTH.into_iter().zip([lhs, rhs]) {
                     if !wanted[input.index()] {
                         continue;
                     }
                     let kept = &tape[number];
                     let made = match calls {
-                        None => unquantized_gradient(side, kept, dims, &incoming),
+                        None => unquantized_gradient(side, kept, dims, &incoming, None)?,
                         Some(calls) => {
                             let config = calls.config(number, *orientation);
                             let mut watch =
                                 observe.as_deref_mut().map(|observe| move |side, record| observe(number, side, record));
                             let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(Side, GradientRecord));
-                            gradient(side, kept, dims, &incoming, &config, calls.key(number), watch)?
+                            gradient(side, kept, dims, &incoming, &config, calls.key(number), watch, whole)?
                         }
                     };
                     gradients[input.index()] = Some(Value::Owned(made));
@@ -89,7 +90,7 @@ pub(crate) fn check_cotangent<T>(cotangent: &ArrayViewD<'_, T>, expected: &[usiz
 }
 
 /// For each value, whether an operand that is asked for went into it.
-fn wanted(plan: &Plan, asked: &[bool]) -> Vec<bool> {
+pub(crate) fn wanted(plan: &Plan, asked: &[bool]) -> Vec<bool> {
     let mut wanted = asked.to_vec();
     for step in plan.steps() {
         wanted.push(step.op().inputs().any(|input| wanted[input.index()]));

@@ -15,6 +15,7 @@ use crate::rng::{CallKeys, Key};
 
 use super::call::{CallRecord, Keep, QuantizedCall};
 use super::run::{Call, Calls, Held, Unquantized};
+use super::shared_terms::CallParts;
 use super::side::Input;
 use super::slices::check_slices;
 
@@ -238,5 +239,5 @@ pub(crate) fn prepare<'a>(
     })?;
     let keys = key.map(|key| CallKeys::new(key).forward);
     let order = Order::row_major(dims.output_rank(lhs.rank(), rhs.rank()));
-    Ok(QuantizedCall { lhs, rhs, dims, format, config, keys, order })
+    Ok(QuantizedCall { lhs, rhs, dims, format, config, keys, order, parts: CallParts::default() })
 }

@@ -133,14 +133,14 @@ impl<'p> Walk<'p> {
 }
 
 /// The values made so far; each is taken by its one reader.
-pub(super) struct Values<'a, T>(Vec<Option<Held<'a, T>>>);
+pub(crate) struct Values<'a, T>(Vec<Option<Held<'a, T>>>);
 
 impl<'a, T: Element> Values<'a, T> {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self((0..plan.values().len()).map(|_| None).collect())
     }
 
-    pub(super) fn put(&mut self, id: ValueId, value: Held<'a, T>) {
+    pub(crate) fn put(&mut self, id: ValueId, value: Held<'a, T>) {
         self.0[id.index()] = Some(value);
     }
 
@@ -157,7 +157,7 @@ impl<'a, T: Element> Values<'a, T> {
     }
 
     /// For each value, whether it has to be made from those that are there.
-    fn needed(&self, plan: &Plan) -> Vec<bool> {
+    pub(crate) fn needed(&self, plan: &Plan) -> Vec<bool> {
         let mut needed = vec![false; self.0.len()];
         needed[plan.output().index()] = self.0[plan.output().index()].is_none();
         for step in plan.steps().iter().rev() {
@@ -168,11 +168,11 @@ impl<'a, T: Element> Values<'a, T> {
         needed
     }
 
-    fn take(&mut self, id: ValueId) -> Held<'a, T> {
+    pub(crate) fn take(&mut self, id: ValueId) -> Held<'a, T> {
         self.0[id.index()].take().expect("a verified plan makes every value before it reads it, and reads it once")
     }
 
-    pub(super) fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
+    pub(crate) fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
         match self.take(id) {
             Held::Value(value) => value,
             Held::Frozen(..) => unreachable!("a frozen side stands for the value that a call reads"),
@@ -181,7 +181,7 @@ impl<'a, T: Element> Values<'a, T> {
 }
 
 /// An operation on one value.
-pub(super) fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T> {
+pub(crate) fn apply<'a, T: Element>(op: &Op, value: Value<'a, T>) -> Value<'a, T> {
     match op {
         Op::Squeeze { axes, .. } => value.squeeze(axes),
         Op::Transpose { permutation, .. } => value.transpose(permutation),

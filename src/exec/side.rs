@@ -1,10 +1,12 @@
 //! One side of a call: what comes in, and what is multiplied.
 
-use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
+use std::ops::Range;
+
+use ndarray::{ArrayD, ArrayViewD, Axis, CowArray, IxDyn, Slice};
 
 use crate::error::Result;
 use crate::kernel::PackedSide;
-use crate::quant::{Dequantize, Format, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
+use crate::quant::{Dequantize, Format, Part, Quantized, ScaleKind, Scales, TensorConfig, Values, quantize};
 use crate::rng::{ArrayNoise, Key};
 
 use super::rescale::rescale;
@@ -111,6 +113,7 @@ impl<'a> Side<'a> {
         config: &TensorConfig,
         dequantize: Dequantize,
         key: Option<Key>,
+        part: Part<'_>,
     ) -> Result<Self> {
         let x = match input {
             Input::Array(x) => x,
@@ -119,7 +122,7 @@ impl<'a> Side<'a> {
         let Some(&int) = config.int() else {
             return Ok(Self { factor: SideFactor::Float(x, format), scale: SideScale::None, noise: None });
         };
-        let Quantized { values, scales, noise } = quantize(&x.view(), format, contracting, config, int, key)?;
+        let Quantized { values, scales, noise } = quantize(&x.view(), format, contracting, config, int, key, part)?;
         let factor = match (values, dequantize) {
             (Values::Int8(values), _) => SideFactor::Int8(values.into()),
             (Values::Float(values, format), Dequantize::Output) => SideFactor::Float(values.into(), format),
@@ -202,6 +205,19 @@ impl FrozenSide {
         }
     }
 
+    /// What of it lies in a range along an axis.
+    pub(crate) fn narrow(&self, axis: usize, range: Range<usize>) -> Self {
+        let along = Slice::from(range);
+        let values = match &self.values {
+            Values::Int8(values) => Values::Int8(values.slice_axis(Axis(axis), along).to_owned()),
+            Values::Float(values, format) => Values::Float(values.slice_axis(Axis(axis), along).to_owned(), *format),
+        };
+        let inverse = &self.inverse_scale;
+        let is_shared = inverse.shape()[axis] == 1 && self.shape()[axis] != 1;
+        let inverse_scale = if is_shared { inverse.clone() } else { inverse.slice_axis(Axis(axis), along).to_owned() };
+        Self { values, inverse_scale, kind: self.kind }
+    }
+
     /// The same side as it is once it was stored: a binary32 scale beside narrower operands widens what it meets.
     pub(crate) fn stored(self, format: Format) -> Self {
         Self { kind: self.kind.stored(format), ..self }
@@ -216,7 +232,7 @@ impl FrozenSide {
         key: Option<Key>,
     ) -> Result<Option<Self>> {
         let Some(&int) = config.int() else { return Ok(None) };
-        let Quantized { values, scales, .. } = quantize(x, format, contracting, config, int, key)?;
+        let Quantized { values, scales, .. } = quantize(x, format, contracting, config, int, key, Part::default())?;
         Ok(Some(Self { values, inverse_scale: scales.inverse, kind: scales.kind }))
     }
 }

@@ -52,6 +52,7 @@ use crate::DimensionNumbers;
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod blocked;
+mod bytes;
 #[cfg(test)]
 pub(crate) mod cases;
 mod complex;
@@ -86,6 +87,8 @@ mod walk;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use bytes::{bytes, bytes_mut};
+pub(crate) use element::Wide;
 pub use element::{Element, Real};
 pub(crate) use int8::{Factor, INT32_TERMS, IntSums, PackedSide, Quantize, Rescale, ScaledSide, Scales};
 use isa::Isa;
@@ -93,7 +96,7 @@ pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
 pub use pages::keep_freed_memory;
-pub(crate) use partial::{PartialBytes, PartialSums};
+pub(crate) use partial::{PartialBytes, PartialSums, Tree};
 pub(crate) use row_major::RowMajor;
 pub(crate) use scratch::{LentArray, lent_floats};
 pub(crate) use tiny::TinyProduct;

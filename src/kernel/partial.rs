@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use super::element::{Element, Real, Wide};
 use super::isa::Isa;
@@ -28,11 +28,16 @@ pub(crate) struct PartialSums<T: Element> {
 impl<T: Element> PartialSums<T> {
     /// Outputs of this shape, in this order in memory, whose sums have so many terms in all.
     pub(crate) fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
+        Self::of_terms(shape, order, 0..terms)
+    }
+
+    /// The same of these terms alone, the first of which is the first of a block, and the last the last of one or of all.
+    pub(crate) fn of_terms(shape: &[usize], order: &Order, terms: Range<usize>) -> Self {
         let parts = if T::DTYPE.is_complex() { Some(2) } else { None };
         let shape: Shape = shape.iter().copied().chain(parts).collect();
         let whole = if parts.is_some() { order.with_parts() } else { order.clone() };
-        let sums = Chains::new(&shape, &whole, real_terms(T::DTYPE, terms));
-        Self { order: order.clone(), sums }
+        let terms = real_terms(T::DTYPE, terms.start)..real_terms(T::DTYPE, terms.end);
+        Self { order: order.clone(), sums: Chains::new(&shape, &whole, terms) }
     }
 
     /// Adds the products of two sides that fit `dims`: the next terms of every output.
@@ -43,6 +48,24 @@ impl<T: Element> PartialSums<T> {
     /// The outputs, all of whose terms have been added.
     pub(crate) fn finish(self) -> ArrayD<T> {
         T::from_parts(self.sums.finish(), &self.order)
+    }
+
+    /// The trees of some terms.
+    pub(crate) fn into_forest(self) -> Forest<T::Part> {
+        self.sums.into_forest()
+    }
+
+    /// The outputs of the trees of all terms; those of no terms, where there are no trees.
+    pub(crate) fn of_forest(forest: Forest<T::Part>, shape: &[usize], order: &Order) -> ArrayD<T> {
+        match forest.finish() {
+            Some(sums) => T::from_parts(sums, order),
+            None => Self::new(shape, order, 0).finish(),
+        }
+    }
+
+    /// Sums of none of the terms, which lie as those of a tree.
+    pub(crate) fn zeros(shape: &[usize], order: &Order) -> ArrayD<T::Part> {
+        Self::new(shape, order, 0).sums.chain
     }
 }
 
@@ -85,19 +108,23 @@ fn real_terms(dtype: Dtype, terms: usize) -> usize {
 /// Real sums that are being made.
 #[derive(Debug)]
 pub struct Chains<S> {
-    /// What the open block has so far.
+    /// What the open block has so far, or, once all terms were added, the last tree.
     chain: ArrayD<S>,
-    /// By size: the pending sum of a tree of so many blocks, two to the power of its place.
-    trees: Vec<Option<ArrayD<S>>>,
-    /// The memory of sums that are pending no more.
-    room: Vec<ArrayD<S>>,
+    /// The trees that are whole, and may not be whole trees of more blocks yet.
+    forest: Forest<S>,
+    /// The size of the tree that is in `chain` once all terms were added.
+    last: usize,
+    /// The terms before the first of these.
+    start: usize,
     done: usize,
-    terms: usize,
+    end: usize,
 }
 
 impl<S: Wide> Chains<S> {
-    fn new(shape: &[usize], order: &Order, terms: usize) -> Self {
-        Self { chain: zeros(shape, order), trees: Vec::new(), room: Vec::new(), done: 0, terms }
+    fn new(shape: &[usize], order: &Order, terms: Range<usize>) -> Self {
+        let Range { start, end } = terms;
+        assert!(start.is_multiple_of(BLOCK), "blocks are summed by one");
+        Self { chain: zeros(shape, order), forest: Forest::default(), last: 0, start, done: start, end }
     }
 
     /// Adds the next terms.
@@ -117,7 +144,7 @@ impl<S: Wide> Chains<S> {
         let size = whole_tree(product.terms()).filter(|size| (self.done / BLOCK).trailing_zeros() >= *size as u32);
         let begun = self.done % BLOCK;
         if begun == 0 && (product.terms() <= BLOCK || size.is_some()) {
-            // Nothing to go on from: a product like any other.
+            // Nothing to go on from.
             float::fill(isa, &product, &outputs(&mut self.chain));
             self.advance(product.terms(), size.unwrap_or(0), order);
             return;
@@ -135,36 +162,97 @@ impl<S: Wide> Chains<S> {
 
     /// Counts terms that were added; where they end a block, the sum, which is that of a tree of this size, goes into the
     /// tree of all.
-    fn advance(&mut self, terms: usize, mut size: usize, order: &Order) {
+    fn advance(&mut self, terms: usize, size: usize, order: &Order) {
+        let first = self.done / BLOCK;
         self.done += terms;
-        if !self.done.is_multiple_of(BLOCK) || self.done == self.terms {
+        self.last = size;
+        if !self.done.is_multiple_of(BLOCK) || self.done == self.end {
             return;
         }
-        while self.merge(size) {
-            size += 1;
-        }
+        let shape = Shape::from_slice(self.chain.shape());
+        let sums = std::mem::replace(&mut self.chain, ArrayD::from_elem(IxDyn(&[0]), S::ZERO));
+        self.forest.push(Tree { first, size, sums });
         // The memory of a sum that was merged is that of the next chain.
-        let next = self.room.pop().unwrap_or_else(|| zeros(self.chain.shape(), order));
-        self.trees.resize_with(self.trees.len().max(size + 1), || None);
-        self.trees[size] = Some(std::mem::replace(&mut self.chain, next));
+        self.chain = self.forest.room.pop().unwrap_or_else(|| zeros(&shape, order));
     }
 
-    /// Adds the pending sum of a size, on the left, if there is one.
-    fn merge(&mut self, size: usize) -> bool {
-        let Some(tree) = self.trees.get_mut(size).and_then(Option::take) else { return false };
-        self.chain.zip_mut_with(&tree, |sum, &left| *sum = left.plus(*sum));
-        self.room.push(tree);
-        true
-    }
-
-    /// The sums, all of whose terms have been added.
+    /// The sums, all of whose terms have been added, and none before them.
     fn finish(mut self) -> ArrayD<S> {
-        debug_assert!(self.done == self.terms || self.chain.is_empty(), "{} of {} terms", self.done, self.terms);
-        for size in 0..self.trees.len() {
-            self.merge(size);
+        debug_assert!(self.done == self.end || self.chain.is_empty(), "{} of {} terms", self.done, self.end);
+        for tree in self.forest.trees.drain(..).rev() {
+            merge(&tree.sums, &mut self.chain);
         }
         self.chain
     }
+
+    /// The trees that the sums are made of, where they are some of all terms only.
+    fn into_forest(self) -> Forest<S> {
+        let Self { chain: sums, mut forest, last, start, done, end } = self;
+        debug_assert!(done == end || sums.is_empty(), "{done} of {end} terms");
+        if start < end {
+            let first = (end - 1) / BLOCK + 1 - (1 << last);
+            forest.push(Tree { first, size: last, sums });
+        }
+        forest
+    }
+}
+
+/// The sums of some blocks of terms: of two to the power of `size` of them, from the one numbered `first` on, which that divides.
+/// The last block of all may have fewer terms.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree<S> {
+    pub(crate) first: usize,
+    pub(crate) size: usize,
+    pub(crate) sums: ArrayD<S>,
+}
+
+/// Trees one behind the other, of which those that are halves of one have become one.
+#[derive(Debug)]
+pub(crate) struct Forest<S> {
+    trees: Vec<Tree<S>>,
+    /// The memory of sums that are pending no more.
+    room: Vec<ArrayD<S>>,
+}
+
+impl<S> Default for Forest<S> {
+    fn default() -> Self {
+        Self { trees: Vec::new(), room: Vec::new() }
+    }
+}
+
+impl<S: Wide> Forest<S> {
+    /// Adds the tree behind the last one.
+    pub(crate) fn push(&mut self, mut tree: Tree<S>) {
+        while let Some(left) = self.trees.pop_if(|left| {
+            left.size == tree.size
+                && (left.first >> left.size).is_multiple_of(2)
+                && left.first + (1 << left.size) == tree.first
+        }) {
+            merge(&left.sums, &mut tree.sums);
+            self.room.push(left.sums);
+            tree = Tree { first: left.first, size: left.size + 1, sums: tree.sums };
+        }
+        self.trees.push(tree);
+    }
+
+    /// Those that are there, the first first.
+    pub(crate) fn trees(&self) -> &[Tree<S>] {
+        &self.trees
+    }
+
+    /// The sums, of which all trees are there; none where there are none.
+    fn finish(mut self) -> Option<ArrayD<S>> {
+        let mut sums = self.trees.pop()?.sums;
+        for tree in self.trees.drain(..).rev() {
+            merge(&tree.sums, &mut sums);
+        }
+        Some(sums)
+    }
+}
+
+/// Adds the sums of the terms before them.
+fn merge<S: Wide>(left: &ArrayD<S>, sums: &mut ArrayD<S>) {
+    sums.zip_mut_with(left, |sum, &left| *sum = left.plus(*sum));
 }
 
 /// The size of the tree that so many terms are, if they are a whole one of whole blocks.
@@ -200,7 +288,7 @@ fn go_on<T: Real>(isa: Isa, product: &Product<'_, T>, terms: &Range<usize>, star
 #[cfg(test)]
 mod tests {
     use half::{bf16, f16};
-    use ndarray::{Axis, IxDyn, Slice};
+    use ndarray::{Axis, Slice};
     use num_complex::Complex;
 
     use super::*;
@@ -255,7 +343,7 @@ mod tests {
     fn check_real<T: Real<Part = <T as Real>::Wide> + Sample>(sizes: [&[usize]; 5], calls: u64) {
         check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
             let on = |isa| {
-                let mut sums = Chains::new(shape, order, cut * rest);
+                let mut sums = Chains::new(shape, order, 0..cut * rest);
                 for [lhs, rhs] in slices {
                     sums.add(isa, lhs, rhs, dims, order);
                 }
@@ -285,6 +373,39 @@ mod tests {
         check_all([&[1, 2], &[1, 4, 15], &[1, 3, 33], &[2, 3, 5], &[300, 512, 700, 1024, 1500, 2048]], 12);
     }
 
+    /// Terms that are summed by several, each of whom has some blocks.
+    fn check_parts<T: Element + Sample>(sizes: [&[usize]; 5], calls: u64) {
+        check::<T>(sizes, calls, |slices, dims, order, [cut, rest], shape| {
+            let unit = BLOCK / (1 << rest.trailing_zeros().min(10));
+            let share = |of: usize| {
+                let ranges = (0..of).map(|each| {
+                    (cut.div_ceil(unit) * each / of * unit).min(cut)
+                        ..(cut.div_ceil(unit) * (each + 1) / of * unit).min(cut)
+                });
+                let mut all = Forest::default();
+                for range in ranges {
+                    let terms = range.start * rest..range.end * rest;
+                    let mut sums = PartialSums::<T>::of_terms(shape, order, terms);
+                    for [lhs, rhs] in &slices[range] {
+                        sums.add(lhs.view(), rhs.view(), dims);
+                    }
+                    sums.into_forest().trees.into_iter().for_each(|tree| all.push(tree));
+                }
+                PartialSums::<T>::of_forest(all, shape, order)
+            };
+            (1..6).map(share).collect()
+        });
+    }
+
+    #[test]
+    fn trees_of_several_are_the_tree_of_all() {
+        let sizes: [&[usize]; 5] = [&[1, 2], &[1, 4, 15], &[1, 3, 33], &[1, 3, 5, 9, 14], &[512, 1024, 1536, 2048]];
+        check_parts::<f32>(sizes, 12);
+        check_parts::<f16>(sizes, 6);
+        check_parts::<Complex<f64>>(sizes, 6);
+        check_parts::<f64>([&[1], &[3], &[17], &[1, 2048, 5000], &[0, 1, 3, 4]], 12);
+    }
+
     #[test]
     fn what_is_kept_is_what_is_counted() {
         let cases = [
@@ -306,8 +427,8 @@ mod tests {
                 for _ in 0..slices {
                     sums.add(side.view(), side.view(), &dims);
                 }
-                let Chains { trees, room, .. } = &sums.sums;
-                let kept = trees.iter().flatten().count() + room.len();
+                let Forest { trees, room } = &sums.sums.forest;
+                let kept = trees.len() + room.len();
                 assert_eq!(kept as u32, pending([slices * slice, slice]), "{slices} of {slice}");
                 assert_eq!(sums.finish()[[].as_slice()], (slices * slice) as f32);
             }

@@ -13,6 +13,7 @@ use crate::kernel::largest_magnitudes;
 use super::config::{Calibration, IntNumerics, ScaleRounding, TensorConfig};
 use super::format::{Format, flush};
 use super::log2::power_of_two_below;
+use super::part::Part;
 
 /// The scales of one side of a call, shaped like it with extent 1 on the axes that share a scale.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,13 +71,14 @@ impl ScaleKind {
     }
 }
 
-/// The scales of `x`, sharing one over `axes`; without axes every element has its own.
+/// The scales of `x`, sharing one over `axes`, and with others who have parts of it; without axes every element has its own.
 pub(crate) fn calibrate(
     x: &ArrayViewD<'_, f32>,
     format: Format,
     axes: &[usize],
     config: &TensorConfig,
     int: IntNumerics,
+    part: Part<'_>,
 ) -> Result<Scales> {
     let kind = ScaleKind::of(config);
     if let Calibration::Constant(bound) = config.calibration {
@@ -86,7 +88,7 @@ pub(crate) fn calibrate(
         return Ok(Scales { scale, inverse, kind });
     }
     let target = scale_target(format, int);
-    let mut scale = absmax(x, axes)?.mapv(|bound| format.div(target, bound));
+    let mut scale = absmax(x, axes, part)?.mapv(|bound| format.div(target, bound));
     if config.scale_rounding == ScaleRounding::PowerOfTwo {
         scale.mapv_inplace(|scale| power_of_two_below(scale, format));
     }
@@ -126,7 +128,16 @@ pub(super) fn bound(largest: u32) -> f32 {
 }
 
 /// The largest magnitude over `axes`, which keep extent 1; 1 where it is zero (or subnormal), NaN where one is NaN.
-fn absmax(x: &ArrayViewD<'_, f32>, axes: &[usize]) -> Result<ArrayD<f32>> {
+fn absmax(x: &ArrayViewD<'_, f32>, axes: &[usize], part: Part<'_>) -> Result<ArrayD<f32>> {
+    if let Some(sharers) = part.sharers {
+        // Of nothing the largest is zero, and not all of them have nothing.
+        let mut largest: Vec<u32> = largest_magnitudes(x, axes).iter().copied().collect();
+        sharers.largest(&mut largest)?;
+        let shape: Vec<usize> =
+            (0..x.ndim()).map(|axis| if axes.contains(&axis) { 1 } else { x.shape()[axis] }).collect();
+        let bounds = largest.into_iter().map(bound).collect();
+        return Ok(ArrayD::from_shape_vec(IxDyn(&shape), bounds).expect("each scale has its bound"));
+    }
     if let Some(&axis) = axes.iter().find(|&&axis| x.shape()[axis] == 0) {
         let message = format!("quantizing over axis {axis} needs at least one element, but its size is 0");
         return Err(Error::new(ErrorKind::Value, message));
@@ -150,7 +161,7 @@ mod tests {
         for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
             let x = x.view().permuted_axes(IxDyn(&order));
             for axes in [&[][..], &[0], &[1], &[2], &[2, 0], &[0, 1], &[1, 2, 0]] {
-                let found = absmax(&x, axes).unwrap();
+                let found = absmax(&x, axes, Part::default()).unwrap();
                 for (place, &x) in x.indexed_iter() {
                     let place: Vec<usize> =
                         (0..3).map(|axis| if axes.contains(&axis) { 0 } else { place[axis] }).collect();
@@ -165,11 +176,11 @@ mod tests {
     #[test]
     fn zeros_subnormals_and_nan() {
         let x = ndarray::arr2(&[[0.0, -0.0], [1e-40, 0.0], [f32::NAN, 1.0], [f32::NEG_INFINITY, 2.0]]).into_dyn();
-        let found = absmax(&x.view(), &[1]).unwrap();
+        let found = absmax(&x.view(), &[1], Part::default()).unwrap();
         assert_eq!((found[[0, 0]], found[[1, 0]], found[[3, 0]]), (1.0, 1.0, f32::INFINITY));
         assert!(found[[2, 0]].is_nan());
         let empty = ArrayD::<f32>::zeros(IxDyn(&[3, 0]));
-        assert!(absmax(&empty.view(), &[1]).is_err());
-        assert_eq!(absmax(&empty.view(), &[0]).unwrap().shape(), [1, 0]);
+        assert!(absmax(&empty.view(), &[1], Part::default()).is_err());
+        assert_eq!(absmax(&empty.view(), &[0], Part::default()).unwrap().shape(), [1, 0]);
     }
 }

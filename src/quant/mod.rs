@@ -25,6 +25,7 @@ mod fault;
 mod format;
 mod log2;
 mod overrides;
+mod part;
 mod presets;
 mod quantizer;
 mod rows;
@@ -48,5 +49,6 @@ pub(crate) use calibration::{ScaleKind, Scales, calibrate, constant_scale, scale
 pub(crate) use eight_bits::{Arithmetic, Bfloat16, Binary16, Binary32, Products, ToEightBits};
 pub(crate) use format::Format;
 pub(crate) use log2::power_of_two_below;
+pub(crate) use part::Part;
 pub(crate) use quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 pub(crate) use rows::{map_scaled_in, update_scaled};

@@ -11,6 +11,7 @@ use crate::rng::{ArrayNoise, Key};
 use super::calibration::{Scales, calibrate};
 use super::config::{IntNumerics, Storage, TensorConfig};
 use super::format::Format;
+use super::part::Part;
 use super::step::Step;
 
 /// A quantized array: integers, and what they are to be multiplied by.
@@ -32,7 +33,7 @@ pub(crate) enum Values {
 
 /// Quantizes `x`, whose values are of `format`, with one scale over `axes`.
 ///
-/// Noise, where configured, is drawn from `key` in the row-major order of `x`.
+/// Noise, where configured, is drawn from `key` in the row-major order of `x`, or of what it is a part of.
 pub(crate) fn quantize(
     x: &ArrayViewD<'_, f32>,
     format: Format,
@@ -40,9 +41,10 @@ pub(crate) fn quantize(
     config: &TensorConfig,
     int: IntNumerics,
     key: Option<Key>,
+    part: Part<'_>,
 ) -> Result<Quantized> {
-    let scales = calibrate(x, format, axes, config, int)?;
-    let noise = noise(x, int, key);
+    let scales = calibrate(x, format, axes, config, int, part)?;
+    let noise = noise(x, int, key, part);
     let values = values(x, format, &scales, int, noise.as_ref());
     Ok(Quantized { values, scales, noise })
 }
@@ -74,8 +76,9 @@ pub(crate) fn quantized_floats(
     scales: &Scales,
     int: IntNumerics,
     key: Option<Key>,
+    part: Part<'_>,
 ) -> LentArray {
-    let (noise, room) = (noise(x, int, key), lent_floats(x.len()));
+    let (noise, room) = (noise(x, int, key, part), lent_floats(x.len()));
     LentArray::new(Step::new(int, scales.kind, format).run(x, scales, noise.as_ref(), |value| value, room))
 }
 
@@ -107,6 +110,6 @@ pub(crate) fn mask_gradient(
 }
 
 /// The noise of a format for `x`, in the row-major order of `x`; none where it has none.
-fn noise(x: &ArrayViewD<'_, f32>, int: IntNumerics, key: Option<Key>) -> Option<ArrayNoise> {
-    Some(ArrayNoise::new(int.noise?, key?, x.len()))
+fn noise(x: &ArrayViewD<'_, f32>, int: IntNumerics, key: Option<Key>, part: Part<'_>) -> Option<ArrayNoise> {
+    Some(ArrayNoise::new(int.noise?, key?, x.len(), part.window))
 }

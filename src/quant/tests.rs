@@ -8,6 +8,7 @@ use super::config::{
     Zero,
 };
 use super::format::{Format, round_to_integer};
+use super::part::Part;
 use super::quantizer::{Quantized, Values, mask_gradient, quantize, quantized_floats};
 use super::step::clip;
 use crate::kernel::cases::{self, Random, Stored, assert_same};
@@ -132,15 +133,16 @@ fn elements_of_any_layout_become_what_each_would_alone() {
         // binary32 is taken as it lies; the others are what conversion gives.
         let x = if format == Format::F32 { case.stored.view() } else { rounded.view() };
         let what = format!("seed {seed}, {:?} {format:?} over {axes:?}, {config:?}", x.shape());
-        let Quantized { values, scales, noise } = quantize(&x, format, axes, config, int, Some(key)).unwrap();
-        assert_same(&scales.scale, &calibrate(&x, format, axes, config, int).unwrap().scale, &what);
+        let Quantized { values, scales, noise } =
+            quantize(&x, format, axes, config, int, Some(key), Part::default()).unwrap();
+        assert_same(&scales.scale, &calibrate(&x, format, axes, config, int, Part::default()).unwrap().scale, &what);
         let (expected, product) = floats(&x, format, &scales, int, key);
         assert_same_values(&values, &stored(&expected, int.storage, product), &what);
-        assert_same(&quantized_floats(&x, format, &scales, int, Some(key)), &expected, &what);
+        assert_same(&quantized_floats(&x, format, &scales, int, Some(key), Part::default()), &expected, &what);
         assert_eq!(noise.is_some(), int.noise.is_some(), "{what}");
         let without = IntNumerics { noise: None, ..int };
         let expected = floats(&x, format, &scales, without, key).0;
-        assert_same(&quantized_floats(&x, format, &scales, without, Some(key)), &expected, &what);
+        assert_same(&quantized_floats(&x, format, &scales, without, Some(key), Part::default()), &expected, &what);
     }
 }
 
@@ -152,7 +154,7 @@ fn gradients_of_any_layout_are_masked_as_each_would_be_alone() {
         let Case { format, ref axes, int, ref config, .. } = case;
         let rounded = case.array();
         let x = if format == Format::F32 { case.stored.view() } else { rounded.view() };
-        let scales = calibrate(&x, format, axes, config, int).unwrap();
+        let scales = calibrate(&x, format, axes, config, int, Part::default()).unwrap();
         let made = if format == Format::F32 { random.pick(&FORMATS[..2]) } else { format };
         let stored = Stored::<f32>::random(&mut random, x.shape(), cases::Values::All);
         // An array of its own, in any order.
@@ -199,7 +201,9 @@ fn threads_change_no_bit() {
             let config = TensorConfig { numerics: Numerics::Int(int), ..TensorConfig::UNQUANTIZED };
             let key = Some(Key::new(21).with_layout(layout));
             for axes in [[0, 1], [1, 2]] {
-                let run = |x: &ArrayD<f32>| quantize(&x.view(), Format::F32, &axes, &config, int, key).unwrap();
+                let run = |x: &ArrayD<f32>| {
+                    quantize(&x.view(), Format::F32, &axes, &config, int, key, Part::default()).unwrap()
+                };
                 let expected = pools[0].install(|| run(&standard));
                 for pool in &pools {
                     for x in [&standard, &transposed] {

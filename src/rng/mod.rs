@@ -20,5 +20,5 @@ mod words;
 
 pub use calls::{CallKeys, SideKeys};
 pub use key::{Key, Layout};
-pub(crate) use uniform::ArrayNoise;
 pub use uniform::Noise;
+pub(crate) use uniform::{ArrayNoise, Window};

@@ -114,15 +114,55 @@ impl Noise {
         let length = out.len().min(count.saturating_sub(start));
         let out = &mut out[..length];
         if start == 0 {
-            let noise = ArrayNoise::new(self, key, count);
+            let noise = ArrayNoise::new(self, key, count, None);
             let (firsts, seconds) = out.split_at_mut(noise.middle().min(length));
             noise.fill(0, firsts, seconds);
             return;
         }
+        self.fill_from(key, count, start, out);
+    }
+
+    /// The noise of elements that are there, from any place on.
+    fn fill_from(self, key: Key, count: usize, start: usize, out: &mut [f32]) {
         match self {
             Self::JaxUniform => key.fill32(count, start, out, centred),
             Self::Custom1 => key.fill16(count, start, out, symmetric),
         }
+    }
+
+    /// That of the elements of a window from `start` on.
+    fn fill_window(self, key: Key, window: Window, start: usize, mut out: &mut [f32]) {
+        let Window { count, run, stride, first } = window;
+        let mut at = start;
+        while !out.is_empty() {
+            let (row, within) = (at / run, at % run);
+            let length = out.len().min(run - within);
+            let (now, rest) = out.split_at_mut(length);
+            self.fill_from(key, count, row * stride + first + within, now);
+            (at, out) = (at + length, rest);
+        }
+    }
+}
+
+/// Where the elements of an array lie in a larger one that it was cut from along one axis, both in row-major order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Window {
+    /// Elements of the larger one.
+    pub(crate) count: usize,
+    /// So many elements in a row are neighbours there too.
+    pub(crate) run: usize,
+    /// From the first of a run to the first of the next one, there.
+    pub(crate) stride: usize,
+    /// The place of the first element there.
+    pub(crate) first: usize,
+}
+
+impl Window {
+    /// That of an array of this shape, cut from one of `extent` along `axis`, from index `start` on.
+    pub(crate) fn new(shape: &[usize], axis: usize, extent: usize, start: usize) -> Self {
+        let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let (outer, inner) = (product(&shape[..axis]), product(&shape[axis + 1..]));
+        Self { count: outer * extent * inner, run: shape[axis] * inner, stride: extent * inner, first: start * inner }
     }
 }
 
@@ -133,20 +173,23 @@ pub(crate) struct ArrayNoise {
     key: Key,
     /// Elements of the array.
     count: usize,
+    /// Where they lie in the array that noise is drawn for, if that is a larger one.
+    window: Option<Window>,
 }
 
 impl ArrayNoise {
-    pub(crate) fn new(noise: Noise, key: Key, count: usize) -> Self {
-        Self { noise, key, count }
+    pub(crate) fn new(noise: Noise, key: Key, count: usize, window: Option<Window>) -> Self {
+        Self { noise, key, count, window }
     }
 
     /// The first element that is drawn with one before it: from here on each is drawn with the one at its distance from
     /// the first. There is none where this is the number of elements.
     pub(crate) fn middle(&self) -> usize {
         let (words, each) = self.words();
-        let half = match self.key.layout() {
-            Layout::Original => half(words),
-            Layout::Partitionable => None,
+        let half = match (self.key.layout(), self.window) {
+            (Layout::Original, None) => half(words),
+            // The halves are those of the larger array.
+            (Layout::Original, Some(_)) | (Layout::Partitionable, _) => None,
         };
         half.map_or(self.count, |half| self.count.min((half as usize).saturating_mul(each)))
     }
@@ -154,7 +197,11 @@ impl ArrayNoise {
     /// The noise of elements from `start` on, which is even, and of elements from as far behind the middle on, of which
     /// there are not more.
     pub(crate) fn fill(&self, start: usize, firsts: &mut [f32], seconds: &mut [f32]) {
-        let Self { noise, key, count } = *self;
+        let Self { noise, key, count, window } = *self;
+        if let Some(window) = window {
+            debug_assert!(seconds.is_empty(), "a part has one part");
+            return noise.fill_window(key, window, start, firsts);
+        }
         let (words, each) = self.words();
         match noise {
             Noise::JaxUniform if seconds.is_empty() => key.fill32(count, start, firsts, centred),
@@ -169,7 +216,10 @@ impl ArrayNoise {
 
     /// All of it.
     pub(crate) fn values(&self) -> Vec<f32> {
-        self.noise.values(self.key, self.count)
+        let Some(window) = self.window else { return self.noise.values(self.key, self.count) };
+        let mut values = vec![0.0; self.count];
+        self.noise.fill_window(self.key, window, 0, &mut values);
+        values
     }
 
     /// How many words the original layout draws, and how many elements each of them is for.
@@ -219,7 +269,7 @@ mod tests {
                 for count in [0, 1, 2, 3, 4, 5, 6, 7, 8, 50, 101, 4099, 4100, 4101, 4102] {
                     let key = Key::new(11).with_layout(layout);
                     let all = noise.values(key, count);
-                    let array = ArrayNoise::new(noise, key, count);
+                    let array = ArrayNoise::new(noise, key, count, None);
                     let middle = array.middle();
                     assert!(middle <= count && count <= 2 * middle);
                     for start in (0..=middle).step_by(usize::max(2, middle / 8 * 2)) {
@@ -236,6 +286,40 @@ mod tests {
                         single.iter().zip(all).take(200).all(|(found, noise)| *found == noise),
                         "{noise:?} {count}"
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_have_the_noise_of_their_places() {
+        let (shape, key) = ([3, 5, 7], Key::new(5));
+        for noise in Noise::ALL {
+            let all = noise.values(key, 105);
+            for axis in 0..3 {
+                for start in 0..shape[axis] {
+                    for end in start + 1..=shape[axis] {
+                        let mut part = shape;
+                        part[axis] = end - start;
+                        let window = Window::new(&part, axis, shape[axis], start);
+                        let drawn = ArrayNoise::new(noise, key, part.iter().product(), Some(window));
+                        assert_eq!(drawn.middle(), drawn.count);
+                        let values = drawn.values();
+                        let mut late = vec![0.0; drawn.count - drawn.count / 2];
+                        drawn.fill(drawn.count / 2, &mut late, &mut []);
+                        assert_eq!(late, values[drawn.count / 2..]);
+                        let mut expected = Vec::new();
+                        for i in 0..3 {
+                            for j in 0..5 {
+                                for k in 0..7 {
+                                    if (start..end).contains(&[i, j, k][axis]) {
+                                        expected.push(all[35 * i + 7 * j + k]);
+                                    }
+                                }
+                            }
+                        }
+                        assert_eq!(values, expected, "{noise} axis {axis} from {start} to {end}");
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@ use qeinsum::path::SearchOptions;
 use qeinsum::rng::Layout;
 use qeinsum::{Dtype, Equation, Key, Plan, QuantConfig, Sizes};
 
+use crate::console;
 use crate::dtype::DtypeArg;
 use crate::failure::Failure;
 use crate::inputs::Nonfinite;
@@ -90,9 +91,16 @@ impl SettingsArgs {
         self.quantization.chooses()
     }
 
-    /// Reads the files and starts the threads that were asked for.
+    /// Reads the files and starts the threads.
     pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
-        self.read_with(self.quantization.parsed()?)
+        let config = self.quantization.parsed()?;
+        let flags = [("--seed", self.seed.is_some()), ("--allow-nonfinite", self.allow_nonfinite)];
+        for (flag, _) in flags.into_iter().filter(|&(_, given)| given && config.is_none()) {
+            console::note(&format!(
+                "nothing is quantized, so that `{flag}` changes nothing: `--bits` and `--config` quantize"
+            ));
+        }
+        self.read_with(config)
     }
 
     /// The same where the configuration is still to be chosen.

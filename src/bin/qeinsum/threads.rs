@@ -13,10 +13,14 @@ pub(crate) struct ThreadsArg {
 }
 
 impl ThreadsArg {
-    /// Starts the threads that were asked for; a process does so once.
+    /// Starts the threads; a process does so once. Those that nobody asked for too: where the system gives none, the first
+    /// work that wants them would panic.
     pub(crate) fn start(&self) -> Result<(), Failure> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().map_err(|error| Failure::Machine(format!("{threads} threads cannot run: {error}")))
+        // Zero stands for as many as there usually are.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.map_or(0, usize::from));
+        pool.build_global().map_err(|error| {
+            let threads = self.threads.map_or_else(String::new, |threads| format!("{threads} "));
+            Failure::Machine(format!("{threads}threads cannot run: {error}; `--threads 1` takes the least memory"))
+        })
     }
 }

@@ -51,9 +51,9 @@ pub(crate) struct Plan {
     #[command(flatten)]
     slices: SliceArgs,
 
-    /// The element type that memory is counted in, and that of an export's operands
-    #[arg(long, value_enum, default_value_t)]
-    dtype: DtypeArg,
+    /// The element type that memory is counted in, and that of an export's operands [default: f32]
+    #[arg(long, value_enum)]
+    dtype: Option<DtypeArg>,
 
     #[command(flatten)]
     quantization: QuantArgs,
@@ -141,7 +141,7 @@ impl Plan {
         let start = Instant::now();
         let path = self.search.path().cloned();
         let options = self.seed.apply(self.search.options());
-        let (equation, sizes, dtype) = (&bound.equation, &bound.sizes, self.dtype.into());
+        let (equation, sizes, dtype) = (&bound.equation, &bound.sizes, self.dtype.unwrap_or_default().into());
         let plan = interrupt::stoppable(|stop| {
             BoundPlan::search(equation, sizes, &options, path, dtype, config.as_ref(), stop)
         });
@@ -214,6 +214,14 @@ impl Plan {
         }
         if matches!(self.format, Format::Stablehlo | Format::Onnx) {
             return Err(unbound());
+        }
+        // JSON keeps the configuration beside the plan.
+        let flags = [
+            ("`--dtype`", self.dtype.is_some()),
+            ("`--bits` or `--config`", config.is_some() && self.format != Format::Json),
+        ];
+        for (flags, _) in flags.into_iter().filter(|&(_, given)| given) {
+            console::note(&format!("{flags} changes nothing of a plan without sizes: give `--shapes` or `--sizes`"));
         }
         let progress = Progress::start("searching a path");
         let start = Instant::now();

@@ -1,0 +1,153 @@
+//! Sums of which several ranks have some of the terms each.
+//!
+//! Integers are exact, so that ranks add theirs in any order. Floats are added in the tree that the whole sum is: a rank has the
+//! terms of some blocks, one behind the other, and sends the trees that they are to the first rank, which joins them.
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::error::Result;
+use crate::kernel::{self, Element, INT32_TERMS, IntSums, Order, PartialSums, Tree, Wide};
+use crate::lower::DimensionNumbers;
+use crate::quant::{Accumulator, CallConfig, Part};
+use crate::ranks::{Communicator, lost};
+
+/// How the sides of a call are parts of larger ones, and whether others have some of its terms. By default they are whole, and
+/// nobody has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct CallParts<'c> {
+    pub(crate) sides: [Part<'c>; 2],
+    pub(crate) terms: Option<SharedTerms<'c>>,
+}
+
+/// What is known of the sums of a call whose terms several ranks have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TermKind {
+    /// Sums of integers, by scales that ranks can agree on.
+    Integers,
+    /// Sums of floats, of which each rank can have the terms of some blocks.
+    Float,
+    /// Sums of floats that are rounded to another type, or of integers held as floats: one rank has all terms.
+    Mixed,
+}
+
+impl TermKind {
+    pub(crate) fn of(call: &CallConfig) -> Self {
+        let is_plain = matches!(call.accumulator, Accumulator::Auto | Accumulator::F32);
+        match (call.is_int8(), call.lhs.is_quantized() || call.rhs.is_quantized()) {
+            (true, _) => Self::Integers,
+            (false, false) if is_plain => Self::Float,
+            (false, _) => Self::Mixed,
+        }
+    }
+}
+
+/// The terms that this rank has of the sums of a call, and who has the others.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedTerms<'c> {
+    pub(crate) ranks: &'c dyn Communicator,
+    /// The first of them and the one behind the last, by their places among all; the ranks have them in their order.
+    pub(crate) own: (usize, usize),
+    /// All of them.
+    pub(crate) all: usize,
+}
+
+impl SharedTerms<'_> {
+    /// The sums of everybody's terms.
+    pub(super) fn add(&self, sums: IntSums) -> Result<IntSums> {
+        let fits = self.all <= INT32_TERMS;
+        Ok(match sums {
+            IntSums::I32(mut sums) if fits => {
+                self.ranks.add_i32(sums.as_slice_memory_order_mut().unwrap_or_default())?;
+                IntSums::I32(sums)
+            }
+            IntSums::I32(sums) => self.add_wide(sums.mapv(i64::from))?,
+            IntSums::I64(sums) => self.add_wide(sums)?,
+        })
+    }
+
+    fn add_wide(&self, mut sums: ArrayD<i64>) -> Result<IntSums> {
+        self.ranks.add_i64(sums.as_slice_memory_order_mut().unwrap_or_default())?;
+        Ok(IntSums::I64(sums))
+    }
+
+    /// The product of which the two sides have this rank's terms.
+    pub(crate) fn product<T: Element>(
+        &self,
+        lhs: &ArrayViewD<'_, T>,
+        rhs: &ArrayViewD<'_, T>,
+        dims: &DimensionNumbers,
+        order: &Order,
+    ) -> Result<ArrayD<T>> {
+        let shape = dims.output_shape(lhs.shape(), rhs.shape())?;
+        let (start, end) = self.own;
+        let mut sums = PartialSums::<T>::of_terms(&shape, order, start..end);
+        if start < end {
+            sums.add(lhs.view(), rhs.view(), dims);
+        }
+        let mut forest = sums.into_forest();
+        if self.ranks.rank() > 0 {
+            self.ranks.send(0, &encode(forest.trees()))?;
+            return receive(self.ranks, PartialSums::new(&shape, order, 0).finish());
+        }
+        for rank in 1..self.ranks.size() {
+            let theirs = self.ranks.receive(rank)?;
+            decode(&theirs, || PartialSums::<T>::zeros(&shape, order), |tree| forest.push(tree))?;
+        }
+        let whole = PartialSums::of_forest(forest, &shape, order);
+        send(self.ranks, whole)
+    }
+}
+
+/// Gives an array, which lies without gaps, to all other ranks.
+fn send<T: Element>(ranks: &dyn Communicator, array: ArrayD<T>) -> Result<ArrayD<T>> {
+    let elements = array.as_slice_memory_order().expect("sums have no gaps");
+    ranks.broadcast(0, &mut kernel::bytes(elements).to_vec())?;
+    Ok(array)
+}
+
+/// Takes the elements of an array that lies like this one.
+fn receive<T: Element>(ranks: &dyn Communicator, mut array: ArrayD<T>) -> Result<ArrayD<T>> {
+    let mut bytes = Vec::new();
+    ranks.broadcast(0, &mut bytes)?;
+    fill(array.as_slice_memory_order_mut().expect("sums have no gaps"), &bytes)?;
+    Ok(array)
+}
+
+/// Makes elements of bytes, which are as many.
+pub(crate) fn fill<T: Element>(elements: &mut [T], bytes: &[u8]) -> Result<()> {
+    let room = kernel::bytes_mut(elements);
+    if room.len() != bytes.len() {
+        return Err(lost(&format!("{} bytes were to come, and {} came", room.len(), bytes.len())));
+    }
+    room.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Before the sums of each tree its place and its size.
+const HEAD: usize = 2 * size_of::<u64>();
+
+fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Tree { first, size, sums } in trees {
+        [*first, *size].iter().for_each(|&number| bytes.extend((number as u64).to_ne_bytes()));
+        bytes.extend(kernel::bytes(sums.as_slice_memory_order().expect("sums have no gaps")));
+    }
+    bytes
+}
+
+fn decode<S: Wide>(mut bytes: &[u8], room: impl Fn() -> ArrayD<S>, mut each: impl FnMut(Tree<S>)) -> Result<()> {
+    while let Some((head, rest)) = bytes.split_at_checked(HEAD) {
+        let mut sums = room();
+        let elements = sums.as_slice_memory_order_mut().expect("sums have no gaps");
+        let Some((own, rest)) = rest.split_at_checked(size_of_val(elements)) else {
+            return Err(lost("the sums of a tree are cut short"));
+        };
+        fill(elements, own)?;
+        let word =
+            |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().expect("a word has eight bytes")) as usize;
+        let [first, size] = [word(0), word(8)];
+        each(Tree { first, size, sums });
+        bytes = rest;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A plan's steps on one rank of several.
+
+use ndarray::ArrayD;
+
+use crate::cancel;
+use crate::equation::Label;
+use crate::error::Result;
+use crate::exec::{
+    Call, CallParts, FrozenSide, Held, Keep, Kept, KeptSide, QuantizedCalls, Readers, Rescaled, SharedTerms,
+    Unquantized, Value, Values, apply,
+};
+use crate::kernel::Element;
+use crate::lower::{DimensionNumbers, Op, ValueId};
+use crate::quant::Format;
+
+use super::gather::Share;
+
+/// What calls keep for their gradients, where those are wanted.
+pub(super) type Tape<'a, T> = Option<Vec<Kept<'a, T>>>;
+
+impl<'s> Share<'s> {
+    /// What this rank has of the frozen sides of which each has a range.
+    pub(super) fn narrow_frozen<T>(&self, known: &[(ValueId, Held<'_, T>)]) -> Vec<(ValueId, FrozenSide)> {
+        let narrow = |(id, held): &(ValueId, Held<'_, T>)| {
+            let (Held::Frozen(side, _), Some(label)) = (held, self.spread.wants[id.index()]) else { return None };
+            // A side is what a call reads, and has a label once.
+            Some((*id, side.narrow(*self.axes(*id, label).first()?, self.range(label))))
+        };
+        known.iter().filter_map(narrow).collect()
+    }
+
+    /// Runs the plan on values that all ranks have, but for frozen sides, of which each has its part; all have the result,
+    /// which is in row-major order.
+    pub(super) fn run<'a, T: Element>(
+        &self,
+        known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
+        calls: Option<&QuantizedCalls>,
+        tape: &mut Tape<'a, T>,
+    ) -> Result<ArrayD<T>> {
+        let mut values = Values::new(self.plan);
+        for (id, held) in known {
+            let held = match (held, self.spread.wants[id.index()]) {
+                (Held::Value(value), Some(label)) => Held::Value(self.narrow(value, &self.axes(id, label), label)),
+                (held, _) => held,
+            };
+            values.put(id, held);
+        }
+        let needed = values.needed(self.plan);
+        let readers = Readers::new(self.plan);
+        let mut number = 0;
+        for step in self.plan.steps() {
+            let is_call = matches!(step.op(), Op::DotGeneral { .. });
+            if needed[step.result().index()] {
+                cancel::between_steps()?;
+                let made = match step.op() {
+                    Op::DotGeneral { lhs, rhs, dims, orientation } => {
+                        let order = readers.memory_order(step);
+                        let sides = [*lhs, *rhs];
+                        let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
+                        let call = Call { lhs, rhs, dims, orientation: *orientation, order };
+                        let made = self.call(number, sides, call, calls, tape)?;
+                        self.settle(step.result(), self.spread.calls[number], made)?
+                    }
+                    unary => {
+                        let input = unary.inputs().next().expect("every operation has an input");
+                        apply(unary, values.take_array(input))
+                    }
+                };
+                values.put(step.result(), Held::Value(made));
+            }
+            number += usize::from(is_call);
+        }
+        Ok(values.take_array(self.plan.output()).into_row_major())
+    }
+
+    /// What a call makes of this rank's parts of its sides.
+    fn call<'a, T: Element>(
+        &self,
+        number: usize,
+        sides: [ValueId; 2],
+        call: Call<'a, '_, T>,
+        calls: Option<&QuantizedCalls>,
+        tape: &mut Tape<'a, T>,
+    ) -> Result<ArrayD<T>> {
+        let parts = self.call_parts(number, sides, call.dims);
+        let quantized = calls.filter(|_| Format::of(T::DTYPE).is_some());
+        let (output, scales) = match (quantized, parts.terms) {
+            (Some(calls), _) => {
+                let mut prepared = calls.prepare(number, &call)?;
+                prepared.parts = parts;
+                let keep = if tape.is_some() { Keep::Scales } else { Keep::Output };
+                let Rescaled { output, scales, .. } = prepared.rescale(keep)?;
+                (T::from_floats(output), scales)
+            }
+            (None, Some(terms)) => match (&call.lhs, &call.rhs) {
+                (Held::Value(lhs), Held::Value(rhs)) => {
+                    (terms.product(&lhs.view(), &rhs.view(), call.dims, &call.order)?, [None, None])
+                }
+                _ => (Unquantized::product(&call)?, [None, None]),
+            },
+            (None, None) => (Unquantized::product(&call)?, [None, None]),
+        };
+        if let (Some(tape), Held::Value(lhs), Held::Value(rhs)) = (tape, call.lhs, call.rhs) {
+            let [left, right] = scales;
+            tape.push(Kept { lhs: KeptSide { value: lhs, scales: left }, rhs: KeptSide { value: rhs, scales: right } });
+        }
+        Ok(output)
+    }
+
+    /// How the sides of a call are parts of whole ones.
+    fn call_parts(&self, number: usize, sides: [ValueId; 2], dims: &DimensionNumbers) -> CallParts<'s> {
+        let Some(label) = self.spread.calls[number] else { return CallParts::default() };
+        let axes = sides.map(|side| self.axes(side, label).first().copied());
+        let place = dims.contracting().iter().position(|pair| axes[0] == Some(pair.0));
+        let shapes = sides.map(|side| self.shape(side, Some(label)));
+        let parts = [0, 1].map(|side| self.part(&shapes[side], axes[side], label, place.is_some()));
+        let whole = self.plan.value(sides[0]).shape();
+        let sizes: Vec<usize> = dims.contracting().iter().map(|pair| whole[pair.0]).collect();
+        CallParts { sides: parts, terms: place.map(|place| self.terms(&sizes, place, label)) }
+    }
+
+    /// The terms that this rank has of sums over labels of these sizes, of which it has a range of the one at `place`.
+    pub(super) fn terms(&self, sizes: &[usize], place: usize, label: Label) -> SharedTerms<'s> {
+        // Where others come before it, terms are integers, whose places do not matter.
+        let rest: usize = sizes[place + 1..].iter().product();
+        let range = self.range(label);
+        SharedTerms { ranks: self.ranks, own: (range.start * rest, range.end * rest), all: sizes.iter().product() }
+    }
+
+    /// A call's result as its reader needs it.
+    fn settle<'a, T: Element>(&self, id: ValueId, label: Option<Label>, made: ArrayD<T>) -> Result<Value<'a, T>> {
+        let made_by = label.filter(|&label| !self.axes(id, label).is_empty());
+        let wanted = self.spread.wants[id.index()];
+        self.change(id, Value::Owned(made), made_by, wanted)
+    }
+
+    /// A value of which ranks have ranges of one label, or all of it, as ranges of another one, or all.
+    pub(super) fn change<'a, T: Element>(
+        &self,
+        id: ValueId,
+        value: Value<'a, T>,
+        from: Option<Label>,
+        to: Option<Label>,
+    ) -> Result<Value<'a, T>> {
+        if from == to {
+            return Ok(value);
+        }
+        let whole = match from {
+            Some(label) => Value::Owned(self.gather(&value.view(), &self.axes(id, label), label)?),
+            None => value,
+        };
+        Ok(match to {
+            Some(label) => self.narrow(whole, &self.axes(id, label), label),
+            None => whole,
+        })
+    }
+}

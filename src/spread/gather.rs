@@ -1,0 +1,114 @@
+//! Values that ranks have parts of, and their wholes.
+
+use std::ops::Range;
+
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+
+use crate::equation::Label;
+use crate::error::Result;
+use crate::exec::{Value, fill};
+use crate::kernel::{self, Element};
+use crate::lower::{Axes, Plan, ValueId};
+use crate::quant::{Part, ScaleKind, Scales};
+use crate::ranks::Communicator;
+use crate::rng::Window;
+
+use super::ranges::{Spread, axes_of};
+
+/// One rank's share of a run.
+#[derive(Clone, Copy)]
+pub(super) struct Share<'s> {
+    pub(super) plan: &'s Plan,
+    pub(super) spread: &'s Spread,
+    pub(super) ranks: &'s dyn Communicator,
+}
+
+impl<'s> Share<'s> {
+    /// The indices of a label that this rank has.
+    pub(super) fn range(&self, label: Label) -> Range<usize> {
+        self.spread.range(label, self.ranks.rank())
+    }
+
+    pub(super) fn axes(&self, value: ValueId, label: Label) -> Axes {
+        axes_of(self.plan, value, label)
+    }
+
+    /// The shape that this rank has of a value of which each has a range of a label.
+    pub(super) fn shape(&self, value: ValueId, label: Option<Label>) -> Vec<usize> {
+        let mut shape = self.plan.value(value).shape().to_vec();
+        if let Some(label) = label {
+            let length = self.range(label).len();
+            self.axes(value, label).iter().for_each(|&axis| shape[axis] = length);
+        }
+        shape
+    }
+
+    /// How a side is a part of the whole one, of which each rank has a range along an axis; `is_shared` where its scales are
+    /// those of the terms of all.
+    pub(super) fn part(&self, local: &[usize], axis: Option<usize>, label: Label, is_shared: bool) -> Part<'s> {
+        let start = self.range(label).start;
+        let window = axis.map(|axis| Window::new(local, axis, self.spread.extent(label), start));
+        Part { window, sharers: is_shared.then_some(self.ranks) }
+    }
+
+    /// What this rank has of a whole array along the axes of a label.
+    pub(super) fn narrow<'a, T: Element>(&self, value: Value<'a, T>, axes: &[usize], label: Label) -> Value<'a, T> {
+        let range = Slice::from(self.range(label));
+        match value {
+            Value::Borrowed(mut view) => {
+                axes.iter().for_each(|&axis| view.slice_axis_inplace(Axis(axis), range));
+                Value::Borrowed(view)
+            }
+            Value::Owned(mut array) => {
+                axes.iter().for_each(|&axis| array.slice_axis_inplace(Axis(axis), range));
+                Value::Owned(array)
+            }
+        }
+    }
+
+    /// The whole of which each rank has a range along the axes of a label; where there are several axes, what lies beside
+    /// everybody's part is zero.
+    pub(super) fn gather<T: Element>(
+        &self,
+        own: &ArrayViewD<'_, T>,
+        axes: &[usize],
+        label: Label,
+    ) -> Result<ArrayD<T>> {
+        let mut shape = own.shape().to_vec();
+        axes.iter().for_each(|&axis| shape[axis] = self.spread.extent(label));
+        let mut whole = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
+        for root in 0..self.ranks.size() {
+            let range = self.spread.range(label, root);
+            if range.is_empty() {
+                continue;
+            }
+            axes.iter().for_each(|&axis| shape[axis] = range.len());
+            let mut place = whole.view_mut();
+            axes.iter().for_each(|&axis| place.slice_axis_inplace(Axis(axis), Slice::from(range.clone())));
+            if root == self.ranks.rank() {
+                let rows = kernel::row_major(own.view());
+                let mut bytes = kernel::bytes(rows.as_slice().unwrap_or_default()).to_vec();
+                self.ranks.broadcast(root, &mut bytes)?;
+                place.assign(own);
+            } else {
+                let mut bytes = Vec::new();
+                self.ranks.broadcast(root, &mut bytes)?;
+                let mut theirs = vec![T::ZERO; shape.iter().product()];
+                fill(&mut theirs, &bytes)?;
+                let theirs = ArrayViewD::from_shape(IxDyn(&shape), &theirs).expect("as many as the shape has");
+                place.assign(&theirs);
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The scales of a whole side, of which each rank has those of its range along an axis.
+    pub(super) fn gather_scales(&self, scales: &Scales, axis: usize, label: Label) -> Result<Scales> {
+        // A constant bound has one scale for everything.
+        if scales.kind != ScaleKind::Operand {
+            return Ok(scales.clone());
+        }
+        let whole = |numbers: &ArrayD<f32>| self.gather(&numbers.view(), &[axis], label);
+        Ok(Scales { scale: whole(&scales.scale)?, inverse: whole(&scales.inverse)?, kind: scales.kind })
+    }
+}

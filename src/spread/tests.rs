@@ -1,0 +1,133 @@
+//! The same bits on any number of ranks, by any labels.
+
+use half::{bf16, f16};
+use ndarray::ArrayD;
+use num_complex::Complex;
+
+use super::*;
+use crate::compiled::Compiled;
+use crate::kernel::Element;
+use crate::quant::{DotGeneralConfig, Noise, QuantConfig};
+use crate::ranks::in_threads;
+use crate::rng::Key;
+use crate::{Error, QEinsum};
+
+/// Numbers that round.
+fn operand<T: Element>(shape: &[usize], seed: u32) -> ArrayD<T> {
+    let mut state = seed.wrapping_mul(2_654_435_769) | 1;
+    let parts = if T::DTYPE.is_complex() { &[2][..] } else { &[] };
+    let shape: Vec<usize> = shape.iter().chain(parts).copied().collect();
+    let floats = ArrayD::from_shape_fn(ndarray::IxDyn(&shape), |_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    });
+    T::from_floats(floats)
+}
+
+/// Every way to share the calls: all by one choice of labels for each, whatever it costs.
+fn spreads(compiled: &Compiled, ranks: usize) -> Vec<Spread> {
+    let chosen = compiled.spread(ranks, Network { latency: 0.0, bytes_per_second: f64::INFINITY });
+    let dear = compiled.spread(ranks, Network { latency: 1.0, bytes_per_second: 1.0 });
+    let plan = compiled.plan();
+    let mut all = vec![chosen, dear];
+    for label in plan.equation().labels() {
+        all.extend(Spread::by(plan, compiled.config(), ranks, label));
+    }
+    all
+}
+
+fn check<T: Element>(equation: &str, shapes: &[&[usize]], config: Option<QuantConfig>) -> Result<usize, Error> {
+    let qe = QEinsum::new(equation)?.with_dtype(T::DTYPE);
+    let qe = match config {
+        Some(config) => qe.with_config(config),
+        None => qe,
+    };
+    let compiled = qe.compile(shapes)?;
+    let operands: Vec<ArrayD<T>> = shapes.iter().zip(1..).map(|(shape, seed)| operand(shape, seed)).collect();
+    let key = Key::new(11);
+    let bits = |array: &ArrayD<T>| crate::kernel::bytes(array.as_slice().unwrap()).to_vec();
+    let (alone, pullback) = compiled.vjp(&operands[..], key)?;
+    let cotangent = operand::<T>(alone.shape(), 99);
+    let gradients = pullback.pull(&cotangent)?;
+    let run = compiled.run_with_key(&operands[..], key)?;
+    assert_eq!(bits(&run), bits(&alone));
+    let mut tried = 0;
+    for ranks in [2, 3, 5] {
+        for spread in spreads(&compiled, ranks) {
+            let what = format!("{equation} {shapes:?} {} {spread}", T::DTYPE);
+            let made = in_threads(ranks, |ranks| {
+                let run = compiled.run_spread(ranks, &spread, &operands[..], Some(key))?;
+                let (forward, pullback) = compiled.vjp_spread(ranks, spread.clone(), &operands[..], Some(key))?;
+                assert_eq!(bits(&forward), bits(&run));
+                Ok::<_, Error>((run, pullback.pull(&cotangent)?))
+            });
+            for made in made {
+                let (run, pulled) = made?;
+                assert!(bits(&run) == bits(&alone), "{what}");
+                for (operand, (pulled, gradient)) in pulled.iter().zip(&gradients).enumerate() {
+                    assert!(bits(pulled) == bits(gradient), "gradient {operand} of {what}");
+                }
+            }
+            tried += 1;
+        }
+    }
+    Ok(tried)
+}
+
+/// Equations with batches, diagonals, sums before calls, labels that broadcast, long and short contractions.
+const EQUATIONS: [(&str, &[&[usize]]); 9] = [
+    ("ij,jk->ik", &[&[6, 7], &[7, 5]]),
+    ("ij,jk->ki", &[&[5, 4096], &[4096, 3]]),
+    ("bij,bjk->bik", &[&[4, 3, 2050], &[4, 2050, 2]]),
+    ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 3]]),
+    ("bthd,bshd->bhts", &[&[2, 5, 3, 8], &[2, 4, 3, 8]]),
+    ("aab,bc,cd->da", &[&[3, 3, 4], &[4, 5], &[5, 2]]),
+    ("abx,bc->c", &[&[5, 6, 2], &[6, 3]]),
+    ("ij,ij->", &[&[30, 300], &[30, 300]]),
+    ("ij,jk,jl->ikl", &[&[3, 5], &[1, 4], &[5, 2]]),
+];
+
+#[test]
+fn ranks_make_the_bits_of_one() {
+    let mut tried = 0;
+    for (equation, shapes) in EQUATIONS {
+        tried += check::<f32>(equation, shapes, None).unwrap();
+        tried += check::<f64>(equation, shapes, None).unwrap();
+    }
+    for (equation, shapes) in &EQUATIONS[..4] {
+        tried += check::<f16>(equation, shapes, None).unwrap();
+        tried += check::<bf16>(equation, shapes, None).unwrap();
+        tried += check::<Complex<f32>>(equation, shapes, None).unwrap();
+    }
+    assert!(tried > 200, "{tried}");
+}
+
+#[test]
+fn ranks_quantize_as_one_does() {
+    let v4 = || DotGeneralConfig::v4().build().unwrap();
+    let noisy = DotGeneralConfig::v4().drhs_bits(Some(8)).noise(Noise::Custom1).build().unwrap();
+    let configs: [QuantConfig; 4] = [
+        v4().into(),
+        noisy.into(),
+        QuantConfig::from_bits(4).unwrap(),
+        QuantConfig::from(v4()).with_operand(1, crate::quant::TensorConfig::UNQUANTIZED),
+    ];
+    for config in configs {
+        for (equation, shapes) in EQUATIONS {
+            check::<f32>(equation, shapes, Some(config.clone())).unwrap();
+        }
+        check::<bf16>(EQUATIONS[3].0, EQUATIONS[3].1, Some(config.clone())).unwrap();
+        check::<f16>(EQUATIONS[2].0, EQUATIONS[2].1, Some(config)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_chosen_follows_what_messages_cost() {
+    let compiled = QEinsum::new("ij,jk->ik").unwrap().compile(&[&[512, 1 << 16], &[1 << 16, 8]]).unwrap();
+    let free = Network { latency: 0.0, bytes_per_second: f64::INFINITY };
+    assert!(compiled.spread(4, free).calls()[0].is_some());
+    let dear = Network { latency: 10.0, bytes_per_second: 1.0 };
+    assert_eq!(compiled.spread(4, dear).calls(), [None]);
+}

@@ -1,11 +1,14 @@
 //! An array whose element type is known only when its file is read.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use half::{bf16, f16};
 use ndarray::ArrayD;
 use num_complex::Complex;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind};
+use crate::kernel;
 use crate::sizes::Shape;
 
 /// What is known of an array before its elements are read.
@@ -115,6 +118,26 @@ impl AnyArray {
             return Err(Error::new(ErrorKind::Value, message));
         }
         Ok(each!(self, array => convert(&array, to)))
+    }
+
+    /// A number that arrays with the same elements have in common, and others hardly ever, in processes of one build.
+    ///
+    /// ```
+    /// use qeinsum::io::AnyArray;
+    /// let array = |x: f32| AnyArray::from(ndarray::arr1(&[1.0, x]).into_dyn());
+    /// assert_eq!(array(2.0).fingerprint(), array(2.0).fingerprint());
+    /// assert_ne!(array(2.0).fingerprint(), array(-2.0).fingerprint());
+    /// ```
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        each!(self, array => {
+            array.shape().hash(&mut hasher);
+            match array.as_slice() {
+                Some(elements) => hasher.write(kernel::bytes(elements)),
+                None => array.iter().for_each(|element| hasher.write(kernel::bytes(std::slice::from_ref(element)))),
+            }
+        });
+        hasher.finish()
     }
 
     /// The index of the first NaN or infinity, in row-major order; a complex number is one if a part of it is.

@@ -6,7 +6,7 @@ use mpi::collective::SystemOperation;
 use mpi::datatype::{Buffer, BufferMut};
 use mpi::environment::Threading;
 use mpi::point_to_point::Status;
-use mpi::topology::{Communicator as _, SimpleCommunicator};
+use mpi::topology::SimpleCommunicator;
 use mpi::traits::{
     CommunicatorCollectives as _, Destination as _, Equivalence, MatchedReceiveVec as _, Root as _, Source as _,
 };

@@ -11,8 +11,10 @@ use crate::exec::{self, Held, Kept, QuantizedCalls};
 use crate::frozen;
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
-use crate::operands::{Operand, Operands, arrays};
+use crate::operands::{Operand, OperandView, Operands, arrays};
+use crate::parse::Ast;
 use crate::qeinsum::QEinsum;
+use crate::quant::QuantConfig;
 use crate::ranks::Communicator;
 use crate::rng::Key;
 
@@ -80,12 +82,8 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: impl Into<Option<Key>>,
     ) -> Result<ArrayD<T>> {
-        let (plan, operands, key) = (self.plan(), operands.into_operands(), key.into());
-        if ranks.size() == 1 || !plan.slices().is_empty() {
-            return self.execute(operands, key);
-        }
-        let spread = self.spread(ranks.size(), Network::measure(ranks)?);
-        self.run_spread(ranks, &spread, operands, key)
+        let spread = Spread::measured(self.plan(), self.config(), ranks)?;
+        self.run_spread(ranks, &spread, operands, key.into())
     }
 
     /// The same by a choice that is known.
@@ -96,20 +94,9 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
-        let (plan, config) = (self.plan(), self.config());
-        let served = frozen::serve(plan, Some(self.ast()), config, operands.into_operands())?;
-        exec::check_room(plan, T::DTYPE, config)?;
-        let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
-        let share = Share { plan, spread, ranks };
-        let narrowed = share.narrow_frozen(&served.known);
-        // Views of what is served, which live as long as the parts of frozen sides.
-        let part = |id: ValueId| narrowed.iter().find(|(of, _)| *of == id).map(|(_, side)| side);
-        let known = served.known.iter().map(|(id, held)| match (held, part(*id)) {
-            (_, Some(side)) => (*id, Held::Frozen(side, None)),
-            (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
-            (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
-        });
-        cancel::stoppable(self.cancel(), || share.run(known, calls.as_ref(), &mut None))
+        let share = Share { plan: self.plan(), spread, ranks };
+        let operands = operands.into_operands();
+        cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key))
     }
 
     /// Runs on several ranks and keeps what gradients need; see [`Compiled::vjp`].
@@ -137,7 +124,7 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: impl Into<Option<Key>>,
     ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let spread = self.spread(ranks.size(), Network::measure(ranks)?);
+        let spread = Spread::measured(self.plan(), self.config(), ranks)?;
         self.vjp_spread(ranks, spread, operands, key.into())
     }
 
@@ -149,22 +136,90 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: Option<Key>,
     ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let (plan, config) = (self.shared_plan(), self.config());
-        if !plan.slices().is_empty() {
-            return Err(exec::unsliced("gradients are taken"));
-        }
-        let operands = arrays(operands, "a gradient")?;
-        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
-        exec::check(&plan, &shapes)?;
-        let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
-        exec::check_gradient_room(&plan, T::DTYPE, config)?;
-        let mut tape = Some(Vec::new());
-        let share = Share { plan: &plan, spread: &spread, ranks };
-        let arrays = operands.into_iter().enumerate();
-        let known = arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))));
-        let output = cancel::stoppable(self.cancel(), || share.run(known, calls.as_ref(), &mut tape))?;
-        let (tape, cancel) = (tape.unwrap_or_default(), self.cancel().cloned());
-        Ok((output, SpreadPullback { plan, spread, ranks, tape, calls, cancel }))
+        let cancel = self.cancel().cloned();
+        SpreadPullback::run(self.shared_plan(), ranks, spread, operands, (self.config(), key), cancel)
+    }
+}
+
+impl Plan {
+    /// Runs the plan on several ranks, as [`QEinsum::run_on`]; all have the same plan, operands, configuration and key.
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use qeinsum::{QEinsum, ranks};
+    /// let x = Array2::from_elem((64, 64), 0.5_f32);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[64, 64], &[64, 64]])?;
+    /// for product in ranks::in_threads(2, |ranks| plan.run_on(ranks, (&x, &x), None, None)) {
+    ///     assert_eq!(product?, Array2::from_elem((64, 64), 16.0).into_dyn());
+    /// }
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_on<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<ArrayD<T>> {
+        let spread = Spread::measured(self, config, ranks)?;
+        Share { plan: self, spread: &spread, ranks }.run_operands(None, config, operands.into_operands(), key)
+    }
+
+    /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// use qeinsum::{QEinsum, ranks};
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let pulled = ranks::in_threads(2, |ranks| {
+    ///     plan.vjp_on(ranks, (&x, &y), None, None)?.1.pull(&arr0(1.0))
+    /// });
+    /// assert_eq!(pulled[1].as_ref().map(|gradients| &gradients[0]), Ok(&y.into_dyn()));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp_on<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let spread = Spread::measured(self, config, ranks)?;
+        SpreadPullback::run(Arc::new(self.clone()), ranks, spread, operands, (config, key), None)
+    }
+}
+
+impl Spread {
+    /// How ranks share a plan by what messages between them are measured to cost.
+    fn measured(plan: &Plan, config: Option<&QuantConfig>, ranks: &dyn Communicator) -> Result<Self> {
+        let network = if ranks.size() == 1 { Network::default() } else { Network::measure(ranks)? };
+        Ok(Self::choose(plan, config, ranks.size(), network))
+    }
+}
+
+impl Share<'_> {
+    /// Runs the plan on operands, some of which may be frozen.
+    fn run_operands<T: Element>(
+        &self,
+        ast: Option<&Ast>,
+        config: Option<&QuantConfig>,
+        operands: Vec<OperandView<'_, T>>,
+        key: Option<Key>,
+    ) -> Result<ArrayD<T>> {
+        let plan = self.plan;
+        let served = frozen::serve(plan, ast, config, operands)?;
+        exec::check_room(plan, T::DTYPE, config)?;
+        let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
+        let narrowed = self.narrow_frozen(&served.known);
+        // Views of what is served, which live as long as the parts of frozen sides.
+        let part = |id: ValueId| narrowed.iter().find(|(of, _)| *of == id).map(|(_, side)| side);
+        let known = served.known.iter().map(|(id, held)| match (held, part(*id)) {
+            (_, Some(side)) => (*id, Held::Frozen(side, None)),
+            (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
+            (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
+        });
+        self.run(known, calls.as_ref(), &mut None)
     }
 }
 
@@ -186,7 +241,31 @@ impl<T> std::fmt::Debug for SpreadPullback<'_, '_, T> {
     }
 }
 
-impl<T: Element> SpreadPullback<'_, '_, T> {
+impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
+    fn run(
+        plan: Arc<Plan>,
+        ranks: &'c dyn Communicator,
+        spread: Spread,
+        operands: impl Operands<'a, T>,
+        (config, key): (Option<&QuantConfig>, Option<Key>),
+        cancel: Option<Cancel>,
+    ) -> Result<(ArrayD<T>, Self)> {
+        if !plan.slices().is_empty() {
+            return Err(exec::unsliced("gradients are taken"));
+        }
+        let operands = arrays(operands, "a gradient")?;
+        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+        exec::check(&plan, &shapes)?;
+        let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
+        exec::check_gradient_room(&plan, T::DTYPE, config)?;
+        let mut tape = Some(Vec::new());
+        let share = Share { plan: &plan, spread: &spread, ranks };
+        let arrays = operands.into_iter().enumerate();
+        let known = arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))));
+        let output = cancel::stoppable(cancel.as_ref(), || share.run(known, calls.as_ref(), &mut tape))?;
+        Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, cancel }))
+    }
+
     /// The gradients of `sum(cotangent · result)`, one per operand, on every rank; all have the same cotangent.
     pub fn pull<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Vec<ArrayD<T>>> {
         let cotangent = cotangent.into_operand().into_array("a gradient")?;

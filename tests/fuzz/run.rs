@@ -18,6 +18,9 @@ use crate::reference;
 /// The most iterations of the naive interpreter.
 const MOST_ITERATIONS: usize = 1 << 12;
 
+/// The most passes of a sliced plan: a fuzzer runs instrumented, and each pass costs more than what it computes here.
+const MOST_PASSES: usize = 1 << 10;
+
 static POOLS: LazyLock<[ThreadPool; 3]> =
     LazyLock::new(|| [1, 2, 3].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap()));
 
@@ -87,6 +90,11 @@ fn integers<T: Element>(problem: &Problem, choices: &mut Choices<'_>) -> Vec<Arr
     problem.shapes.iter().map(|shape| generator.integers(shape, 2)).collect()
 }
 
+/// How often the body of all loops of a plan runs at most.
+fn passes(plan: &Plan) -> usize {
+    plan.slices().iter().fold(1, |passes, slice| passes.saturating_mul(slice.size))
+}
+
 /// Runs the equation along any path, on any layout of the operands, on several threads, in slices; the same with fractions and
 /// quantized, where that is possible. What comes out is the result for `operands`.
 fn every_way<T: Element>(problem: &Problem, choices: &mut Choices<'_>, operands: &[ArrayD<T>]) -> ArrayD<T> {
@@ -98,7 +106,7 @@ fn every_way<T: Element>(problem: &Problem, choices: &mut Choices<'_>, operands:
     let labels = plan.equation().labels().map(|label| plan.equation().name(label).to_owned());
     let chosen: Vec<String> = labels.filter(|_| choices.below(3) == 2).collect();
     let sliced = match plan.with_slices(&chosen) {
-        Ok(sliced) => Some(sliced),
+        Ok(sliced) => Some(sliced).filter(|sliced| passes(sliced) <= MOST_PASSES),
         Err(error) => {
             sound::error(&error);
             None

@@ -11,11 +11,13 @@ use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 use crate::compute::{Computing, compute};
 use crate::console;
 use crate::failure::Failure;
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, Loaded};
 use crate::memory::{self, Work};
 use crate::progress::Progress;
+use crate::ranks::{self, Ranks};
 use crate::report::{Report, Times};
 use crate::settings::Settings;
+use crate::together;
 
 /// What to run.
 pub(crate) struct Case<'a> {
@@ -62,49 +64,18 @@ pub(crate) struct Done {
 
 impl Case<'_> {
     /// Reads headers, plans, checks memory, and only then reads elements, computes and writes.
-    pub(crate) fn run(self, settings: &Settings<'_>) -> Result<Done, Failure> {
-        let inputs = Inputs::open(self.inputs, settings.limit)?;
-        if let Some(flag) = self.compares().filter(|_| inputs.any_frozen()) {
-            return Err(Failure::Request(format!(
-                "{flag} compares with the unquantized result, and frozen operands keep their integers alone"
-            )));
-        }
-        let shapes = inputs.shapes();
-        let (equation, sizes) = self.equation.bind(&shapes)?;
-        let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
-        let notes = self.equation.notes(&ranks)?;
+    pub(crate) fn run(self, settings: &Settings<'_>, ranks: Ranks<'_>) -> Result<Done, Failure> {
+        let inputs = ranks::agree(ranks, self.opened(settings, ranks))?;
+        let (equation, sizes) = self.equation.bind(&inputs.shapes())?;
+        let ranks_of: Vec<usize> = inputs.shapes().iter().map(|shape| shape.len()).collect();
+        let notes = self.equation.notes(&ranks_of)?;
         let dtype = inputs.dtype(settings.cast)?;
-        io::check_output(self.out, dtype)?;
         let start = Instant::now();
-        let plan = settings.plan(&equation, &sizes, dtype)?;
+        let plan = together::plan(ranks, || settings.plan(&equation, &sizes, dtype))?;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
-        let given = match self.precision {
-            // Bits are chosen among these and floats, which no run of them takes more than.
-            Precision::Chosen(_) => Some(DotGeneralConfig::v4().build()?.into()),
-            _ => inputs.config(settings.config.as_ref())?,
-        };
-        let work = match (&given, self.compares()) {
-            (None, None | Some("`--analyze`")) => Work::Float,
-            (None, Some(flag)) => {
-                let message = format!("{flag} measures quantization: give `--config` or `--bits`");
-                return Err(Failure::Request(message));
-            }
-            (Some(config), None) => Work::Quantized(config),
-            (Some(config), Some(_)) => Work::Measured(config),
-        };
-        if let Some(config) = &given {
-            plan.check_config(config)?;
-        }
-        let adds_noise = |config| plan.call_configs(config).iter().any(|call| call.forward.needs_key());
-        if settings.key.is_none() && given.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
-            return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
-        }
-        memory::check(&plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
-        let reading = Progress::start("reading");
-        let start = Instant::now();
-        let operands = inputs.load(dtype, settings.nonfinite(given.as_ref()))?;
-        drop(reading);
-        console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));
+        let read = self.read(&plan, inputs, dtype, settings);
+        let (given, operands) = ranks::agree(ranks, read)?;
+        together::check_inputs(ranks, self.inputs, &operands)?;
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,
             Dtype::F64 => compute::<f64>,
@@ -115,15 +86,78 @@ impl Case<'_> {
         };
         let start = Instant::now();
         let (reporting, precision) = (self.reporting, self.precision);
-        let computing = Computing { equation: &self.equation, plan: &plan, settings, work, reporting, precision };
-        let computed = compute(&computing, operands)?;
+        let work = self.work(given.as_ref())?;
+        let computing =
+            Computing { equation: &self.equation, plan: &plan, settings, work, reporting, precision, ranks };
+        let computed = compute(&computing, operands).map_err(|failure| ranks::fail(ranks, failure))?;
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
-        io::save(self.out, &computed.result)?;
+        let saved = if ranks::is_first(ranks) { io::save(self.out, &computed.result) } else { Ok(()) };
+        ranks::agree(ranks, saved.map_err(Failure::from))?;
         console::detail(|| format!("wrote the result in {:.6} s", seconds(start)));
         let (chosen, report, times) = (computed.chosen, computed.report, computed.times);
         let config = chosen.as_ref().map_or(given, |chosen| Some(chosen.config.clone()));
         Ok(Done { notes, plan, config, chosen, report, times })
+    }
+
+    /// The headers of the inputs, which fit the equation, and an output that can be written.
+    fn opened(&self, settings: &Settings<'_>, ranks: Ranks<'_>) -> Result<Inputs, Failure> {
+        let inputs = Inputs::open(self.inputs, settings.limit)?;
+        if let Some(flag) = self.compares().filter(|_| inputs.any_frozen()) {
+            return Err(Failure::Request(format!(
+                "{flag} compares with the unquantized result, and frozen operands keep their integers alone"
+            )));
+        }
+        let shapes = inputs.shapes();
+        self.equation.bind(&shapes)?;
+        let dtype = inputs.dtype(settings.cast)?;
+        if ranks::is_first(ranks) {
+            io::check_output(self.out, dtype)?;
+        }
+        Ok(inputs)
+    }
+
+    /// How calls are quantized, and the elements of the inputs, for which there is memory.
+    fn read(
+        &self,
+        plan: &Plan,
+        inputs: Inputs,
+        dtype: Dtype,
+        settings: &Settings<'_>,
+    ) -> Result<(Option<QuantConfig>, Vec<Loaded>), Failure> {
+        let given = match self.precision {
+            // Bits are chosen among these and floats, which no run of them takes more than.
+            Precision::Chosen(_) => Some(DotGeneralConfig::v4().build()?.into()),
+            _ => inputs.config(settings.config.as_ref())?,
+        };
+        let work = self.work(given.as_ref())?;
+        if let Some(config) = &given {
+            plan.check_config(config)?;
+        }
+        let adds_noise = |config| plan.call_configs(config).iter().any(|call| call.forward.needs_key());
+        if settings.key.is_none() && given.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
+            return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
+        }
+        memory::check(plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
+        let reading = Progress::start("reading");
+        let start = Instant::now();
+        let operands = inputs.load(dtype, settings.nonfinite(given.as_ref()))?;
+        drop(reading);
+        console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));
+        Ok((given, operands))
+    }
+
+    /// What is done beside float products.
+    fn work<'c>(&self, given: Option<&'c QuantConfig>) -> Result<Work<'c>, Failure> {
+        match (given, self.compares()) {
+            (None, None | Some("`--analyze`")) => Ok(Work::Float),
+            (None, Some(flag)) => {
+                let message = format!("{flag} measures quantization: give `--config` or `--bits`");
+                Err(Failure::Request(message))
+            }
+            (Some(config), None) => Ok(Work::Quantized(config)),
+            (Some(config), Some(_)) => Ok(Work::Measured(config)),
+        }
     }
 
     /// The flag that has the result compared with the unquantized one, if one does.

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::inputs::Loaded;
 use crate::memory::Work;
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::report::{Report, Times};
 use crate::settings::Settings;
 
@@ -23,6 +24,7 @@ pub(crate) struct Computing<'c, 's> {
     pub(crate) work: Work<'c>,
     pub(crate) reporting: Reporting,
     pub(crate) precision: Precision,
+    pub(crate) ranks: Ranks<'c>,
 }
 
 /// What came of it.
@@ -51,9 +53,14 @@ where
     if let (Some(config), true) = (work.config(), is_frozen) {
         // By the equation as it is written, for which operands are frozen; its plan is this one.
         let equation = equation.clone().with_path(plan.path().clone()).with_config(config.clone());
-        let result = match settings.key {
-            Some(key) => equation.run_with_key(views, key),
-            None => equation.run(views),
+        let result = match (computing.ranks, settings.key) {
+            (Some(ranks), key) => {
+                let shapes: Vec<Vec<usize>> = views.iter().map(|view| view.shape().to_vec()).collect();
+                let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+                equation.compile(&shapes)?.run_on(ranks, views, key)
+            }
+            (None, Some(key)) => equation.run_with_key(views, key),
+            (None, None) => equation.run(views),
         };
         return Ok(Computed { result: result?.into(), chosen: None, report: None, times: None });
     }
@@ -82,6 +89,10 @@ impl Computing<'_, '_> {
         config: Option<&QuantConfig>,
     ) -> Result<(ArrayD<T>, Option<Report>), Failure> {
         let (plan, key) = (self.plan, self.settings.key);
+        if let Some(ranks) = self.ranks {
+            let _progress = Progress::start("running");
+            return Ok((plan.run_on(ranks, views.to_vec(), config, key)?, None));
+        }
         let measured = config.filter(|_| matches!(self.work, Work::Measured(_)));
         let Some(config) = measured else {
             let per_pass: Vec<u64> = plan.calls().map(|call| multiplications(plan, call.op())).collect();

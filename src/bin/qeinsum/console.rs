@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
@@ -47,6 +48,9 @@ enum Verbosity {
 
 static VERBOSITY: OnceLock<Verbosity> = OnceLock::new();
 
+/// Set on all ranks but the first.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
 impl ConsoleArgs {
     /// Has everything said from now on be said like this.
     pub(crate) fn apply(&self) {
@@ -66,7 +70,16 @@ impl ConsoleArgs {
     }
 }
 
+/// Has nothing said but errors, whatever was asked for.
+#[cfg(feature = "mpi")]
+pub(crate) fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
 fn verbosity() -> Verbosity {
+    if SILENT.load(Ordering::Relaxed) {
+        return Verbosity::Quiet;
+    }
     VERBOSITY.get().copied().unwrap_or(Verbosity::Usual)
 }
 

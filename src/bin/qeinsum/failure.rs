@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Request(String),
     /// The machine failed.
     Machine(String),
+    /// Another rank has failed with this exit code, and says why.
+    Elsewhere(u8),
     /// Nobody reads standard output any more, as in `qeinsum plan … | head`: nothing to tell anybody.
     Closed,
 }
@@ -46,7 +48,16 @@ impl Failure {
         match self {
             Self::Request(text) => Self::Request(format!("`{name}`: {text}")),
             Self::Machine(text) => Self::Machine(format!("`{name}`: {text}")),
-            Self::Closed => Self::Closed,
+            other => other,
+        }
+    }
+
+    /// The same failure with the rank that met it.
+    pub(crate) fn on_rank(&self, rank: usize) -> Self {
+        match self.clone() {
+            Self::Request(text) => Self::Request(format!("rank {rank}: {text}")),
+            Self::Machine(text) => Self::Machine(format!("rank {rank}: {text}")),
+            other => other,
         }
     }
 
@@ -54,7 +65,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Request(text) | Self::Machine(text) => text.clone(),
-            Self::Closed => String::new(),
+            Self::Elsewhere(_) | Self::Closed => String::new(),
         }
     }
 
@@ -63,6 +74,7 @@ impl Failure {
         match self {
             Self::Request(_) => 2,
             Self::Machine(_) => 1,
+            Self::Elsewhere(code) => *code,
             Self::Closed => 0,
         }
     }
@@ -78,7 +90,7 @@ impl Failure {
                     None => text,
                 }
             }
-            Self::Closed => String::new(),
+            Self::Elsewhere(_) | Self::Closed => String::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use qeinsum::io::{AnyArray, Header, Opened, Source};
-use qeinsum::{Dtype, Frozen, QuantConfig};
+use qeinsum::{Dtype, Frozen, FrozenValues, QuantConfig};
 
 use crate::failure::Failure;
 use crate::memory;
@@ -38,6 +38,23 @@ enum Content {
 pub(crate) enum Loaded {
     Array(AnyArray),
     Frozen(Box<Frozen>),
+}
+
+impl Loaded {
+    /// What operands with the same elements have in common.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Array(array) => array.fingerprint(),
+            Self::Frozen(frozen) => {
+                let scales = AnyArray::from(frozen.inverse_scale().to_owned()).fingerprint();
+                let values = match frozen.values() {
+                    FrozenValues::Int8(values) => AnyArray::from(values.mapv(f32::from)),
+                    FrozenValues::Float(values) => AnyArray::from(values.clone()),
+                };
+                values.fingerprint() ^ scales.rotate_left(1)
+            }
+        }
+    }
 }
 
 /// What becomes of a NaN or an infinity in an input.

@@ -21,6 +21,7 @@ mod problem;
 mod progress;
 mod quantization;
 mod ranges;
+mod ranks;
 mod report;
 mod saved;
 mod search;
@@ -30,6 +31,7 @@ mod sizes;
 mod slices;
 mod text_file;
 mod threads;
+mod together;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::Failure;
 use qeinsum::printable_text;
+use ranks::Ranks;
 
 /// A symbolic einsum compiler and interpreter with quantization as a first-class citizen
 #[derive(Parser)]
@@ -80,7 +83,13 @@ enum Command {
 }
 
 impl Command {
-    fn run(&self) -> Result<(), Failure> {
+    fn run(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Run(run) => return run.run(ranks),
+            Self::Vjp(vjp) => return vjp.run(ranks),
+            _ if !ranks::is_first(ranks) => return Ok(()),
+            _ => {}
+        }
         match self {
             Self::Parse(parse) => parse.run(),
             Self::Graph(graph) => graph.run(),
@@ -88,8 +97,7 @@ impl Command {
             Self::Family(family) => family.run(),
             Self::Plan(plan) => plan.run(),
             Self::Many(many) => many.run(),
-            Self::Run(run) => run.run(),
-            Self::Vjp(vjp) => vjp.run(),
+            Self::Run(_) | Self::Vjp(_) => Ok(()),
             Self::Freeze(freeze) => freeze.run(),
             Self::Bench(bench) => bench.run(),
             Self::Doctor(doctor) => doctor.run(),
@@ -108,7 +116,7 @@ fn main() -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => {
             cli.console.apply();
-            cli.command.run()
+            start(&cli.command)
         }
         Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&escaped().unwrap_or(error))),
         Err(error) if error.use_stderr() => Err(Failure::usage(&escaped().unwrap_or(error))),
@@ -119,6 +127,25 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Runs a command, with the other processes where there are several.
+#[cfg(feature = "mpi")]
+fn start(command: &Command) -> Result<(), Failure> {
+    use qeinsum::ranks::Communicator as _;
+    let Some(universe) = ranks::start()? else { return command.run(None) };
+    let world = universe.world();
+    if world.rank() > 0 {
+        console::silence();
+    }
+    command.run(Some(&world))
+}
+
+/// Runs a command.
+#[cfg(not(feature = "mpi"))]
+fn start(command: &Command) -> Result<(), Failure> {
+    ranks::check()?;
+    command.run(None)
 }
 
 /// The error of the same arguments with what a terminal would obey written out: clap shows them as they are, and where they

@@ -4,12 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::Args;
+use qeinsum::QEinsum;
 
 use crate::case::{Case, Precision, Reporting};
 use crate::console;
 use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
+use crate::ranks::{self, Ranks};
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
 
@@ -83,10 +85,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
         if let Some(cases) = &self.batch {
+            ranks::agree(ranks, ranks::refuse(ranks, "`--batch`"))?;
             return batch::run(cases, &self.settings);
         }
+        let asked = ranks::agree(ranks, self.asked(ranks))?;
+        self.done(asked, ranks)
+    }
+
+    /// What is asked for, read and checked.
+    fn asked(&self, ranks: Ranks<'_>) -> Result<Asked<'_>, Failure> {
         // Clap has seen to it that there is one.
         let out = self.out.as_deref().unwrap_or(OsStr::new("-"));
         let equation = self.equation.read()?;
@@ -103,8 +112,25 @@ impl Run {
         if self.explain && matches!(self.format, Format::Json) {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
         }
-        self.check_other_outputs(out)?;
-        let done = Case { equation, inputs: &self.inputs, out, reporting, precision }.run(&settings)?;
+        if reporting != Reporting::Silent || precision != Precision::Any {
+            ranks::refuse(ranks, "a comparison with the unquantized result")?;
+        }
+        if ranks.is_some() && self.inputs.iter().any(|input| input == "-") {
+            return Err(Failure::Request("standard input is that of rank 0 alone: give a file".to_owned()));
+        }
+        if ranks::is_first(ranks) {
+            self.check_other_outputs(out)?;
+        }
+        Ok(Asked { equation, settings, out, reporting, precision })
+    }
+
+    /// Runs it, and says what there is to say.
+    fn done(&self, asked: Asked<'_>, ranks: Ranks<'_>) -> Result<(), Failure> {
+        let Asked { equation, settings, out, reporting, precision } = asked;
+        let done = Case { equation, inputs: &self.inputs, out, reporting, precision }.run(&settings, ranks)?;
+        if !ranks::is_first(ranks) {
+            return Ok(());
+        }
         console::notes(&done.notes);
         if let Some(chosen) = &done.chosen {
             console::note(&format!("bits: {chosen}"));
@@ -177,6 +203,15 @@ impl Run {
         };
         Ok((self.settings.read_to_choose()?, Precision::Chosen(least)))
     }
+}
+
+/// What a run is asked for.
+struct Asked<'a> {
+    equation: QEinsum,
+    settings: Settings<'a>,
+    out: &'a OsStr,
+    reporting: Reporting,
+    precision: Precision,
 }
 
 /// A file whose name says what kind of picture it is.

@@ -8,7 +8,8 @@ use clap::Args;
 use ndarray::{ArrayD, ArrayViewD};
 use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
-use qeinsum::{Dtype, Element, Plan, QuantConfig};
+use qeinsum::parse::Note;
+use qeinsum::{Dtype, Element, Equation, Plan, QuantConfig, Sizes};
 
 use crate::console;
 use crate::equation::EquationArg;
@@ -16,8 +17,10 @@ use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded};
 use crate::memory::{self, Work};
 use crate::progress::Progress;
+use crate::ranks::{self, Ranks};
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
+use crate::together;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,58 +59,18 @@ pub(crate) struct Vjp {
 }
 
 impl Vjp {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
-        let equation = self.equation.read()?;
-        let settings = self.settings.read()?;
-        // The cotangent last: it is of the operands' type, and read under the same rules.
-        let files: Vec<OsString> = self.inputs.iter().chain([&self.cotangent]).cloned().collect();
-        let inputs = Inputs::open(&files, settings.limit)?;
-        if inputs.any_frozen() {
-            let message = "a frozen operand keeps integers, and gradients need floats: give the operand itself";
-            return Err(Failure::Request(message.to_owned()));
-        }
-        let mut shapes = inputs.shapes();
-        let cotangent = shapes.pop().unwrap_or_default().to_vec();
-        let (resolved, sizes) = equation.bind(&shapes)?;
-        let ranks: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
-        let notes = equation.notes(&ranks)?;
-        let dtype = inputs.dtype(settings.cast)?;
-        self.check_folder()?;
-        let wrt = self.wrt.clone().unwrap_or_else(|| (0..ranks.len()).collect());
-        if let Some(operand) = wrt.iter().find(|&&operand| operand >= ranks.len()) {
-            let message = format!("`--wrt {operand}`: the equation has {} operands, counted from 0", ranks.len());
-            return Err(Failure::Request(message));
-        }
-        if let Some((_, operand)) = wrt.iter().enumerate().find(|(at, operand)| wrt[..*at].contains(operand)) {
-            let message = format!("`--wrt`: the gradient of operand {operand} is asked for twice");
-            return Err(Failure::Request(message));
-        }
-        self.check_outputs(dtype, &wrt)?;
-        let plan = settings.plan(&resolved, &sizes, dtype)?;
-        if !plan.slices().is_empty() {
-            return Err(Failure::Request("gradients are taken by plans without slices only".to_owned()));
-        }
-        let expected = plan.value(plan.output()).shape();
-        if cotangent != expected {
-            let name = shown(&self.cotangent);
-            let message = format!("`{name}`: the result has shape {expected:?}, but the cotangent has {cotangent:?}");
-            return Err(Failure::Request(message));
-        }
-        let config = settings.config.as_ref();
-        if let Some(config) = config {
-            plan.check_config(config)?;
-            check_key(&plan, config, &settings)?;
-        }
-        let work = config.map_or(Work::Float, Work::Quantized);
-        memory::check_gradients(
-            &plan,
-            dtype,
-            work,
-            inputs.converted_bytes(dtype),
-            settings.limit,
-            settings.plan_limit(),
-        )?;
-        let arrays = inputs.load(dtype, settings.nonfinite(config))?;
+    pub(crate) fn run(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
+        let Asked { resolved, sizes, inputs, dtype, notes, settings, wrt } = ranks::agree(ranks, self.asked(ranks))?;
+        let plan = together::plan(ranks, || {
+            let plan = settings.plan(&resolved, &sizes, dtype)?;
+            if plan.slices().is_empty() {
+                return Ok(plan);
+            }
+            Err(Failure::Request("gradients are taken by plans without slices only".to_owned()))
+        })?;
+        let files = self.files();
+        let arrays = ranks::agree(ranks, self.read(&plan, inputs, dtype, &settings))?;
+        together::check_inputs(ranks, &files, &arrays)?;
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,
             Dtype::F64 => compute::<f64>,
@@ -117,13 +80,73 @@ impl Vjp {
             Dtype::C64 => compute::<Complex<f64>>,
         };
         let progress = Progress::start("running");
-        let computed = compute(&plan, arrays, &wrt, &settings);
+        let computed = compute(&plan, arrays, &wrt, &settings, ranks);
         drop(progress);
-        let (out, gradients) = computed?;
+        let (out, gradients) = computed.map_err(|failure| ranks::fail(ranks, failure))?;
         console::notes(&notes);
         let named = wrt.iter().map(|operand| format!("d{operand}")).zip(gradients);
         let arrays: Vec<(String, AnyArray)> = std::iter::once(("out".to_owned(), out)).chain(named).collect();
-        self.write(dtype, &arrays)
+        ranks::agree(ranks, if ranks::is_first(ranks) { self.write(dtype, &arrays) } else { Ok(()) })
+    }
+
+    /// The cotangent last: it is of the operands' type, and read under the same rules.
+    fn files(&self) -> Vec<OsString> {
+        self.inputs.iter().chain([&self.cotangent]).cloned().collect()
+    }
+
+    /// What is asked for, headers read and outputs checked.
+    fn asked(&self, ranks: Ranks<'_>) -> Result<Asked<'_>, Failure> {
+        let equation = self.equation.read()?;
+        let settings = self.settings.read()?;
+        let files = self.files();
+        if ranks.is_some() && files.iter().any(|file| file == "-") {
+            return Err(Failure::Request("standard input is that of rank 0 alone: give a file".to_owned()));
+        }
+        let inputs = Inputs::open(&files, settings.limit)?;
+        if inputs.any_frozen() {
+            let message = "a frozen operand keeps integers, and gradients need floats: give the operand itself";
+            return Err(Failure::Request(message.to_owned()));
+        }
+        let mut shapes = inputs.shapes();
+        shapes.pop();
+        let (resolved, sizes) = equation.bind(&shapes)?;
+        let ranks_of: Vec<usize> = shapes.iter().map(|shape| shape.len()).collect();
+        let notes = equation.notes(&ranks_of)?;
+        let dtype = inputs.dtype(settings.cast)?;
+        let wrt = self.wrt.clone().unwrap_or_else(|| (0..ranks_of.len()).collect());
+        if let Some(operand) = wrt.iter().find(|&&operand| operand >= ranks_of.len()) {
+            let message = format!("`--wrt {operand}`: the equation has {} operands, counted from 0", ranks_of.len());
+            return Err(Failure::Request(message));
+        }
+        if let Some((_, operand)) = wrt.iter().enumerate().find(|(at, operand)| wrt[..*at].contains(operand)) {
+            let message = format!("`--wrt`: the gradient of operand {operand} is asked for twice");
+            return Err(Failure::Request(message));
+        }
+        if ranks::is_first(ranks) {
+            self.check_folder()?;
+            self.check_outputs(dtype, &wrt)?;
+        }
+        Ok(Asked { resolved, sizes, inputs, dtype, notes, settings, wrt })
+    }
+
+    /// The elements of the inputs, which fit the plan, and for which there is memory.
+    fn read(&self, plan: &Plan, inputs: Inputs, dtype: Dtype, settings: &Settings<'_>) -> Result<Vec<Loaded>, Failure> {
+        let cotangent = inputs.shapes().pop().unwrap_or_default().to_vec();
+        let expected = plan.value(plan.output()).shape();
+        if cotangent != expected {
+            let name = shown(&self.cotangent);
+            let message = format!("`{name}`: the result has shape {expected:?}, but the cotangent has {cotangent:?}");
+            return Err(Failure::Request(message));
+        }
+        let config = settings.config.as_ref();
+        if let Some(config) = config {
+            plan.check_config(config)?;
+            check_key(plan, config, settings)?;
+        }
+        let work = config.map_or(Work::Float, Work::Quantized);
+        let (converted, limit) = (inputs.converted_bytes(dtype), settings.limit);
+        memory::check_gradients(plan, dtype, work, converted, limit, settings.plan_limit())?;
+        inputs.load(dtype, settings.nonfinite(config))
     }
 
     fn check_folder(&self) -> Result<(), Failure> {
@@ -171,6 +194,17 @@ impl Vjp {
     }
 }
 
+/// What gradients are asked for.
+struct Asked<'a> {
+    resolved: Equation,
+    sizes: Sizes,
+    inputs: Inputs,
+    dtype: Dtype,
+    notes: Vec<Note>,
+    settings: Settings<'a>,
+    wrt: Vec<usize>,
+}
+
 /// The file of what `.npy` files cannot hold.
 const TENSORS: &str = "gradients.safetensors";
 
@@ -191,6 +225,7 @@ fn compute<T: Element>(
     arrays: Vec<Loaded>,
     wrt: &[usize],
     settings: &Settings<'_>,
+    ranks: Ranks<'_>,
 ) -> Result<(AnyArray, Vec<AnyArray>), Failure>
 where
     AnyArray: From<ArrayD<T>>,
@@ -204,6 +239,12 @@ where
     let mut arrays: Vec<ArrayD<T>> = arrays.collect();
     let Some(cotangent) = arrays.pop() else { return Err(Failure::Request("there is no cotangent".to_owned())) };
     let views: Vec<ArrayViewD<'_, T>> = arrays.iter().map(|array| array.view()).collect();
+    if let Some(ranks) = ranks {
+        let (out, pullback) = plan.vjp_on(ranks, views, settings.config.as_ref(), settings.key)?;
+        let mut gradients = pullback.pull(&cotangent)?.into_iter().map(Some).collect::<Vec<_>>();
+        let asked = wrt.iter().filter_map(|&operand| gradients[operand].take()).map(AnyArray::from).collect();
+        return Ok((out.into(), asked));
+    }
     let (out, pullback) = plan.vjp(views, settings.config.as_ref(), settings.key)?;
     let gradients = pullback.wrt(wrt)?.pull(&cotangent)?;
     Ok((out.into(), gradients.into_iter().map(AnyArray::from).collect()))

@@ -40,6 +40,7 @@ pub(crate) enum Held<'a, T> {
 }
 
 /// Calls as plain float products.
+#[derive(Clone, Copy)]
 pub(crate) struct Unquantized;
 
 impl Unquantized {

@@ -126,7 +126,7 @@ pub(crate) fn fill<T: Element>(elements: &mut [T], bytes: &[u8]) -> Result<()> {
 /// Before the sums of each tree its place and its size.
 const HEAD: usize = 2 * size_of::<u64>();
 
-fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
+pub(super) fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Tree { first, size, sums } in trees {
         [*first, *size].iter().for_each(|&number| bytes.extend((number as u64).to_ne_bytes()));
@@ -135,7 +135,11 @@ fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
     bytes
 }
 
-fn decode<S: Wide>(mut bytes: &[u8], room: impl Fn() -> ArrayD<S>, mut each: impl FnMut(Tree<S>)) -> Result<()> {
+pub(super) fn decode<S: Wide>(
+    mut bytes: &[u8],
+    room: impl Fn() -> ArrayD<S>,
+    mut each: impl FnMut(Tree<S>),
+) -> Result<()> {
     while let Some((head, rest)) = bytes.split_at_checked(HEAD) {
         let mut sums = room();
         let elements = sums.as_slice_memory_order_mut().expect("sums have no gaps");

@@ -5,12 +5,14 @@
 //! passes side by side would each need memory of their own, which is what slices are to save, and how much a plan takes
 //! would depend on the machine.
 
+use std::ops::Range;
+
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
 
 use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Element, PartialSums};
-use crate::lower::{Gathering, Loop, Op, Plan, Read, Stage, ValueId};
+use crate::lower::{DimensionNumbers, Gathering, Loop, Op, Plan, Read, Stage, ValueId};
 
 use super::run::{Calls, Held, Values, Walk};
 use super::value::Value;
@@ -24,6 +26,16 @@ pub(crate) fn execute<'a, T: Element>(
     if plan.slices().is_empty() {
         return super::run::run_known(plan, known, calls);
     }
+    let mut values = operands(plan, known)?;
+    Sliced::new(plan).stages(&plan.schedule(), &mut values, calls)?;
+    Ok(values.take_array(plan.output()).into_row_major())
+}
+
+/// What a plan in slices starts with.
+pub(super) fn operands<'a, T: Element>(
+    plan: &Plan,
+    known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
+) -> Result<Values<'a, T>> {
     let mut values = Values::new(plan);
     for (id, value) in known {
         if matches!(value, Held::Frozen(..)) {
@@ -31,9 +43,7 @@ pub(crate) fn execute<'a, T: Element>(
         }
         values.put(id, value);
     }
-    let sliced = Sliced { walk: Walk::new(plan), numbers: plan.calls_before() };
-    sliced.stages(&plan.schedule(), &mut values, calls)?;
-    Ok(values.take_array(plan.output()).into_row_major())
+    Ok(values)
 }
 
 /// That something is done with plans without slices only.
@@ -41,15 +51,19 @@ pub(crate) fn unsliced(what: &str) -> Error {
     Error::new(ErrorKind::Slice, format!("{what} by plans without slices only"))
 }
 
-struct Sliced<'p> {
-    walk: Walk<'p>,
-    numbers: Vec<usize>,
+pub(super) struct Sliced<'p> {
+    pub(super) walk: Walk<'p>,
+    pub(super) numbers: Vec<usize>,
 }
 
 /// What the passes of a loop make together, or the part of it that one of them makes.
-enum Gathered<'g, T: Element> {
+pub(super) enum Gathered<'g, T: Element> {
     Sum(&'g mut PartialSums<T>),
     Part(ArrayViewMutD<'g, T>),
+    /// What each pass makes, one behind the other.
+    Parts(&'g mut Vec<ArrayD<T>>),
+    /// The two sides of the call that sums, of each pass.
+    Sides(&'g mut Vec<[ArrayD<T>; 2]>),
 }
 
 impl<T: Element> Gathered<'_, T> {
@@ -61,7 +75,15 @@ impl<T: Element> Gathered<'_, T> {
             }
             (Self::Part(part), Gathering::Sum) => Gathered::Part(part.view_mut()),
             (Self::Sum(sums), _) => Gathered::Sum(sums),
+            (Self::Parts(parts), _) => Gathered::Parts(parts),
+            (Self::Sides(sides), _) => Gathered::Sides(sides),
         }
+    }
+}
+
+impl<'p> Sliced<'p> {
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        Self { walk: Walk::new(plan), numbers: plan.calls_before() }
     }
 }
 
@@ -91,13 +113,14 @@ impl Sliced<'_> {
             Gathering::Sum => {
                 let order = self.walk.readers.memory_order(plan.maker(result));
                 let mut sums = PartialSums::new(plan.value(result).shape(), &order, plan.terms(result));
-                self.passes(outermost, values, &mut Gathered::Sum(&mut sums), calls)?;
+                self.passes(outermost, 0..outermost.passes(), values, &mut Gathered::Sum(&mut sums), calls)?;
                 sums.finish()
             }
             Gathering::Along(_) => {
                 let shape = plan.sizes().shape_of(plan.equation().output());
                 let mut whole = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
-                self.passes(outermost, values, &mut Gathered::Part(whole.view_mut()), calls)?;
+                let mut whole_of = Gathered::Part(whole.view_mut());
+                self.passes(outermost, 0..outermost.passes(), values, &mut whole_of, calls)?;
                 whole
             }
         };
@@ -106,16 +129,21 @@ impl Sliced<'_> {
         Ok(())
     }
 
-    /// The passes of a loop over values from outside.
-    fn passes<T: Element>(
+    /// Some passes of a loop and of those that go on in it, counted one behind the other, over values from outside.
+    pub(super) fn passes<T: Element>(
         &self,
         around: &Loop,
+        asked: Range<usize>,
         outside: &Values<'_, T>,
         gathered: &mut Gathered<'_, T>,
         calls: &mut impl for<'c> Calls<'c, T>,
     ) -> Result<()> {
         let mut values = Values::new(self.walk.plan);
-        for index in 0..around.slice().size {
+        // Of each index of this loop, the passes of those within it.
+        let each = around.passes() / around.slice().size;
+        for index in asked.start / each..asked.end.div_ceil(each) {
+            let first = index * each;
+            let within = asked.start.max(first) - first..asked.end.min(first + each) - first;
             cancel::between_steps()?;
             for read in around.reads() {
                 values.put(read.value, Held::Value(Value::Borrowed(outside.at(read, index))));
@@ -124,34 +152,54 @@ impl Sliced<'_> {
             for stage in around.body() {
                 match stage {
                     Stage::Loop(inner) if around.goes_on_in(inner) => {
-                        self.passes(inner, &values, &mut here, calls)?;
+                        self.passes(inner, within.clone(), &values, &mut here, calls)?;
                         values.forget(inner.reads());
                     }
                     Stage::Loop(inner) => self.gather(inner, &mut values, calls)?,
                     Stage::Step(step) => match &mut here {
-                        Gathered::Sum(sums) if self.walk.plan.steps()[*step].result() == around.result() => {
-                            self.add(*step, &mut values, sums);
+                        Gathered::Sum(sums) if self.makes(*step, around) => {
+                            let [lhs, rhs] = self.sides(*step, &mut values);
+                            sums.add(lhs.view(), rhs.view(), self.dims(*step));
+                        }
+                        Gathered::Sides(sides) if self.makes(*step, around) => {
+                            sides.push(self.sides(*step, &mut values).map(Value::into_row_major));
                         }
                         _ => self.walk.step((*step, self.numbers[*step]), &mut values, calls)?,
                     },
                 }
             }
-            if let Gathered::Part(part) = &mut here
-                && around.is_innermost()
-            {
-                part.assign(&values.take_array(around.result()).view());
+            match &mut here {
+                Gathered::Part(part) if around.is_innermost() => {
+                    part.assign(&values.take_array(around.result()).view());
+                }
+                Gathered::Parts(parts) if around.is_innermost() => {
+                    parts.push(values.take_array(around.result()).into_row_major());
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 
-    /// Adds a slice of the terms of a call, which is one of floats.
-    fn add<T: Element>(&self, step: usize, values: &mut Values<'_, T>, sums: &mut PartialSums<T>) {
-        let Op::DotGeneral { lhs, rhs, dims, .. } = self.walk.plan.steps()[step].op() else {
+    /// Whether a step makes what the passes of a loop make together.
+    fn makes(&self, step: usize, around: &Loop) -> bool {
+        self.walk.plan.steps()[step].result() == around.result()
+    }
+
+    /// The two sides of a call: a slice of its terms.
+    fn sides<'v, T: Element>(&self, step: usize, values: &mut Values<'v, T>) -> [Value<'v, T>; 2] {
+        let Op::DotGeneral { lhs, rhs, .. } = self.walk.plan.steps()[step].op() else {
             unreachable!("a loop ends with the call that sums its label")
         };
-        let (lhs, rhs) = (values.take_array(*lhs), values.take_array(*rhs));
-        sums.add(lhs.view(), rhs.view(), dims);
+        [*lhs, *rhs].map(|side| values.take_array(side))
+    }
+
+    /// The dimension numbers of a call.
+    fn dims(&self, step: usize) -> &DimensionNumbers {
+        let Op::DotGeneral { dims, .. } = self.walk.plan.steps()[step].op() else {
+            unreachable!("a loop ends with the call that sums its label")
+        };
+        dims
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
 pub use pages::keep_freed_memory;
-pub(crate) use partial::{PartialBytes, PartialSums, Tree};
+pub(crate) use partial::{Forest, PartialBytes, PartialSums, Tree};
 pub(crate) use row_major::RowMajor;
 pub(crate) use scratch::{LentArray, lent_floats};
 pub(crate) use tiny::TinyProduct;

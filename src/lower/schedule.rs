@@ -128,9 +128,22 @@ impl Loop {
         self.result == inner.result && (self.gathering == Gathering::Sum) == (inner.gathering == Gathering::Sum)
     }
 
+    /// The loop within it that goes on with what it makes.
+    pub(crate) fn next(&self) -> Option<&Self> {
+        match self.body.last() {
+            Some(Stage::Loop(inner)) if self.goes_on_in(inner) => Some(inner),
+            _ => None,
+        }
+    }
+
+    /// How often the innermost of the loops that go on in it runs.
+    pub(crate) fn passes(&self) -> usize {
+        std::iter::successors(Some(self), |around| around.next()).map(|each| each.slice.size).product()
+    }
+
     /// Whether no loop within it goes on with what it makes; one that does is the last of its body.
     pub(crate) fn is_innermost(&self) -> bool {
-        !matches!(self.body.last(), Some(Stage::Loop(inner)) if self.goes_on_in(inner))
+        self.next().is_none()
     }
 }
 

@@ -211,6 +211,12 @@ impl Share<'_> {
         let served = frozen::serve(plan, ast, config, operands)?;
         exec::check_room(plan, T::DTYPE, config)?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
+        if !plan.slices().is_empty() {
+            return match calls {
+                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls),
+                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized),
+            };
+        }
         let narrowed = self.narrow_frozen(&served.known);
         // Views of what is served, which live as long as the parts of frozen sides.
         let part = |id: ValueId| narrowed.iter().find(|(of, _)| *of == id).map(|(_, side)| side);

@@ -131,3 +131,46 @@ fn what_is_chosen_follows_what_messages_cost() {
     let dear = Network { latency: 10.0, bytes_per_second: 1.0 };
     assert_eq!(compiled.spread(4, dear).calls(), [None]);
 }
+
+/// Equations with paths and the labels that are sliced, each in another way: into the output, summed by few terms or by many.
+const SLICED: [(&str, &[&[usize]], &str, &[&str]); 7] = [
+    ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["l"]),
+    ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["k"]),
+    ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["l", "k", "i"]),
+    ("ij,jk->ik", &[&[3, 5000], &[5000, 4]], "(0,1)", &["j"]),
+    ("ija,jab->ib", &[&[3, 64, 512], &[64, 512, 5]], "(0,1)", &["a"]),
+    ("ija,jab->ib", &[&[3, 2048, 11], &[2048, 11, 2]], "(0,1)", &["a"]),
+    ("ab,bc,cd,de,ea->", &[&[3, 4], &[4, 5], &[5, 6], &[6, 7], &[7, 3]], "(0,1) (0,1) (0,1) (0,1)", &["a", "c", "e"]),
+];
+
+fn check_sliced<T: Element>(config: Option<&QuantConfig>) -> usize {
+    let mut tried = 0;
+    for (equation, shapes, path, slices) in SLICED {
+        let qe = QEinsum::new(equation).unwrap().with_dtype(T::DTYPE).with_path(path.parse().unwrap());
+        let Ok(plan) = qe.plan(shapes).unwrap().with_slices(slices) else { continue };
+        if config.is_some_and(|config| plan.check_config(config).is_err()) {
+            continue;
+        }
+        let operands: Vec<ArrayD<T>> = shapes.iter().zip(1..).map(|(shape, seed)| operand(shape, seed)).collect();
+        let bits = |array: &ArrayD<T>| crate::kernel::bytes(array.as_slice().unwrap()).to_vec();
+        let alone = match config {
+            Some(config) => plan.run_quantized(&operands[..], config, None).unwrap(),
+            None => plan.run(&operands[..]).unwrap(),
+        };
+        for ranks in [1, 2, 3, 5] {
+            for made in in_threads(ranks, |ranks| plan.run_on(ranks, &operands[..], config, None)) {
+                assert!(bits(&made.unwrap()) == bits(&alone), "{equation} {slices:?} {} {ranks} ranks", T::DTYPE);
+            }
+        }
+        tried += 1;
+    }
+    tried
+}
+
+#[test]
+fn slices_are_handed_out() {
+    assert_eq!(check_sliced::<f32>(None), SLICED.len());
+    assert!(check_sliced::<f16>(None) > 2);
+    assert!(check_sliced::<Complex<f64>>(None) > 2);
+    assert!(check_sliced::<f32>(Some(&QuantConfig::from_bits(8).unwrap())) > 0);
+}

@@ -189,6 +189,12 @@ fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> 
         Certificate::Optimal if found.objective == Objective::Mul => {
             Certificate::Unproved { lower_bound: unsliced.multiplications }
         }
+        // As by a path in slices that is proved without them.
+        Certificate::Unproved { lower_bound }
+            if found.objective == Objective::Mul && lower_bound == cost.multiplications =>
+        {
+            Certificate::Optimal
+        }
         Certificate::Unproved { lower_bound } if found.objective == Objective::Mul => {
             Certificate::Unproved { lower_bound }
         }

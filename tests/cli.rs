@@ -25,6 +25,9 @@ mod hostile;
 mod imports;
 #[path = "cli/many.rs"]
 mod many;
+#[cfg(feature = "mpi")]
+#[path = "cli/mpi.rs"]
+mod mpi;
 #[path = "cli/plans.rs"]
 mod plans;
 #[path = "cli/refusals.rs"]

@@ -138,7 +138,13 @@ fn start(command: &Command) -> Result<(), Failure> {
     if world.rank() > 0 {
         console::silence();
     }
-    command.run(Some(&world))
+    let done = command.run(Some(&world)).map_err(|failure| {
+        failure.report();
+        Failure::Elsewhere(failure.code())
+    });
+    // Whoever ends with an exit code ends all of them: not before it was said why.
+    world.largest(&mut [0])?;
+    done
 }
 
 /// Runs a command.

@@ -63,6 +63,9 @@
 //!   `exec/common.rs` runs it.
 //! - The orientation of a call is decided in one function (`lower/orient.rs`), stored in the plan, and everything that
 //!   belongs to the sides is exchanged by one other ([`DotGeneralConfig::oriented`]).
+//! - Several processes are a room above `exec`, `spread`: it decides which label they share a call by, and walks a plan's steps on
+//!   parts of its values; what calls then have to agree on passes through a [`ranks::Communicator`], which knows nothing of plans.
+//!   `exec/handed.rs` hands out the passes of sliced plans.
 //! - `picture` draws plans: it reads a plan, a configuration and predicted times, decides nothing, and nothing reads it.
 //! - A run that is cancelled ([`Cancel`]) unwinds from the loop that notices to where it was begun (`cancel.rs`): nothing half
 //!   made is ever returned.
@@ -143,7 +146,6 @@ mod predict;
 mod qeinsum;
 #[forbid(unsafe_code)]
 pub mod quant;
-#[forbid(unsafe_code)]
 #[forbid(unsafe_code)]
 pub mod ranks;
 #[forbid(unsafe_code)]

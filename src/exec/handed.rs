@@ -174,12 +174,16 @@ impl<'h, 'p> Handed<'h, 'p> {
             Made::Parts => {
                 let mut parts = Vec::new();
                 self.sliced.passes(self.outermost, passes, values, &mut Gathered::Parts(&mut parts), calls)?;
-                parts.iter().for_each(|part| put(&mut bytes, part));
+                for part in &parts {
+                    put(&mut bytes, part);
+                }
             }
             Made::Sides => {
                 let mut sides = Vec::new();
                 self.sliced.passes(self.outermost, passes, values, &mut Gathered::Sides(&mut sides), calls)?;
-                sides.iter().flatten().for_each(|side| put(&mut bytes, side));
+                for side in sides.iter().flatten() {
+                    put(&mut bytes, side);
+                }
             }
             Made::Trees => {
                 let terms = self.plan.slice_terms(self.outermost.result());
@@ -390,7 +394,7 @@ impl Hands<'_> {
 
 /// Adds an array to a message: its rank, its shape and its elements, which are in row-major order.
 fn put<T: Element>(bytes: &mut Vec<u8>, array: &ArrayD<T>) {
-    for &size in [&[array.ndim()][..], array.shape()].concat().iter() {
+    for &size in [array.ndim()].iter().chain(array.shape()) {
         bytes.extend((size as u64).to_ne_bytes());
     }
     bytes.extend(kernel::bytes(array.as_slice().expect("it is in row-major order")));

@@ -129,7 +129,9 @@ const HEAD: usize = 2 * size_of::<u64>();
 pub(super) fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Tree { first, size, sums } in trees {
-        [*first, *size].iter().for_each(|&number| bytes.extend((number as u64).to_ne_bytes()));
+        for number in [*first, *size] {
+            bytes.extend((number as u64).to_ne_bytes());
+        }
         bytes.extend(kernel::bytes(sums.as_slice_memory_order().expect("sums have no gaps")));
     }
     bytes

@@ -79,9 +79,9 @@ impl<C: mpi::topology::Communicator> Mpi<C> {
     }
 
     /// What a rank sends whose message has begun to come.
-    fn rest(&self, first: Vec<u8>, status: Status) -> (usize, Vec<u8>) {
+    fn rest(&self, first: &[u8], status: Status) -> (usize, Vec<u8>) {
         let from = status.source_rank() as usize;
-        let Ok(length) = first.as_slice().try_into().map(u64::from_ne_bytes) else { return (from, Vec::new()) };
+        let Ok(length) = first.try_into().map(u64::from_ne_bytes) else { return (from, Vec::new()) };
         let mut bytes = vec![0; length as usize];
         for chunk in bytes.chunks_mut(MOST) {
             self.process(from).receive_into(chunk);
@@ -134,12 +134,12 @@ impl<C: mpi::topology::Communicator> Communicator for Mpi<C> {
 
     fn receive(&self, from: usize) -> Result<Vec<u8>> {
         let (first, status) = self.process(from).receive_vec();
-        Ok(self.rest(first, status).1)
+        Ok(self.rest(&first, status).1)
     }
 
     fn poll(&self) -> Result<Option<(usize, Vec<u8>)>> {
         let Some(message) = self.0.any_process().immediate_matched_probe() else { return Ok(None) };
         let (first, status) = message.matched_receive_vec();
-        Ok(Some(self.rest(first, status)))
+        Ok(Some(self.rest(&first, status)))
     }
 }

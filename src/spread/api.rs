@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::cancel::{self, Cancel};
 use crate::compiled::Compiled;
@@ -260,7 +260,7 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
             return Err(exec::unsliced("gradients are taken"));
         }
         let operands = arrays(operands, "a gradient")?;
-        let shapes: Vec<&[usize]> = operands.iter().map(|operand| operand.shape()).collect();
+        let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
         exec::check(&plan, &shapes)?;
         let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
         exec::check_gradient_room(&plan, T::DTYPE, config)?;

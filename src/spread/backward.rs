@@ -31,7 +31,7 @@ struct Forward<'t, 'a, T> {
     label: Option<Label>,
 }
 
-impl<'s> Share<'s> {
+impl Share<'_> {
     /// Runs the plan backward; all ranks have the cotangent, and the gradients of the operands that are `asked` for.
     pub(super) fn pull<T: Element>(
         &self,

@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use crate::dtype::Dtype;
 use crate::equation::Label;
 use crate::error::Result;
@@ -187,7 +189,7 @@ impl Choosing<'_> {
             let summed = dims.contracting().iter().position(|pair| axes[0].contains(&pair.0));
             let extent = plan.sizes().extent(label);
             let is_asked = self.only.is_none_or(|only| only == label);
-            if !is_asked || extent < 2 || axes.iter().all(|axes| axes.is_empty()) {
+            if !is_asked || extent < 2 || axes.iter().all(SmallVec::is_empty) {
                 continue;
             }
             let unit = match summed {

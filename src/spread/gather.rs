@@ -38,7 +38,9 @@ impl<'s> Share<'s> {
         let mut shape = self.plan.value(value).shape().to_vec();
         if let Some(label) = label {
             let length = self.range(label).len();
-            self.axes(value, label).iter().for_each(|&axis| shape[axis] = length);
+            for &axis in &self.axes(value, label) {
+                shape[axis] = length;
+            }
         }
         shape
     }
@@ -56,11 +58,15 @@ impl<'s> Share<'s> {
         let range = Slice::from(self.range(label));
         match value {
             Value::Borrowed(mut view) => {
-                axes.iter().for_each(|&axis| view.slice_axis_inplace(Axis(axis), range));
+                for &axis in axes {
+                    view.slice_axis_inplace(Axis(axis), range);
+                }
                 Value::Borrowed(view)
             }
             Value::Owned(mut array) => {
-                axes.iter().for_each(|&axis| array.slice_axis_inplace(Axis(axis), range));
+                for &axis in axes {
+                    array.slice_axis_inplace(Axis(axis), range);
+                }
                 Value::Owned(array)
             }
         }
@@ -75,16 +81,22 @@ impl<'s> Share<'s> {
         label: Label,
     ) -> Result<ArrayD<T>> {
         let mut shape = own.shape().to_vec();
-        axes.iter().for_each(|&axis| shape[axis] = self.spread.extent(label));
+        for &axis in axes {
+            shape[axis] = self.spread.extent(label);
+        }
         let mut whole = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
         for root in 0..self.ranks.size() {
             let range = self.spread.range(label, root);
             if range.is_empty() {
                 continue;
             }
-            axes.iter().for_each(|&axis| shape[axis] = range.len());
+            for &axis in axes {
+                shape[axis] = range.len();
+            }
             let mut place = whole.view_mut();
-            axes.iter().for_each(|&axis| place.slice_axis_inplace(Axis(axis), Slice::from(range.clone())));
+            for &axis in axes {
+                place.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
+            }
             if root == self.ranks.rank() {
                 let rows = kernel::row_major(own.view());
                 let mut bytes = kernel::bytes(rows.as_slice().unwrap_or_default()).to_vec();

@@ -132,8 +132,11 @@ fn what_is_chosen_follows_what_messages_cost() {
     assert_eq!(compiled.spread(4, dear).calls(), [None]);
 }
 
-/// Equations with paths and the labels that are sliced, each in another way: into the output, summed by few terms or by many.
-const SLICED: [(&str, &[&[usize]], &str, &[&str]); 7] = [
+/// An equation with shapes, a path, and the labels that are sliced.
+type Case = (&'static str, &'static [&'static [usize]], &'static str, &'static [&'static str]);
+
+/// Each in another way: into the output, summed by few terms or by many.
+const SLICED: [Case; 7] = [
     ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["l"]),
     ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["k"]),
     ("ij,jk,kl->il", &[&[4, 6], &[6, 8], &[8, 9]], "(0,1) (0,1)", &["l", "k", "i"]),

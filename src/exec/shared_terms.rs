@@ -6,10 +6,12 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::Result;
-use crate::kernel::{self, Element, INT32_TERMS, IntSums, Order, PartialSums, Tree, Wide};
+use crate::kernel::{self, Element, INT32_TERMS, IntSums, Order, PartialSums};
 use crate::lower::DimensionNumbers;
 use crate::quant::{Accumulator, CallConfig, Part};
-use crate::ranks::{Communicator, lost};
+use crate::ranks::Communicator;
+
+use super::message::{fill, put_trees, take_trees};
 
 /// How the sides of a call are parts of larger ones, and whether others have some of its terms. By default they are whole, and
 /// nobody has.
@@ -86,12 +88,14 @@ impl SharedTerms<'_> {
         }
         let mut forest = sums.into_forest();
         if self.ranks.rank() > 0 {
-            self.ranks.send(0, &encode(forest.trees()))?;
+            let mut message = Vec::new();
+            put_trees(&mut message, forest.trees());
+            self.ranks.send(0, &message)?;
             return receive(self.ranks, PartialSums::new(&shape, order, 0).finish());
         }
         for rank in 1..self.ranks.size() {
             let theirs = self.ranks.receive(rank)?;
-            decode(&theirs, || PartialSums::<T>::zeros(&shape, order), |tree| forest.push(tree))?;
+            take_trees(&mut &theirs[..], || PartialSums::<T>::zeros(&shape, order), |tree| forest.push(tree))?;
         }
         let whole = PartialSums::of_forest(forest, &shape, order);
         send(self.ranks, whole)
@@ -111,49 +115,4 @@ fn receive<T: Element>(ranks: &dyn Communicator, mut array: ArrayD<T>) -> Result
     ranks.broadcast(0, &mut bytes)?;
     fill(array.as_slice_memory_order_mut().expect("sums have no gaps"), &bytes)?;
     Ok(array)
-}
-
-/// Makes elements of bytes, which are as many.
-pub(crate) fn fill<T: Element>(elements: &mut [T], bytes: &[u8]) -> Result<()> {
-    let room = kernel::bytes_mut(elements);
-    if room.len() != bytes.len() {
-        return Err(lost(&format!("{} bytes were to come, and {} came", room.len(), bytes.len())));
-    }
-    room.copy_from_slice(bytes);
-    Ok(())
-}
-
-/// Before the sums of each tree its place and its size.
-const HEAD: usize = 2 * size_of::<u64>();
-
-pub(super) fn encode<S: Wide>(trees: &[Tree<S>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for Tree { first, size, sums } in trees {
-        for number in [*first, *size] {
-            bytes.extend((number as u64).to_ne_bytes());
-        }
-        bytes.extend(kernel::bytes(sums.as_slice_memory_order().expect("sums have no gaps")));
-    }
-    bytes
-}
-
-pub(super) fn decode<S: Wide>(
-    mut bytes: &[u8],
-    room: impl Fn() -> ArrayD<S>,
-    mut each: impl FnMut(Tree<S>),
-) -> Result<()> {
-    while let Some((head, rest)) = bytes.split_at_checked(HEAD) {
-        let mut sums = room();
-        let elements = sums.as_slice_memory_order_mut().expect("sums have no gaps");
-        let Some((own, rest)) = rest.split_at_checked(size_of_val(elements)) else {
-            return Err(lost("the sums of a tree are cut short"));
-        };
-        fill(elements, own)?;
-        let word =
-            |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().expect("a word has eight bytes")) as usize;
-        let [first, size] = [word(0), word(8)];
-        each(Tree { first, size, sums });
-        bytes = rest;
-    }
-    Ok(())
 }

@@ -55,6 +55,17 @@ impl<T: Element> PartialSums<T> {
         self.sums.into_forest()
     }
 
+    /// What was added so far: of how many terms, the chain that is open and the trees before it.
+    pub(crate) fn so_far(&self) -> (usize, &ArrayD<T::Part>, &[Tree<T::Part>]) {
+        (self.sums.done, &self.sums.chain, self.sums.forest.trees())
+    }
+
+    /// Goes on from what [`so_far`](Self::so_far) gave, in place of what was added to these.
+    pub(crate) fn go_on(&mut self, done: usize, chain: ArrayD<T::Part>, trees: Vec<Tree<T::Part>>) {
+        let Chains { start, end, .. } = self.sums;
+        self.sums = Chains { chain, forest: Forest { trees, room: Vec::new() }, last: 0, start, done, end };
+    }
+
     /// The outputs of the trees of all terms; those of no terms, where there are no trees.
     pub(crate) fn of_forest(forest: Forest<T::Part>, shape: &[usize], order: &Order) -> ArrayD<T> {
         match forest.finish() {

@@ -27,4 +27,4 @@ mod threads;
 pub use self::mpi::{Mpi, Universe};
 pub use communicator::Communicator;
 pub(crate) use communicator::lost;
-pub use threads::{Threads, in_threads};
+pub use threads::{Threads, alone, in_threads};

@@ -56,6 +56,17 @@ pub fn in_threads<R: Send>(size: usize, work: impl Fn(&Threads) -> R + Sync) -> 
     })
 }
 
+/// One rank, with no other.
+///
+/// ```
+/// use qeinsum::ranks::{self, Communicator};
+/// assert_eq!((ranks::alone().rank(), ranks::alone().size()), (0, 1));
+/// ```
+pub fn alone() -> Threads {
+    let [all, alone] = [channel(), channel()];
+    Threads { rank: 0, to: vec![[all.0, alone.0]], from: vec![[all.1, alone.1]] }
+}
+
 impl Threads {
     fn tell(&self, to: usize, way: usize, bytes: Vec<u8>) -> Result<()> {
         self.to[to][way].send(bytes).map_err(|_| lost(&format!("rank {to} has ended")))

@@ -6,7 +6,7 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use crate::cancel::{self, Cancel};
 use crate::compiled::Compiled;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Held, Kept, QuantizedCalls};
 use crate::frozen;
 use crate::kernel::Element;
@@ -18,6 +18,7 @@ use crate::quant::QuantConfig;
 use crate::ranks::Communicator;
 use crate::rng::Key;
 
+use super::checkpoint::{Checkpoint, whose};
 use super::choose::Network;
 use super::gather::Share;
 use super::ranges::Spread;
@@ -96,7 +97,7 @@ impl Compiled {
     ) -> Result<ArrayD<T>> {
         let share = Share { plan: self.plan(), spread, ranks };
         let operands = operands.into_operands();
-        cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key))
+        cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key, None))
     }
 
     /// Runs on several ranks and keeps what gradients need; see [`Compiled::vjp`].
@@ -162,7 +163,28 @@ impl Plan {
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
         let spread = Spread::measured(self, config, ranks)?;
-        Share { plan: self, spread: &spread, ranks }.run_operands(None, config, operands.into_operands(), key)
+        Share { plan: self, spread: &spread, ranks }.run_operands(None, config, operands.into_operands(), key, None)
+    }
+
+    /// Runs a plan in slices as [`run_on`](Self::run_on) does, and keeps what it has in a file, to go on where it was ended; see
+    /// [`Checkpoint`].
+    ///
+    /// An error where the plan has no slices, or the file is the checkpoint of another run.
+    pub fn run_kept<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+        checkpoint: Checkpoint,
+    ) -> Result<ArrayD<T>> {
+        if self.slices().is_empty() {
+            let message = "a checkpoint is of a run in slices, and the plan has none";
+            return Err(Error::new(ErrorKind::Slice, message));
+        }
+        let spread = Spread::choose(self, config, ranks.size(), Network::default());
+        let share = Share { plan: self, spread: &spread, ranks };
+        share.run_operands(None, config, operands.into_operands(), key, Some(checkpoint))
     }
 
     /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].
@@ -206,15 +228,27 @@ impl Share<'_> {
         config: Option<&QuantConfig>,
         operands: Vec<OperandView<'_, T>>,
         key: Option<Key>,
+        checkpoint: Option<Checkpoint>,
     ) -> Result<ArrayD<T>> {
         let plan = self.plan;
+        let whose = checkpoint.as_ref().map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
         let served = frozen::serve(plan, ast, config, operands)?;
         exec::check_room(plan, T::DTYPE, config)?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
         if !plan.slices().is_empty() {
+            let (mut saved, mut every) = (None, std::time::Duration::MAX);
+            let checkpoint = match checkpoint {
+                Some(mut checkpoint) => {
+                    (saved, every) = (checkpoint.take(whose)?, checkpoint.every);
+                    Some(checkpoint)
+                }
+                None => None,
+            };
+            let mut save = |kept: &[u8]| checkpoint.as_ref().map_or(Ok(()), |file| file.save(whose, kept));
+            let kept = Some(exec::Checkpoint { saved, every, save: &mut save });
             return match calls {
-                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls),
-                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized),
+                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls, kept),
+                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized, kept),
             };
         }
         let narrowed = self.narrow_frozen(&served.known);

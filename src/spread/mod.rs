@@ -12,12 +12,14 @@
 
 mod api;
 mod backward;
+mod checkpoint;
 mod choose;
 mod forward;
 mod gather;
 mod ranges;
 
 pub use api::SpreadPullback;
+pub use checkpoint::Checkpoint;
 pub use choose::Network;
 pub use ranges::Spread;
 

@@ -1,14 +1,18 @@
 //! The same bits on any number of ranks, by any labels.
 
+use std::time::Duration;
+
 use half::{bf16, f16};
 use ndarray::ArrayD;
 use num_complex::Complex;
 
-use super::*;
+use super::{Network, Spread};
 use crate::compiled::Compiled;
+use crate::exec::{Checkpoint, Held, Unquantized, Value, execute_on};
 use crate::kernel::Element;
+use crate::lower::ValueId;
 use crate::quant::{DotGeneralConfig, Noise, QuantConfig};
-use crate::ranks::in_threads;
+use crate::ranks::{alone as alone_rank, in_threads};
 use crate::rng::Key;
 use crate::{Error, QEinsum};
 
@@ -176,4 +180,50 @@ fn slices_are_handed_out() {
     assert!(check_sliced::<f16>(None) > 2);
     assert!(check_sliced::<Complex<f64>>(None) > 2);
     assert!(check_sliced::<f32>(Some(&QuantConfig::from_bits(8).unwrap())) > 0);
+}
+
+#[test]
+fn a_run_goes_on_where_another_was_ended() {
+    let mut resumed = 0;
+    for (equation, shapes, path, slices) in SLICED {
+        let plan = QEinsum::new(equation).unwrap().with_path(path.parse().unwrap()).plan(shapes).unwrap();
+        let plan = plan.with_slices(slices).unwrap();
+        let operands: Vec<ArrayD<f32>> = shapes.iter().zip(1..).map(|(shape, seed)| operand(shape, seed)).collect();
+        let known = || {
+            let views = operands.iter().enumerate();
+            views.map(|(id, operand)| (ValueId::new(id), Held::Value(Value::Borrowed(operand.view()))))
+        };
+        let run = |ranks: usize, saved: Option<&Vec<u8>>| {
+            let made = in_threads(ranks, |ranks| {
+                let mut kept = Vec::new();
+                let mut save = |bytes: &[u8]| {
+                    kept.push(bytes.to_vec());
+                    Ok(())
+                };
+                let checkpoint = Checkpoint { saved: saved.cloned(), every: Duration::ZERO, save: &mut save };
+                let made = execute_on(ranks, &plan, known(), &Unquantized, Some(checkpoint)).unwrap();
+                (made, kept)
+            });
+            made.into_iter().next().unwrap()
+        };
+        let alone = plan.run(&operands[..]).unwrap();
+        let (made, kept) = run(2, None);
+        assert_eq!(made, alone, "{equation}");
+        let some = kept.len().div_ceil(5).max(1);
+        for (saved, ranks) in kept.iter().step_by(some).zip([1, 3, 2, 5].into_iter().cycle()) {
+            assert_eq!(run(ranks, Some(saved)).0, alone, "{equation} on {ranks} ranks");
+            resumed += 1;
+        }
+        // What is cut short is refused, and nothing is read beside it.
+        let last = kept.last().unwrap();
+        for end in [0, 8, 9, last.len() / 2, last.len() - 1] {
+            let cut = last[..end].to_vec();
+            let mut save = |_: &[u8]| Ok(());
+            let checkpoint = Checkpoint { saved: Some(cut), every: Duration::MAX, save: &mut save };
+            let made = execute_on(&alone_rank(), &plan, known(), &Unquantized, Some(checkpoint));
+            // Of less than a number nothing is known, and the run begins anew.
+            assert!(if end < 8 { made.as_ref() == Ok(&alone) } else { made.is_err() || plan.schedule().len() > 1 });
+        }
+    }
+    assert!(resumed > 20, "{resumed}");
 }

@@ -48,7 +48,9 @@ fn same_bytes(folder: &Folder, arguments: &[&str], files: &[&str]) {
     checked(&alone(folder, arguments));
     let expected: Vec<Vec<u8>> = files.iter().map(|file| fs::read(folder.path(file)).unwrap()).collect();
     for ranks in 1..=4 {
-        files.iter().for_each(|file| fs::remove_file(folder.path(file)).unwrap());
+        for file in files {
+            fs::remove_file(folder.path(file)).unwrap();
+        }
         checked(&on(folder, ranks, arguments));
         for (file, expected) in files.iter().zip(&expected) {
             assert!(fs::read(folder.path(file)).unwrap() == *expected, "{file} of {ranks} ranks, {arguments:?}");
@@ -107,7 +109,7 @@ fn one_says_what_is_wrong_and_all_end() {
             "error: a comparison",
         ),
         (&["run", "ij,jk->", "a.npy", "a.npy", "--out", "o.npy"], 2, "error: label `j` has two sizes"),
-        (&["run", "ij,jk->ik", "a.npy", "b.npy", "--max-memory", "1kB", "--out", "o.npy"], 2, "error: the run needs"),
+        (&["run", "ij,jk->ik", "a.npy", "b.npy", "--max-memory", "100B", "--out", "o.npy"], 2, "error: the run needs"),
     ];
     for (arguments, code, message) in cases {
         let output = on(&folder, 3, arguments);
@@ -167,17 +169,17 @@ fn ended(mut child: Child) -> Option<Output> {
 }
 
 #[test]
-fn where_one_dies_all_end_soon_and_nothing_is_written() {
+fn where_one_dies_all_end_soon_and_others_go_on() {
     if !cfg!(target_os = "linux") {
         return;
     }
     let folder = Folder::new("mpi-killed");
-    arrays(&folder, &[("a.npy", &[1200, 1200]), ("b.npy", &[1200, 1200])]);
-    // For minutes, if nobody is killed.
+    arrays(&folder, &[("a.npy", &[400, 400]), ("b.npy", &[400, 400])]);
     let path = "ab,bc,cd,de,ef,fg,gh,hi->ai";
     let mut run = vec!["-n", "2", BINARY, "run", path];
     run.extend(["a.npy", "b.npy"].iter().cycle().take(8));
     run.extend(["--slice", "a", "--threads", "1", "--out", "o.npy"]);
+    run.extend(["--checkpoint", "o.part", "--checkpoint-every", "1ms"]);
     let child = mpirun(&folder).args(&run).spawn().unwrap();
     let start = Instant::now();
     let process = loop {
@@ -186,10 +188,24 @@ fn where_one_dies_all_end_soon_and_nothing_is_written() {
         }
         assert!(start.elapsed() < Duration::from_secs(20), "there is no rank 1");
     };
-    std::thread::sleep(Duration::from_millis(1500));
+    while !folder.path("o.part").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "there is no checkpoint");
+    }
     checked(&Command::new("kill").args(["-9", &process]).output().unwrap());
     let output = ended(child).expect("it ends within ten seconds");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("signal 9"), "mpirun says who was killed");
     assert!(!folder.path("o.npy").exists());
+
+    // Others go on where it was ended.
+    let run = [&run[3..], &["--resume"]].concat();
+    let another = run.iter().map(|&argument| if argument == "a" { "i" } else { argument }).collect::<Vec<_>>();
+    let refused = on(&folder, 2, &another);
+    assert_eq!(said(&refused).len(), 1, "{refused:?}");
+    assert!(said(&refused)[0].contains("this is the checkpoint of another run"));
+    checked(&on(&folder, 3, &run));
+    let together = fs::read(folder.path("o.npy")).unwrap();
+    assert!(!folder.path("o.part").exists());
+    checked(&alone(&folder, &run));
+    assert!(fs::read(folder.path("o.npy")).unwrap() == together);
 }

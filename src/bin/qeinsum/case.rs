@@ -6,6 +6,7 @@ use std::time::Instant;
 use num_complex::Complex;
 use qeinsum::io;
 use qeinsum::parse::Note;
+use qeinsum::spread::Checkpoint;
 use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 
 use crate::compute::{Computing, compute};
@@ -26,6 +27,7 @@ pub(crate) struct Case<'a> {
     pub(crate) out: &'a OsStr,
     pub(crate) reporting: Reporting,
     pub(crate) precision: Precision,
+    pub(crate) checkpoint: Option<Checkpoint>,
 }
 
 /// What quantization may cost the result, as its signal-to-quantization-noise ratio in decibels.
@@ -87,8 +89,9 @@ impl Case<'_> {
         let start = Instant::now();
         let (reporting, precision) = (self.reporting, self.precision);
         let work = self.work(given.as_ref())?;
-        let computing =
-            Computing { equation: &self.equation, plan: &plan, settings, work, reporting, precision, ranks };
+        let checkpoint = self.checkpoint.as_ref();
+        let equation = &self.equation;
+        let computing = Computing { equation, plan: &plan, settings, work, reporting, precision, ranks, checkpoint };
         let computed = compute(&computing, operands).map_err(|failure| ranks::fail(ranks, failure))?;
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
@@ -125,6 +128,10 @@ impl Case<'_> {
         dtype: Dtype,
         settings: &Settings<'_>,
     ) -> Result<(Option<QuantConfig>, Vec<Loaded>), Failure> {
+        if self.checkpoint.is_some() && plan.slices().is_empty() {
+            let message = "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`";
+            return Err(Failure::Request(message.to_owned()));
+        }
         let given = match self.precision {
             // Bits are chosen among these and floats, which no run of them takes more than.
             Precision::Chosen(_) => Some(DotGeneralConfig::v4().build()?.into()),

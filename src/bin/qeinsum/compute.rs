@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
 use qeinsum::io::AnyArray;
+use qeinsum::ranks;
+use qeinsum::spread::Checkpoint;
 use qeinsum::{ChosenBits, Element, Frozen, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError};
 
 use crate::case::{Precision, Reporting};
@@ -25,6 +27,7 @@ pub(crate) struct Computing<'c, 's> {
     pub(crate) reporting: Reporting,
     pub(crate) precision: Precision,
     pub(crate) ranks: Ranks<'c>,
+    pub(crate) checkpoint: Option<&'c Checkpoint>,
 }
 
 /// What came of it.
@@ -89,6 +92,12 @@ impl Computing<'_, '_> {
         config: Option<&QuantConfig>,
     ) -> Result<(ArrayD<T>, Option<Report>), Failure> {
         let (plan, key) = (self.plan, self.settings.key);
+        if let Some(checkpoint) = self.checkpoint {
+            let alone = ranks::alone();
+            let ranks = self.ranks.unwrap_or(&alone);
+            let _progress = Progress::start("running");
+            return Ok((plan.run_kept(ranks, views.to_vec(), config, key, checkpoint.clone())?, None));
+        }
         if let Some(ranks) = self.ranks {
             let _progress = Progress::start("running");
             return Ok((plan.run_on(ranks, views.to_vec(), config, key)?, None));

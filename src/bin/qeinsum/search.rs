@@ -149,7 +149,7 @@ fn speeds(which: &str) -> Result<Arc<Speeds>, String> {
 }
 
 /// A time such as `10s`, `500ms` or `2m`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = units.iter().find(|(name, _)| *name == &text[number.len()..]).map(|(_, seconds)| *seconds);

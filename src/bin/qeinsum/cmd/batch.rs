@@ -173,7 +173,7 @@ fn case(fields: &Fields, settings: &Settings<'_>) -> Result<(), Failure> {
     }
     let equation = equation::parse(&text, if named { Syntax::Named } else { Syntax::Compact })?;
     let (reporting, precision) = (Reporting::Silent, Precision::Any);
-    Case { equation, inputs: &inputs, out: &out, reporting, precision }.run(settings, None).map(drop)
+    Case { equation, inputs: &inputs, out: &out, reporting, precision, checkpoint: None }.run(settings, None).map(drop)
 }
 
 fn field<T: DeserializeOwned>(fields: &Fields, name: &str) -> Result<T, Failure> {

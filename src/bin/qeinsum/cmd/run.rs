@@ -2,16 +2,20 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use qeinsum::QEinsum;
+use qeinsum::spread::Checkpoint;
 
 use crate::case::{Case, Precision, Reporting};
 use crate::console;
 use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
+use crate::memory;
 use crate::ranks::{self, Ranks};
+use crate::search;
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
 
@@ -26,6 +30,7 @@ Examples:
   qeinsum run ij,jk->ik a.npy b.npy --out c.npy --config int4.toml --seed 0
   qeinsum run ij,jk,kl->il a.npy b.npy c.npy --out d.npy --bits auto --min-sqnr 30 --config-out bits.toml
   qeinsum run bi,io->bo x.npy w.safetensors --out y.npy    (w.safetensors made by `qeinsum freeze`)
+  qeinsum run ab,bc,cd->ad a.npy b.npy c.npy --memory-limit 1GiB --checkpoint d.part --resume --out d.npy
   qeinsum run --batch cases.jsonl
 
 A line of a batch: {\"id\": 1, \"eq\": \"ij,jk->ik\", \"named\": false, \"inputs\": [\"a.npy\", \"b.npy\"], \"out\": \"c.npy\"}";
@@ -47,7 +52,7 @@ pub(crate) struct Run {
     out: Option<OsString>,
 
     /// Run the cases of a file, one JSON object a line, and print a JSON object for each
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "analyze", "min_sqnr", "config_out", "picture", "named", "equation", "inputs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "explain", "report", "analyze", "min_sqnr", "config_out", "picture", "checkpoint", "named", "equation", "inputs"])]
     batch: Option<OsString>,
 
     #[command(flatten)]
@@ -78,6 +83,18 @@ pub(crate) struct Run {
     /// Draw the plan that is run into this file, .svg or .html, with the errors of `--report` and `--analyze`
     #[arg(long, value_name = "FILE", value_parser = picture_file)]
     picture: Option<PathBuf>,
+
+    /// Of a run in slices, keep what there is so far in this file, now and then; it goes once the result is written
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "report", "analyze", "min_sqnr"])]
+    checkpoint: Option<PathBuf>,
+
+    /// How often
+    #[arg(long, value_name = "TIME", value_parser = search::time, default_value = "10s", requires = "checkpoint")]
+    checkpoint_every: Duration,
+
+    /// Go on with what is in the checkpoint, of the same run on any number of processes; from the beginning where there is none
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
 
     /// The form of the report
     #[arg(long, value_enum, default_value_t, requires = "report")]
@@ -121,13 +138,19 @@ impl Run {
         if ranks::is_first(ranks) {
             self.check_other_outputs(out)?;
         }
-        Ok(Asked { equation, settings, out, reporting, precision })
+        let checkpoint = self.checkpoint(ranks, settings.limit)?;
+        Ok(Asked { equation, settings, out, reporting, precision, checkpoint })
     }
 
     /// Runs it, and says what there is to say.
     fn done(&self, asked: Asked<'_>, ranks: Ranks<'_>) -> Result<(), Failure> {
-        let Asked { equation, settings, out, reporting, precision } = asked;
-        let done = Case { equation, inputs: &self.inputs, out, reporting, precision }.run(&settings, ranks)?;
+        let Asked { equation, settings, out, reporting, precision, checkpoint } = asked;
+        let done =
+            Case { equation, inputs: &self.inputs, out, reporting, precision, checkpoint }.run(&settings, ranks)?;
+        if let Some(file) = self.checkpoint.as_ref().filter(|_| ranks::is_first(ranks)) {
+            // There is none where the run took less time than there is between two.
+            let _ = std::fs::remove_file(file);
+        }
         if !ranks::is_first(ranks) {
             return Ok(());
         }
@@ -173,8 +196,11 @@ impl Run {
 
     /// Says before anything is computed what would keep the files beside the result from being written.
     fn check_other_outputs(&self, out: &OsStr) -> Result<(), Failure> {
-        let others =
-            [("`--config-out`", self.config_out.as_deref()), ("`--picture`", self.picture.as_deref().map(OsStr::new))];
+        let others = [
+            ("`--config-out`", self.config_out.as_deref()),
+            ("`--picture`", self.picture.as_deref().map(OsStr::new)),
+            ("`--checkpoint`", self.checkpoint.as_deref().map(OsStr::new)),
+        ];
         let mut named = vec![("`--out`", out)];
         for (flag, file) in others {
             let Some(file) = file else { continue };
@@ -186,6 +212,21 @@ impl Run {
             named.push((flag, file));
         }
         Ok(())
+    }
+
+    /// Where what there is so far is kept, and what another run has kept there; of several ranks the first one has it.
+    fn checkpoint(&self, ranks: Ranks<'_>, limit: u64) -> Result<Option<Checkpoint>, Failure> {
+        let Some(file) = &self.checkpoint else { return Ok(None) };
+        let checkpoint = Checkpoint::new(file).every(self.checkpoint_every);
+        if !ranks::is_first(ranks) {
+            return Ok(Some(checkpoint));
+        }
+        if !self.resume {
+            return Ok(Some(checkpoint));
+        }
+        let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        memory::check_file(length.saturating_mul(2), &shown(file.as_os_str()), limit)?;
+        Ok(Some(checkpoint.resume()?))
     }
 
     /// The settings, and what they ask of the result.
@@ -212,6 +253,7 @@ struct Asked<'a> {
     out: &'a OsStr,
     reporting: Reporting,
     precision: Precision,
+    checkpoint: Option<Checkpoint>,
 }
 
 /// A file whose name says what kind of picture it is.

@@ -4,13 +4,14 @@
 //! call and each label that its result may have ranges of, the least time of everything before it is computed once, from the
 //! first call to the last.
 
+use std::str::FromStr;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use crate::dtype::Dtype;
 use crate::equation::Label;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::TermKind;
 use crate::lower::{DimensionNumbers, Op, Plan, ValueId};
 use crate::path::Speeds;
@@ -38,6 +39,34 @@ impl Default for Network {
     /// That of processes on one machine.
     fn default() -> Self {
         Self { latency: 5e-6, bytes_per_second: 4e9 }
+    }
+}
+
+impl FromStr for Network {
+    type Err = Error;
+
+    /// A latency and a bandwidth, such as `5us,10GB/s`.
+    ///
+    /// ```
+    /// use qeinsum::spread::Network;
+    /// let network: Network = "2.5ms,100MB/s".parse()?;
+    /// assert_eq!(network, Network { latency: 0.0025, bytes_per_second: 1e8 });
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = || {
+            let message = "a network is a latency and a bandwidth, such as 5us,10GB/s".to_owned();
+            Error::new(ErrorKind::Value, message)
+        };
+        let number = |text: &str, units: [(&str, f64); 3]| {
+            let (unit, (_, factor)) = units.iter().find_map(|unit| Some((text.strip_suffix(unit.0)?, unit)))?;
+            let number: f64 = unit.trim().parse().ok()?;
+            Some(number * factor).filter(|number| number.is_finite() && *number > 0.0)
+        };
+        let (latency, bandwidth) = text.split_once(',').ok_or_else(refused)?;
+        let latency = number(latency.trim(), [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)]).ok_or_else(refused)?;
+        let bandwidth = number(bandwidth.trim(), [("GB/s", 1e9), ("MB/s", 1e6), ("kB/s", 1e3)]).ok_or_else(refused)?;
+        Ok(Self { latency, bytes_per_second: bandwidth })
     }
 }
 

@@ -16,11 +16,13 @@ mod checkpoint;
 mod choose;
 mod forward;
 mod gather;
+mod predict;
 mod ranges;
 
 pub use api::SpreadPullback;
 pub use checkpoint::Checkpoint;
 pub use choose::Network;
+pub use predict::Scaling;
 pub use ranges::Spread;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use qeinsum::path::{Objective, Speeds};
+use qeinsum::spread::{Network, Scaling};
 use qeinsum::{Plan as BoundPlan, QEinsum, QuantConfig, SymbolicPlan};
 use serde::Serialize;
 
@@ -30,7 +31,8 @@ Examples:
   qeinsum plan --network network.json --format html --out plan.html
   qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format stablehlo
   qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format onnx --out plan.onnx
-  qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt";
+  qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt
+  qeinsum plan ij,jk->ik --shapes 8192x8192,8192x8192 --bits 8 --ranks 1,4,64 --network 2us,10GB/s";
 
 /// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
 #[derive(Args)]
@@ -61,6 +63,14 @@ pub(crate) struct Plan {
     /// Say under each step what it does to the values, quantization included
     #[arg(long)]
     explain: bool,
+
+    /// Predict what a run takes on so many processes, such as `1,2,64`: time, messages, memory
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ranks: Vec<u32>,
+
+    /// What messages between them cost: a latency and a bandwidth
+    #[arg(long, value_name = "NETWORK", default_value = "5us,4GB/s", requires = "ranks", value_parser = network)]
+    network: Network,
 
     /// Fail with the difference where the order is not that of this saved plan, text or JSON
     #[arg(long, value_name = "FILE")]
@@ -108,6 +118,9 @@ struct Document<'a, P> {
     predicted: Option<Predicted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search_seconds: Option<f64>,
+    /// On numbers of processes that were asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scaling: Vec<Scaling>,
 }
 
 /// What a plan is predicted to take that was searched for the least time.
@@ -163,14 +176,19 @@ impl Plan {
             saved::check(file, plan.path(), &plan.to_string())?;
         }
         self.tell_time(seconds);
+        let scaling: Vec<Scaling> = self
+            .ranks
+            .iter()
+            .map(|&ranks| Scaling::predict(&plan, config.as_ref(), ranks as usize, options.used_speeds(), self.network))
+            .collect();
         let text = match self.format {
             Format::Onnx => return Ok(plan.to_onnx(config.as_ref())?),
             Format::Stablehlo => plan.to_stablehlo(config.as_ref())?,
             Format::Text if self.explain => {
                 let time = plan.explain_search(config.as_ref(), &options)?;
-                plan.explain(&config.unwrap_or_default()) + &time
+                plan.explain(&config.unwrap_or_default()) + &time + &told(&scaling)
             }
-            Format::Text => plan.to_string(),
+            Format::Text => plan.to_string() + &told(&scaling),
             Format::Dot => plan.to_dot(),
             Format::Svg | Format::Html => self.picture(&plan, config.as_ref(), options.used_speeds()),
             Format::Json => {
@@ -179,7 +197,7 @@ impl Plan {
                     let seconds = plan.predict(config.as_ref(), &[], speeds).seconds;
                     Predicted { seconds, speeds: speeds.name().to_owned(), threads: speeds.threads() }
                 });
-                self.json(&plan, bound.name.as_deref(), config.as_ref(), predicted, seconds)?
+                self.json(&plan, bound.name.as_deref(), config.as_ref(), (predicted, scaling), seconds)?
             }
         };
         Ok(text.into_bytes())
@@ -212,6 +230,10 @@ impl Plan {
             let message = "`--memory-limit` is about a plan with sizes: give `--shapes` or `--sizes`";
             return Err(Failure::Request(message.to_owned()));
         }
+        if !self.ranks.is_empty() {
+            let message = "`--ranks` is about a plan with sizes: give `--shapes` or `--sizes`";
+            return Err(Failure::Request(message.to_owned()));
+        }
         if matches!(self.format, Format::Stablehlo | Format::Onnx) {
             return Err(unbound());
         }
@@ -234,7 +256,7 @@ impl Plan {
         self.tell_time(seconds);
         Ok(match self.format {
             Format::Dot => plan.to_dot(),
-            Format::Json => self.json(&plan, None, config.as_ref(), None, seconds)?,
+            Format::Json => self.json(&plan, None, config.as_ref(), (None, Vec::new()), seconds)?,
             Format::Stablehlo | Format::Onnx => return Err(unbound()),
             Format::Text | Format::Svg | Format::Html => plan.to_string(),
         })
@@ -245,14 +267,21 @@ impl Plan {
         plan: &P,
         name: Option<&str>,
         config: Option<&QuantConfig>,
-        predicted: Option<Predicted>,
+        (predicted, scaling): (Option<Predicted>, Vec<Scaling>),
         seconds: f64,
     ) -> Result<String, Failure> {
         let config = match config {
             Some(config) => serde_json::from_str(&config.to_json()?).ok(),
             None => None,
         };
-        super::json(&Document { name, plan, config, predicted, search_seconds: self.timing.then_some(seconds) })
+        super::json(&Document {
+            name,
+            plan,
+            config,
+            predicted,
+            search_seconds: self.timing.then_some(seconds),
+            scaling,
+        })
     }
 
     fn tell_time(&self, seconds: f64) {
@@ -260,6 +289,16 @@ impl Plan {
             console::complain(&format!("search {seconds:.6} s"));
         }
     }
+}
+
+/// Predictions, a line each.
+fn told(scaling: &[Scaling]) -> String {
+    scaling.iter().map(ToString::to_string).collect()
+}
+
+/// What messages cost, as a flag says it.
+fn network(text: &str) -> Result<Network, String> {
+    text.parse().map_err(|error: qeinsum::Error| error.message().to_owned())
 }
 
 fn unbound() -> Failure {

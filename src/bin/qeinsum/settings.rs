@@ -93,14 +93,17 @@ impl SettingsArgs {
 
     /// Reads the files and starts the threads.
     pub(crate) fn read(&self) -> Result<Settings<'_>, Failure> {
-        let config = self.quantization.parsed()?;
+        self.read_with(self.quantization.parsed()?)
+    }
+
+    /// Says which flags have changed nothing, where nothing was quantized.
+    pub(crate) fn note_unused(&self) {
         let flags = [("--seed", self.seed.is_some()), ("--allow-nonfinite", self.allow_nonfinite)];
-        for (flag, _) in flags.into_iter().filter(|&(_, given)| given && config.is_none()) {
+        for (flag, _) in flags.into_iter().filter(|&(_, given)| given) {
             console::note(&format!(
                 "nothing is quantized, so that `{flag}` changes nothing: `--bits` and `--config` quantize"
             ));
         }
-        self.read_with(config)
     }
 
     /// The same where the configuration is still to be chosen.

@@ -32,7 +32,7 @@ Examples:
   qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format stablehlo
   qeinsum plan bij,bjk->bik --shapes 16x64x32,16x32x8 --bits 8 --format onnx --out plan.onnx
   qeinsum plan ab,bc,cd->ad --shapes 2x3,3x4,4x5 --check plan.txt
-  qeinsum plan ij,jk->ik --shapes 8192x8192,8192x8192 --bits 8 --ranks 1,4,64 --network 2us,10GB/s";
+  qeinsum plan ij,jk->ik --shapes 8192x8192,8192x8192 --bits 8 --ranks 1,4,64 --link 2us,10GB/s";
 
 /// Print the plan: a path and the array operations that it is lowered to; without sizes, the symbolic view
 #[derive(Args)]
@@ -69,8 +69,8 @@ pub(crate) struct Plan {
     ranks: Vec<u32>,
 
     /// What messages between them cost: a latency and a bandwidth
-    #[arg(long, value_name = "NETWORK", default_value = "5us,4GB/s", requires = "ranks", value_parser = network)]
-    network: Network,
+    #[arg(long, value_name = "LINK", default_value = "5us,4GB/s", requires = "ranks", value_parser = link)]
+    link: Network,
 
     /// Fail with the difference where the order is not that of this saved plan, text or JSON
     #[arg(long, value_name = "FILE")]
@@ -179,7 +179,7 @@ impl Plan {
         let scaling: Vec<Scaling> = self
             .ranks
             .iter()
-            .map(|&ranks| Scaling::predict(&plan, config.as_ref(), ranks as usize, options.used_speeds(), self.network))
+            .map(|&ranks| Scaling::predict(&plan, config.as_ref(), ranks as usize, options.used_speeds(), self.link))
             .collect();
         let text = match self.format {
             Format::Onnx => return Ok(plan.to_onnx(config.as_ref())?),
@@ -297,7 +297,7 @@ fn told(scaling: &[Scaling]) -> String {
 }
 
 /// What messages cost, as a flag says it.
-fn network(text: &str) -> Result<Network, String> {
+fn link(text: &str) -> Result<Network, String> {
     text.parse().map_err(|error: qeinsum::Error| error.message().to_owned())
 }
 

@@ -155,6 +155,9 @@ impl Run {
             return Ok(());
         }
         console::notes(&done.notes);
+        if done.config.is_none() {
+            self.settings.note_unused();
+        }
         if let Some(chosen) = &done.chosen {
             console::note(&format!("bits: {chosen}"));
             if let Some(file) = &self.config_out {

@@ -84,6 +84,9 @@ impl Vjp {
         drop(progress);
         let (out, gradients) = computed.map_err(|failure| ranks::fail(ranks, failure))?;
         console::notes(&notes);
+        if settings.config.is_none() {
+            self.settings.note_unused();
+        }
         let named = wrt.iter().map(|operand| format!("d{operand}")).zip(gradients);
         let arrays: Vec<(String, AnyArray)> = std::iter::once(("out".to_owned(), out)).chain(named).collect();
         ranks::agree(ranks, if ranks::is_first(ranks) { self.write(dtype, &arrays) } else { Ok(()) })

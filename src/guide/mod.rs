@@ -6,6 +6,7 @@
 //! - [`coming_from`]: `opt_einsum`, `jnp.einsum`, fjformer and AQT, qwix: what is called what here.
 //! - [`recipes`]: snapshots of orders in your tests, weights from a Flax checkpoint, an attention block, memory limits, bits
 //!   chosen by data.
+//! - [`ranks`]: several processes and machines: what they share, what goes wrong, what to expect of many.
 //! - [`promises`]: which bits, orders, errors, limits and formats you may rely on, and for how long.
 
 #[doc = include_str!("tour.md")]
@@ -25,6 +26,9 @@ pub mod coming_from {}
 
 #[doc = include_str!("recipes.md")]
 pub mod recipes {}
+
+#[doc = include_str!("ranks.md")]
+pub mod ranks {}
 
 #[doc = include_str!("promises.md")]
 pub mod promises {}

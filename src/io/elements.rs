@@ -9,6 +9,7 @@ use num_complex::Complex;
 use super::array::{AnyArray, Header, each};
 use super::error::FileError;
 use crate::dtype::Dtype;
+use crate::kernel;
 use crate::sizes::elements;
 
 /// The most axes an array in a file may have; `NumPy`'s own limit.
@@ -80,6 +81,7 @@ fn read_as<T: Element>(reader: &mut dyn Read, layout: &Layout, supply: Supply) -
     if supply == Supply::Checked {
         let count = layout.bytes as usize / T::BYTES;
         values.try_reserve_exact(count).map_err(|_| FileError::Memory(layout.bytes))?;
+        kernel::advise(values.spare_capacity_mut());
     }
     let mut chunk = vec![0_u8; CHUNK.min(layout.bytes as usize)];
     let mut found = 0_u64;

@@ -95,6 +95,7 @@ use isa::Isa;
 pub(crate) use isa::Vectorized;
 pub(crate) use order::Order;
 pub(crate) use outputs::Outputs;
+pub(crate) use pages::advise;
 pub use pages::keep_freed_memory;
 pub(crate) use partial::{Forest, PartialBytes, PartialSums, Tree};
 pub(crate) use row_major::RowMajor;

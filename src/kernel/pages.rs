@@ -8,9 +8,10 @@ use std::mem::MaybeUninit;
 const PAGE: usize = 2 << 20;
 
 /// Asks for large pages where an array is to be written for the first time: thousands of small ones, each of which the
-/// system fills with zeros when it is first touched, take longer than the product that is written to them.
+/// system fills with zeros when it is first touched, take longer than the product that is written to them; and rows that are packed
+/// from an array each lie on a page of their own, which takes longer than to read them.
 #[cfg(target_os = "linux")]
-pub(super) fn advise<O>(room: &[MaybeUninit<O>]) {
+pub(crate) fn advise<O>(room: &[MaybeUninit<O>]) {
     let start = room.as_ptr().addr().next_multiple_of(PAGE);
     let end = (room.as_ptr().addr() + size_of_val(room)) / PAGE * PAGE;
     if end <= start {
@@ -23,7 +24,7 @@ pub(super) fn advise<O>(room: &[MaybeUninit<O>]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn advise<O>(_: &[MaybeUninit<O>]) {}
+pub(crate) fn advise<O>(_: &[MaybeUninit<O>]) {}
 
 /// Tells the allocator of this process to keep freed memory for later arrays instead of giving it back to the system.
 ///

@@ -6,6 +6,8 @@
 mod batches;
 #[path = "cli/benches.rs"]
 mod benches;
+#[path = "cli/checkpoints.rs"]
+mod checkpoints;
 #[path = "cli/complex.rs"]
 mod complex;
 #[path = "cli/explanations.rs"]

@@ -188,7 +188,9 @@ impl Handed<'_, '_, '_> {
                 };
                 let Range { start, end } = hands.units[unit].clone();
                 let mut message = Vec::new();
-                [unit, start, end].into_iter().for_each(|word| put_word(&mut message, word));
+                for word in [unit, start, end] {
+                    put_word(&mut message, word);
+                }
                 ranks.send(rank, &message)?;
             }
             match own.try_recv() {

@@ -194,10 +194,10 @@ impl<'h, 'p> Passes<'h, 'p> {
             SoFar::Parts(parts) => put_elements(&mut saved, parts),
             SoFar::Trees(forest) => put_trees(&mut saved, forest.trees()),
             SoFar::Sides(sums) => {
-                let (done, chain, trees) = sums.so_far();
-                put_word(&mut saved, done);
-                put_elements(&mut saved, chain);
-                put_trees(&mut saved, trees);
+                let so_far = sums.so_far();
+                put_word(&mut saved, so_far.done);
+                put_elements(&mut saved, so_far.chain);
+                put_trees(&mut saved, so_far.trees);
             }
         }
         saved

@@ -55,9 +55,9 @@ impl<T: Element> PartialSums<T> {
         self.sums.into_forest()
     }
 
-    /// What was added so far: of how many terms, the chain that is open and the trees before it.
-    pub(crate) fn so_far(&self) -> (usize, &ArrayD<T::Part>, &[Tree<T::Part>]) {
-        (self.sums.done, &self.sums.chain, self.sums.forest.trees())
+    /// What was added so far.
+    pub(crate) fn so_far(&self) -> SoFar<'_, T::Part> {
+        SoFar { done: self.sums.done, chain: &self.sums.chain, trees: self.sums.forest.trees() }
     }
 
     /// Goes on from what [`so_far`](Self::so_far) gave, in place of what was added to these.
@@ -78,6 +78,17 @@ impl<T: Element> PartialSums<T> {
     pub(crate) fn zeros(shape: &[usize], order: &Order) -> ArrayD<T::Part> {
         Self::new(shape, order, 0).sums.chain
     }
+}
+
+/// What was added to partial sums so far.
+#[derive(Debug)]
+pub(crate) struct SoFar<'s, S> {
+    /// How many terms, those before the first among them.
+    pub(crate) done: usize,
+    /// The chain that is open.
+    pub(crate) chain: &'s ArrayD<S>,
+    /// The trees before it.
+    pub(crate) trees: &'s [Tree<S>],
 }
 
 /// The bytes that partial sums take.

@@ -7,6 +7,7 @@
 
 mod calibrate;
 mod case;
+mod checkpoint;
 mod cmd;
 mod compute;
 mod console;

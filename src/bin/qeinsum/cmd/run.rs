@@ -2,20 +2,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use qeinsum::QEinsum;
 use qeinsum::spread::Checkpoint;
 
 use crate::case::{Case, Precision, Reporting};
+use crate::checkpoint::CheckpointArgs;
 use crate::console;
 use crate::destination::print;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
-use crate::memory;
 use crate::ranks::{self, Ranks};
-use crate::search;
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
 
@@ -84,17 +82,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE", value_parser = picture_file)]
     picture: Option<PathBuf>,
 
-    /// Of a run in slices, keep what there is so far in this file, now and then; it goes once the result is written
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["batch", "report", "analyze", "min_sqnr"])]
-    checkpoint: Option<PathBuf>,
-
-    /// How often
-    #[arg(long, value_name = "TIME", value_parser = search::time, default_value = "10s", requires = "checkpoint")]
-    checkpoint_every: Duration,
-
-    /// Go on with what is in the checkpoint, of the same run on any number of processes; from the beginning where there is none
-    #[arg(long, requires = "checkpoint")]
-    resume: bool,
+    #[command(flatten)]
+    checkpoint: CheckpointArgs,
 
     /// The form of the report
     #[arg(long, value_enum, default_value_t, requires = "report")]
@@ -138,7 +127,7 @@ impl Run {
         if ranks::is_first(ranks) {
             self.check_other_outputs(out)?;
         }
-        let checkpoint = self.checkpoint(ranks, settings.limit)?;
+        let checkpoint = self.checkpoint.open(ranks, settings.limit)?;
         Ok(Asked { equation, settings, out, reporting, precision, checkpoint })
     }
 
@@ -147,13 +136,10 @@ impl Run {
         let Asked { equation, settings, out, reporting, precision, checkpoint } = asked;
         let done =
             Case { equation, inputs: &self.inputs, out, reporting, precision, checkpoint }.run(&settings, ranks)?;
-        if let Some(file) = self.checkpoint.as_ref().filter(|_| ranks::is_first(ranks)) {
-            // There is none where the run took less time than there is between two.
-            let _ = std::fs::remove_file(file);
-        }
         if !ranks::is_first(ranks) {
             return Ok(());
         }
+        self.checkpoint.remove();
         console::notes(&done.notes);
         if done.config.is_none() {
             self.settings.note_unused();
@@ -202,7 +188,7 @@ impl Run {
         let others = [
             ("`--config-out`", self.config_out.as_deref()),
             ("`--picture`", self.picture.as_deref().map(OsStr::new)),
-            ("`--checkpoint`", self.checkpoint.as_deref().map(OsStr::new)),
+            ("`--checkpoint`", self.checkpoint.file().map(OsStr::new)),
         ];
         let mut named = vec![("`--out`", out)];
         for (flag, file) in others {
@@ -215,21 +201,6 @@ impl Run {
             named.push((flag, file));
         }
         Ok(())
-    }
-
-    /// Where what there is so far is kept, and what another run has kept there; of several ranks the first one has it.
-    fn checkpoint(&self, ranks: Ranks<'_>, limit: u64) -> Result<Option<Checkpoint>, Failure> {
-        let Some(file) = &self.checkpoint else { return Ok(None) };
-        let checkpoint = Checkpoint::new(file).every(self.checkpoint_every);
-        if !ranks::is_first(ranks) {
-            return Ok(Some(checkpoint));
-        }
-        if !self.resume {
-            return Ok(Some(checkpoint));
-        }
-        let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-        memory::check_file(length.saturating_mul(2), &shown(file.as_os_str()), limit)?;
-        Ok(Some(checkpoint.resume()?))
     }
 
     /// The settings, and what they ask of the result.

@@ -184,16 +184,16 @@ fn sliced(graph: &ContractionGraph, found: Found, names: &[impl AsRef<str>]) -> 
     let unsliced = evaluate(graph, &found.path)?;
     let certificate = match found.certificate {
         own @ (Certificate::Given | Certificate::Family) => own,
-        // No path multiplies less, sliced or not.
-        proof if found.objective == Objective::Mul && cost.multiplications == unsliced.multiplications => proof,
-        Certificate::Optimal if found.objective == Objective::Mul => {
-            Certificate::Unproved { lower_bound: unsliced.multiplications }
-        }
         // As by a path in slices that is proved without them.
         Certificate::Unproved { lower_bound }
             if found.objective == Objective::Mul && lower_bound == cost.multiplications =>
         {
             Certificate::Optimal
+        }
+        // No path multiplies less, sliced or not.
+        proof if found.objective == Objective::Mul && cost.multiplications == unsliced.multiplications => proof,
+        Certificate::Optimal if found.objective == Objective::Mul => {
+            Certificate::Unproved { lower_bound: unsliced.multiplications }
         }
         Certificate::Unproved { lower_bound } if found.objective == Objective::Mul => {
             Certificate::Unproved { lower_bound }

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// let sums = ranks::in_threads(3, |ranks| {
 ///     let mut numbers = [ranks.rank() as i32, 1];
 ///     ranks.add_i32(&mut numbers)?;
-///     Ok(numbers)
+///     Ok::<_, qeinsum::Error>(numbers)
 /// });
 /// for sum in sums {
 ///     assert_eq!(sum?, [0 + 1 + 2, 3]);

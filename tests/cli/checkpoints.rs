@@ -57,9 +57,8 @@ fn a_checkpoint_is_of_slices() {
     folder.run(&["run", "ab,bc->ac", "a.npy", "b.npy", "--resume", "--out", "o.npy"]).refused(2, "--checkpoint <FILE>");
     let same = [&CHAIN[..], &["--checkpoint", "o.npy", "--out", "o.npy"]].concat();
     folder.run(&same).refused(2, "`--out` and `--checkpoint` name one file: `o.npy`");
-    let plan =
-        ["plan", "ab,bc->ac", "--shapes", "200x300,300x400", "--bits", "8", "--ranks", "1,8", "--link", "1us,5GB/s"];
-    let planned = folder.run(&plan);
+    let plan = ["plan", "ab,bc->ac", "--shapes", "200x300,300x400", "--ranks", "1,8", "--link"];
+    let planned = folder.run(&[&plan[..], &["1us,5GB/s"]].concat());
     assert!(planned.done().out().contains("\n; on 8 ranks "), "{}", planned.out());
-    folder.run(&[&plan[..8], &["--link", "fast"]].concat()).refused(2, "a network is a latency and a bandwidth");
+    folder.run(&[&plan[..], &["fast"]].concat()).refused(2, "a network is a latency and a bandwidth");
 }

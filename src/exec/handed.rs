@@ -16,11 +16,11 @@ use ndarray::ArrayD;
 
 use crate::cancel;
 use crate::error::Result;
-use crate::kernel::{self, Element};
+use crate::kernel::Element;
 use crate::lower::{Plan, Stage, ValueId};
 use crate::ranks::{Communicator, lost};
 
-use super::message::{fill, put_word, take_word};
+use super::message::{from_first, put_word, take_word, to_all};
 use super::passes::Passes;
 use super::run::{Calls, Held, Values};
 use super::sliced::{Sliced, operands};
@@ -94,10 +94,7 @@ impl Handed<'_, '_, '_> {
     {
         let ranks = self.ranks;
         if ranks.rank() == 0 {
-            let whole = self.hand_out(values, calls, checkpoint)?;
-            let elements = whole.as_slice_memory_order().expect("what was made has no gaps");
-            ranks.broadcast(0, &mut kernel::bytes(elements).to_vec())?;
-            return Ok(whole);
+            return to_all(ranks, self.hand_out(values, calls, checkpoint)?);
         }
         loop {
             let told = ranks.receive(0)?;
@@ -111,11 +108,7 @@ impl Handed<'_, '_, '_> {
             message.extend(self.passes.work(start..end, values, &mut calls.clone())?);
             ranks.send(0, &message)?;
         }
-        let mut whole = self.passes.room();
-        let mut bytes = Vec::new();
-        ranks.broadcast(0, &mut bytes)?;
-        fill(whole.as_slice_memory_order_mut().expect("what is made has no gaps"), &bytes)?;
-        Ok(whole)
+        from_first(ranks, self.passes.room())
     }
 
     /// Hands units out, computes some beside, and gathers what they make.

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::error::Result;
 use crate::kernel::{self, Element, Tree, Wide};
-use crate::ranks::lost;
+use crate::ranks::{Communicator, lost};
 
 /// Adds a number.
 pub(super) fn put_word(message: &mut Vec<u8>, word: usize) {
@@ -80,4 +80,20 @@ pub(super) fn take_trees<S: Wide>(
 pub(crate) fn fill<T: Element>(elements: &mut [T], mut message: &[u8]) -> Result<()> {
     take_elements(&mut message, elements)?;
     if message.is_empty() { Ok(()) } else { Err(lost("more came than was to come")) }
+}
+
+/// Gives an array, which lies without gaps, to all other ranks: the first one does.
+pub(super) fn to_all<T: Element>(ranks: &dyn Communicator, array: ArrayD<T>) -> Result<ArrayD<T>> {
+    let mut message = Vec::new();
+    put_elements(&mut message, &array);
+    ranks.broadcast(0, &mut message)?;
+    Ok(array)
+}
+
+/// Takes what the first rank gives, into an array that lies like it: the others do.
+pub(super) fn from_first<T: Element>(ranks: &dyn Communicator, mut room: ArrayD<T>) -> Result<ArrayD<T>> {
+    let mut message = Vec::new();
+    ranks.broadcast(0, &mut message)?;
+    fill(room.as_slice_memory_order_mut().expect("it has no gaps"), &message)?;
+    Ok(room)
 }

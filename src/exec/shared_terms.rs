@@ -6,12 +6,12 @@
 use ndarray::{ArrayD, ArrayViewD};
 
 use crate::error::Result;
-use crate::kernel::{self, Element, INT32_TERMS, IntSums, Order, PartialSums};
+use crate::kernel::{Element, INT32_TERMS, IntSums, Order, PartialSums};
 use crate::lower::DimensionNumbers;
 use crate::quant::{Accumulator, CallConfig, Part};
 use crate::ranks::Communicator;
 
-use super::message::{fill, put_trees, take_trees};
+use super::message::{from_first, put_trees, take_trees, to_all};
 
 /// How the sides of a call are parts of larger ones, and whether others have some of its terms. By default they are whole, and
 /// nobody has.
@@ -91,28 +91,12 @@ impl SharedTerms<'_> {
             let mut message = Vec::new();
             put_trees(&mut message, forest.trees());
             self.ranks.send(0, &message)?;
-            return receive(self.ranks, PartialSums::new(&shape, order, 0).finish());
+            return from_first(self.ranks, PartialSums::new(&shape, order, 0).finish());
         }
         for rank in 1..self.ranks.size() {
             let theirs = self.ranks.receive(rank)?;
             take_trees(&mut &theirs[..], || PartialSums::<T>::zeros(&shape, order), |tree| forest.push(tree))?;
         }
-        let whole = PartialSums::of_forest(forest, &shape, order);
-        send(self.ranks, whole)
+        to_all(self.ranks, PartialSums::of_forest(forest, &shape, order))
     }
-}
-
-/// Gives an array, which lies without gaps, to all other ranks.
-fn send<T: Element>(ranks: &dyn Communicator, array: ArrayD<T>) -> Result<ArrayD<T>> {
-    let elements = array.as_slice_memory_order().expect("sums have no gaps");
-    ranks.broadcast(0, &mut kernel::bytes(elements).to_vec())?;
-    Ok(array)
-}
-
-/// Takes the elements of an array that lies like this one.
-fn receive<T: Element>(ranks: &dyn Communicator, mut array: ArrayD<T>) -> Result<ArrayD<T>> {
-    let mut bytes = Vec::new();
-    ranks.broadcast(0, &mut bytes)?;
-    fill(array.as_slice_memory_order_mut().expect("sums have no gaps"), &bytes)?;
-    Ok(array)
 }

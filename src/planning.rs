@@ -1,5 +1,6 @@
 //! Planning: what is asked of the search, and the plans kept from before.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,11 +11,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
 use crate::lower::{Plan, bytes_of, lower};
 use crate::path::{
-    Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, evaluate, given, search,
-    search_until, search_within,
+    Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, Team, evaluate, given, search,
+    search_together, search_within,
 };
 use crate::predict::arithmetic;
 use crate::quant::QuantConfig;
+use crate::ranks::{Communicator, lost};
 use crate::sizes::Sizes;
 use crate::span::printable_text;
 
@@ -54,6 +56,7 @@ impl Planning {
         dtype: Dtype,
         config: Option<&QuantConfig>,
         stop: &AtomicBool,
+        team: &Team<'_>,
     ) -> Result<Plan> {
         let left = self.options.memory_limit.map(|limit| left_of(limit, equation, sizes, dtype)).transpose()?;
         let graph = ContractionGraph::new(equation, sizes);
@@ -69,7 +72,7 @@ impl Planning {
             Some(path) => given(&graph, path.clone())?,
             None => match self.family.as_ref().and_then(|family| family.member(equation, sizes)) {
                 Some(path) => Found { certificate: Certificate::Family, ..given(&graph, path.clone())? },
-                None => search_until(&graph, &first, stop)?,
+                None => search_together(&graph, &first, stop, team)?,
             },
         };
         let found = in_all(found, &options);
@@ -83,7 +86,7 @@ impl Planning {
         if by_hand {
             return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &options, deadline, config, Limit { bytes: limit, left }, stop)
+        within(&graph, &plan, &options, deadline, config, Limit { bytes: limit, left }, (stop, team))
     }
 }
 
@@ -124,7 +127,7 @@ fn within(
     deadline: Option<Instant>,
     config: Option<&QuantConfig>,
     limit: Limit,
-    stop: &AtomicBool,
+    (stop, team): (&AtomicBool, &Team<'_>),
 ) -> Result<Plan> {
     let bytes = plan.dtype.bytes() as u64;
     // A step has two sides beside its result.
@@ -136,7 +139,9 @@ fn within(
             Some(deadline) => &options.clone().time_budget(deadline.saturating_duration_since(Instant::now())),
             None => options,
         };
-        let Some(found) = search_within(graph, left_of_time, &plan.found, left / bytes, &kinds, stop)? else { break };
+        let Some(found) = search_within(graph, left_of_time, &plan.found, left / bytes, &kinds, stop, team)? else {
+            break;
+        };
         let ended = match options.time_budget {
             _ if stop.load(Ordering::Relaxed) => Ended::Stopped,
             Some(budget) => Ended::Time(budget),
@@ -256,7 +261,75 @@ impl Plan {
         config: Option<&QuantConfig>,
         stop: &AtomicBool,
     ) -> Result<Self> {
-        Planning { options: options.clone(), path, ..Planning::default() }.plan(equation, sizes, dtype, config, stop)
+        let planning = Planning { options: options.clone(), path, ..Planning::default() };
+        planning.plan(equation, sizes, dtype, config, stop, &Team::default())
+    }
+
+    /// The plan that [`search`](Self::search) finds alone, found by several ranks, each of which calls this with the same and has the plan.
+    ///
+    /// What can be searched apart is searched by one rank each. With a [time budget](SearchOptions::time_budget) the first rank
+    /// searches for all.
+    ///
+    /// ```
+    /// use qeinsum::path::SearchOptions;
+    /// use qeinsum::{Dtype, Plan, QEinsum, ranks};
+    /// let (equation, sizes) = QEinsum::new("ab,bc,cd->ad")?.bind(&[&[64, 8], &[8, 64], &[64, 64]])?;
+    /// let options = SearchOptions::new();
+    /// let alone = Plan::for_equation(&equation, &sizes, &options, None, Dtype::F32)?;
+    /// let search = |ranks: &dyn ranks::Communicator| {
+    ///     Plan::search_on(ranks, &equation, &sizes, &options, None, Dtype::F32, None)
+    /// };
+    /// for plan in ranks::in_threads(3, |ranks| search(ranks)) {
+    ///     assert_eq!(plan?, alone);
+    /// }
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    ///
+    /// An error where the ranks have found several plans, as those of different versions would.
+    pub fn search_on(
+        ranks: &dyn Communicator,
+        equation: &Equation,
+        sizes: &Sizes,
+        options: &SearchOptions,
+        path: Option<Path>,
+        dtype: Dtype,
+        config: Option<&QuantConfig>,
+    ) -> Result<Self> {
+        let planning = Planning { options: options.clone(), path, ..Planning::default() };
+        let search = |team: &Team<'_>| planning.plan(equation, sizes, dtype, config, &AtomicBool::new(false), team);
+        // A clock stands elsewhere on each rank: searches that end by one would not go the same way.
+        if options.time_budget.is_none() {
+            let plan = search(&Team::of(ranks))?;
+            return plan.same_on(ranks).map(|()| plan);
+        }
+        let found = (ranks.rank() == 0).then(|| search(&Team::default()));
+        let mut told = match &found {
+            Some(Ok(plan)) => [vec![1], plan.to_json().into_bytes()].concat(),
+            Some(Err(error)) => [vec![0], error.to_string().into_bytes()].concat(),
+            None => Vec::new(),
+        };
+        ranks.broadcast(0, &mut told)?;
+        found.unwrap_or_else(|| match told.split_first() {
+            Some((1, plan)) => Self::from_json(&String::from_utf8_lossy(plan)),
+            Some((_, error)) => Err(Error::new(ErrorKind::Limit, String::from_utf8_lossy(error))),
+            None => Err(lost("there came no plan")),
+        })
+    }
+
+    /// An error where another rank has another plan.
+    pub(crate) fn same_on(&self, ranks: &dyn Communicator) -> Result<()> {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        let own = hasher.finish();
+        let halves = [own as u32, (own >> 32) as u32];
+        // The largest of all is also the smallest where there is one only.
+        let told = [halves[0], halves[1], !halves[0], !halves[1]];
+        let mut largest = told;
+        ranks.largest(&mut largest)?;
+        if largest == told {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Plan, "the ranks do not have the same plan"))
     }
 
     /// The same path in slices of the labels of these names, in place of those that it has; none for no slices.

@@ -21,7 +21,7 @@ use crate::kernel::Element;
 use crate::lower::{Plan, SymbolicPlan};
 use crate::operands::{Operand, OperandView, Operands};
 use crate::parse::{self, Ast, Note, SublistItem};
-use crate::path::{Family, FamilyOptions, Objective, Path, SearchOptions};
+use crate::path::{Family, FamilyOptions, Objective, Path, SearchOptions, Team};
 use crate::planning::Planning;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
@@ -650,9 +650,9 @@ impl QEinsum {
     fn search(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan> {
         let config = self.config.as_deref();
         let Some(cancel) = &self.cancel else {
-            return self.planning.plan(equation, sizes, dtype, config, &AtomicBool::new(false));
+            return self.planning.plan(equation, sizes, dtype, config, &AtomicBool::new(false), &Team::default());
         };
-        let plan = self.planning.plan(equation, sizes, dtype, config, cancel.flag())?;
+        let plan = self.planning.plan(equation, sizes, dtype, config, cancel.flag(), &Team::default())?;
         // A search that is stopped has found something all the same, which must not pass for what a whole one finds.
         cancel.check().map(|()| plan)
     }

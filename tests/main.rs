@@ -27,4 +27,5 @@ mod slices;
 mod snapshot;
 mod threads;
 mod times;
+mod together;
 mod training;

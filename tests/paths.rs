@@ -420,7 +420,7 @@ fn the_references_search_gives_up_at_once_where_one_path_is_too_long() {
 }
 
 /// A random network in which every operand has three labels.
-fn regular(operands: usize, seed: u64) -> (Equation, Sizes) {
+pub(crate) fn regular(operands: usize, seed: u64) -> (Equation, Sizes) {
     let mut random = crate::properties::Random::new(seed);
     let mut ends: Vec<usize> = (0..operands).flat_map(|operand| [operand; 3]).collect();
     random.shuffle(&mut ends);

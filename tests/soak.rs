@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, ArrayViewD};
@@ -22,8 +23,9 @@ mod reference;
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
 
-/// How often memory is looked at. The first half is for caches and the scratch memory of twenty threads to fill, which are
-/// bounded, but fill the slower the rarer what fills them; what grows without bound grows as much in the second half.
+/// How often memory is looked at: with every thread ended that computed, since a thread keeps memory for its next product,
+/// which is bounded, but becomes as large only as the largest product so far. The first half is for caches to fill, which are
+/// bounded too; what grows without bound grows as much in the second half.
 const LOOKS: u32 = 8;
 
 /// What may be kept more at the end than after the first half: entries of caches for longer equations than before.
@@ -73,31 +75,57 @@ impl LongLived {
     }
 }
 
-/// What the process has in memory, where the system says it as Linux does.
-fn resident() -> Option<usize> {
+/// What Linux says of this process, in its own units, where it says it.
+fn status(name: &str) -> Option<usize> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().find_map(|word| word.parse().ok())
+}
+
+/// Bytes that the process has in memory.
+fn resident() -> Option<usize> {
+    status("VmRSS:")?.checked_mul(1024)
+}
+
+fn threads() -> Option<usize> {
+    status("Threads:")
+}
+
+/// Everything once.
+fn round(long_lived: &[(LongLived, &[usize])], generator: &mut Generator, pool: &ThreadPool) {
+    let bytes: Vec<u8> = (0..64 + generator.below(192)).map(|_| generator.below(256) as u8).collect();
+    fuzz::run::check(&bytes);
+    fuzz::gradients::check(&bytes);
+    for (equation, ranks) in long_lived {
+        equation.check(ranks, generator, pool);
+    }
 }
 
 #[test]
 #[expect(clippy::print_stdout, reason = "shown by a test that is asked to show it")]
 fn nothing_grows_and_nothing_differs() {
     let seconds = std::env::var("QEINSUM_SOAK_SECONDS").map_or(60, |seconds| seconds.parse().unwrap());
-    let pools = [1, 2, 3, 8].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let long_lived = LONG_LIVED.map(|(text, ranks)| (LongLived::new(text), ranks));
-    let (start, generator) = (Instant::now(), &mut Generator::new(3));
+    let (start, mut generator) = (Instant::now(), Generator::new(3));
     let mut rounds = 0_usize;
     let mut looks = Vec::new();
     for look in 1..=LOOKS {
-        while start.elapsed() < Duration::from_secs(seconds) * look / LOOKS {
-            let bytes: Vec<u8> = (0..64 + generator.below(192)).map(|_| generator.below(256) as u8).collect();
-            fuzz::run::check(&bytes);
-            fuzz::gradients::check(&bytes);
-            for (equation, ranks) in &long_lived {
-                equation.check(ranks, generator, &pools[rounds % pools.len()]);
-            }
-            rounds += 1;
+        let end = Duration::from_secs(seconds) * look / LOOKS;
+        let before = threads();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let pools = [1, 2, 3, 8].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+                while start.elapsed() < end {
+                    round(&long_lived, &mut generator, &pools[rounds % pools.len()]);
+                    rounds += 1;
+                }
+            });
+        });
+        fuzz::run::end_threads();
+        // A pool that is dropped does not wait for its threads.
+        let patience = Instant::now();
+        while threads() > before && patience.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(10));
         }
         let (kept, resident) = (ALLOCATED.current_usage(), resident());
         println!(

@@ -63,6 +63,7 @@ mod slice_search;
 mod sliced;
 mod small;
 mod speeds;
+mod team;
 mod terms;
 mod tree;
 mod watch;
@@ -82,10 +83,12 @@ pub use next_best::{Among, NextBest, next_best};
 pub use objective::Objective;
 pub use options::{Optimizer, SearchOptions};
 pub(crate) use polynomial::polynomial;
+pub(crate) use search::search_together;
 pub use search::{Found, given, search, search_until};
 pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
 pub use speeds::{Arithmetic, MEASURED_SIZES, Measured, SPEEDS_FORMAT, Speeds};
+pub(crate) use team::Team;
 pub(crate) use within::search_within;
 
 /// A contraction path: pairs of positions into the shrinking list of operands.

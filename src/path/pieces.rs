@@ -2,14 +2,13 @@
 //!
 //! In come [`Terms`] and the steps of a tree; out go the steps of one that is at least as good. The tree is cut into
 //! connected pieces: what is below a piece counts as one operand each. A piece keeps its result whatever its own steps
-//! are, so pieces are annealed apart from each other, on any number of threads.
-
-use rayon::prelude::*;
+//! are, so pieces are annealed apart from each other, on any number of threads, and of ranks.
 
 use super::anneal::{Schedule, anneal, visit_work};
 use super::random::Random;
 use super::rotating::TreeShape;
-use super::scorer::Scorer;
+use super::scored::Scoring;
+use super::team::{Team, joins_of, words_of};
 use super::terms::{Leg, Terms};
 use super::watch::Watch;
 
@@ -25,37 +24,35 @@ struct Piece {
 ///
 /// `anneals` is how a piece is annealed and the work for all of them; the second part of the seed is that of a round.
 pub(super) fn anneal_pieces(
-    terms: &Terms,
-    scorer: Scorer<'_>,
+    Scoring { terms, scorer }: Scoring<'_>,
     steps: &[[usize; 2]],
     size: usize,
     anneals: (fn(u64) -> Schedule, u64),
     seed: [u64; 2],
+    team: &Team<'_>,
     watch: Watch<'_>,
 ) -> Vec<[usize; 2]> {
     let operands = terms.operands.len();
     let legs = terms.values(steps);
     let pieces = cut(operands, steps, size);
-    let annealed: Vec<Option<Vec<[usize; 2]>>> = pieces
-        .par_iter()
-        .enumerate()
-        .map(|(place, piece)| {
-            let bottom: Vec<&[Leg]> = piece.leaves.iter().map(|&leaf| legs[leaf].as_slice()).collect();
-            let result = piece.inner[piece.inner.len() - 1] + operands;
-            let (local, _) = Terms::piece(&bottom, &legs[result], &terms.extents);
-            let steps = piece.local(operands, steps);
-            let (schedule, work) = anneals;
-            let visits = work / terms.operands.len() as u64 * local.operands.len() as u64 / visit_work(&local)?;
-            let schedule = schedule(visits);
-            let mut random = Random::new(seed[0], seed[1] << 32 | place as u64);
-            anneal(&local, scorer, &steps, schedule, &mut random, watch)
-        })
-        .collect();
+    let annealed = team.share(pieces.len(), |place| {
+        let piece = &pieces[place];
+        let bottom: Vec<&[Leg]> = piece.leaves.iter().map(|&leaf| legs[leaf].as_slice()).collect();
+        let result = piece.inner[piece.inner.len() - 1] + operands;
+        let (local, _) = Terms::piece(&bottom, &legs[result], &terms.extents);
+        let steps = piece.local(operands, steps);
+        let (schedule, work) = anneals;
+        let Some(visit) = visit_work(&local) else { return Vec::new() };
+        let visits = work / terms.operands.len() as u64 * local.operands.len() as u64 / visit;
+        let mut random = Random::new(seed[0], seed[1] << 32 | place as u64);
+        anneal(&local, scorer, &steps, schedule(visits), &mut random, watch)
+            .map_or_else(Vec::new, |joins| words_of(&joins))
+    });
     let mut children: Vec<[u32; 2]> = steps.iter().map(|pair| pair.map(|child| child as u32)).collect();
     for (piece, joins) in pieces.iter().zip(annealed) {
         // Joins of a piece take the places of its steps; the last one, which makes the result, that of the last.
         let mut values = piece.leaves.clone();
-        for (&slot, pair) in piece.inner.iter().zip(joins.iter().flatten()) {
+        for (&slot, pair) in piece.inner.iter().zip(joins_of(&joins)) {
             children[slot] = pair.map(|value| values[value] as u32);
             values.push(operands + slot);
         }
@@ -112,6 +109,7 @@ impl Piece {
 mod tests {
     use super::*;
     use crate::graph::tests::graph;
+    use crate::path::scorer::Scorer;
     use crate::path::tree::canonical;
 
     #[test]
@@ -127,15 +125,13 @@ mod tests {
         let before = terms.cost(&steps).multiplications;
         for size in [2, 3, 7, 29, 30, 100] {
             let anneals: (fn(u64) -> Schedule, u64) = (Schedule::forgetting, 30_000);
-            let joins = anneal_pieces(
-                &terms,
-                Scorer::of(crate::path::Objective::Mul),
-                &steps,
-                size,
-                anneals,
-                [1, 0],
-                Watch::default(),
-            );
+            let scoring = Scoring { terms: &terms, scorer: Scorer::of(crate::path::Objective::Mul) };
+            let annealed =
+                |team: &Team<'_>| anneal_pieces(scoring, &steps, size, anneals, [1, 0], team, Watch::default());
+            let joins = annealed(&Team::default());
+            for together in crate::ranks::in_threads(3, |ranks| annealed(&Team::of(ranks))) {
+                assert_eq!(together, joins);
+            }
             assert!(terms.cost(&canonical(&joins)).multiplications <= before, "{size}");
             let pieces = cut(30, &steps, size);
             assert_eq!(pieces.iter().map(|piece| piece.inner.len()).sum::<usize>(), 29);

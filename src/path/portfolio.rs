@@ -3,9 +3,7 @@
 //! In come [`Terms`](super::terms::Terms), an objective and a limit of work; out goes a tree. Greedy trees and
 //! elimination orders are seeds. From them start lineages, each of which anneals a tree from scratch, or from the best
 //! seed, and then improves it again and again. Every lineage has random numbers of its own, so that lineages may run
-//! on any number of threads. Last, pieces of the best tree are arranged exactly.
-
-use rayon::prelude::*;
+//! on any number of threads, and of ranks. Last, pieces of the best tree are arranged exactly.
 
 use super::anneal::{Schedule, anneal, visit_work};
 use super::eliminate::{Rule, eliminate};
@@ -14,6 +12,7 @@ use super::pieces::anneal_pieces;
 use super::random::Random;
 use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
 use super::scored::{ScoredTree, Scoring};
+use super::team::{Team, joins_of, words_of};
 use super::watch::Watch;
 
 /// How a greedy score weighs the operands against the result; the best of these is taken.
@@ -46,15 +45,29 @@ pub(super) fn best_greedy(scoring: Scoring<'_>) -> ScoredTree {
     GREEDY_WEIGHTS[1..].iter().fold(first, |best, &alpha| best.or_better(scoring.tree(&greedy(scoring.terms, alpha))))
 }
 
+/// Trials that a thread does one after the other.
+const GROUP: u64 = 8;
+
 /// The best of `trials` greedy trees with random choices, and of those without.
-pub(super) fn best_random_greedy(scoring: Scoring<'_>, trials: u64, seed: u64, watch: Watch<'_>) -> ScoredTree {
-    let trees = (0..trials).into_par_iter().map(|trial| {
-        let mut random = Random::new(seed, trial);
-        (!watch.is_over()).then(|| scoring.tree(&random_greedy(scoring.terms, &mut random)))
+pub(super) fn best_random_greedy(
+    scoring: Scoring<'_>,
+    trials: u64,
+    seed: u64,
+    team: &Team<'_>,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let groups = trials.div_ceil(GROUP) as usize;
+    let trees = team.share(groups, |group| {
+        let from = group as u64 * GROUP;
+        let trees = (from..trials.min(from + GROUP)).map_while(|trial| {
+            let mut random = Random::new(seed, trial);
+            (!watch.is_over()).then(|| scoring.tree(&random_greedy(scoring.terms, &mut random)))
+        });
+        trees.reduce(ScoredTree::or_better).map_or_else(Vec::new, |best| words_of(&best.steps))
     });
-    // The order of trials decides between equals, so the threads do not.
-    let best = trees.flatten().collect::<Vec<_>>().into_iter();
-    best.fold(best_greedy(scoring), ScoredTree::or_better)
+    // The order of trials decides between equals, so neither threads nor ranks do.
+    let trees = trees.iter().filter(|joins| !joins.is_empty()).map(|joins| scoring.tree(&joins_of(joins)));
+    trees.fold(best_greedy(scoring), ScoredTree::or_better)
 }
 
 /// The tree with its pieces of up to `size` operands arranged better.
@@ -95,28 +108,26 @@ fn by_elimination(scoring: Scoring<'_>, known: ScoredTree, rule: Rule) -> Scored
 
 /// A tree that is at least as good as `known`, found with so much work.
 ///
-/// Each `round` has random numbers of its own.
+/// Each round, the second part of the seed, has random numbers of its own.
 pub(super) fn portfolio(
     scoring: Scoring<'_>,
     known: ScoredTree,
     work: u64,
-    seed: u64,
-    round: u64,
+    [seed, round]: [u64; 2],
+    team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
     let Some(visit) = visit_work(scoring.terms) else {
-        return by_pieces(scoring, known, work, [seed, round], watch);
+        return by_pieces(scoring, known, work, [seed, round], team, watch);
     };
-    let trees: Vec<ScoredTree> = LINEAGES
-        .par_iter()
-        .enumerate()
-        .map(|(place, &(start, share))| {
-            let mut random = Random::new(seed, round * LINEAGES.len() as u64 + place as u64);
-            let visits = work / SHARES * share / visit;
-            lineage(scoring, &known, start, visits, &mut random, watch)
-        })
-        .collect();
-    let best = trees.into_iter().fold(known, ScoredTree::or_better);
+    let trees = team.share(LINEAGES.len(), |place| {
+        let (start, share) = LINEAGES[place];
+        let mut random = Random::new(seed, round * LINEAGES.len() as u64 + place as u64);
+        let visits = work / SHARES * share / visit;
+        words_of(&lineage(scoring, &known, start, visits, &mut random, watch).steps)
+    });
+    let trees = trees.iter().map(|joins| scoring.tree(&joins_of(joins)));
+    let best = trees.fold(known.clone(), ScoredTree::or_better);
     let mut left = work / SHARES * ARRANGEMENT;
     let best = arranged(scoring, best, SMALL_PIECE, &mut left, watch);
     arranged(scoring, best, LARGE_PIECE, &mut left, watch)
@@ -131,15 +142,15 @@ fn by_pieces(
     known: ScoredTree,
     work: u64,
     [seed, round]: [u64; 2],
+    team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let Scoring { terms, scorer } = scoring;
     let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64;
     let mut best = known;
     for (place, size) in PIECES.into_iter().enumerate() {
         let schedule: fn(u64) -> Schedule = if place < 2 { Schedule::forgetting } else { Schedule::improving };
         let seed = [seed, round * PIECES.len() as u64 + place as u64];
-        let joins = anneal_pieces(terms, scorer, &best.steps, size, (schedule, each), seed, watch);
+        let joins = anneal_pieces(scoring, &best.steps, size, (schedule, each), seed, team, watch);
         best = best.or_better(scoring.tree(&joins));
     }
     let mut left = work / SHARES * ARRANGEMENT;

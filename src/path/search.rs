@@ -17,6 +17,7 @@ use super::reconfigure::LARGE_PIECE;
 use super::reference::reference;
 use super::scored::{ScoredTree, Scoring};
 use super::scorer::Scorer;
+use super::team::Team;
 use super::terms::Terms;
 use super::tree::{Assembly, unfit};
 use super::watch::Watch;
@@ -99,12 +100,23 @@ pub fn search(graph: &ContractionGraph, options: &SearchOptions) -> Result<Found
 ///
 /// Errors are those of [`search()`].
 pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &AtomicBool) -> Result<Found> {
+    search_together(graph, options, stop, &Team::default())
+}
+
+/// The same path, found by several ranks.
+pub(crate) fn search_together(
+    graph: &ContractionGraph,
+    options: &SearchOptions,
+    stop: &AtomicBool,
+    team: &Team<'_>,
+) -> Result<Found> {
     let terms = Terms::new(graph);
     let effort = u64::from(options.effort);
     let deadline = options.time_budget.and_then(|budget| Instant::now().checked_add(budget));
     let search = Search {
         scoring: Scoring { terms: &terms, scorer: options.scorer() },
         seed: options.seed,
+        team,
         watch: Watch { deadline, stop: Some(stop) },
     };
     let operands = terms.operands.len();
@@ -119,7 +131,7 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
         Optimizer::Greedy => search.unproved(best_greedy(search.scoring)),
         Optimizer::RandomGreedy => {
             let trials = RANDOM_TRIALS.saturating_mul(effort);
-            search.unproved(best_random_greedy(search.scoring, trials, search.seed, search.watch))
+            search.unproved(best_random_greedy(search.scoring, trials, search.seed, team, search.watch))
         }
         Optimizer::Reference => {
             let steps = reference(graph, REFERENCE_WORK.saturating_mul(effort)).ok_or_else(|| {
@@ -133,6 +145,7 @@ pub fn search_until(graph: &ContractionGraph, options: &SearchOptions, stop: &At
         }
         Optimizer::None => search.unproved(search.scoring.tree(&written(operands))),
     };
+    team.check()?;
     if stop.load(Ordering::Relaxed) {
         found.ended = Ended::Stopped;
     } else if let (Some(budget), false) = (options.time_budget, found.certificate.is_optimal()) {
@@ -176,6 +189,7 @@ fn written(operands: usize) -> Vec<[usize; 2]> {
 struct Search<'a> {
     scoring: Scoring<'a>,
     seed: u64,
+    team: &'a Team<'a>,
     watch: Watch<'a>,
 }
 
@@ -369,7 +383,7 @@ impl Search<'_> {
         let known = if known.steps.len() < SMALL {
             known
         } else {
-            portfolio(self.scoring, known, limits.portfolio, self.seed, round, self.watch)
+            portfolio(self.scoring, known, limits.portfolio, [self.seed, round], self.team, self.watch)
         };
         // The rest is kept for what comes after.
         self.connected(known, limits, exact / 4 * 3)

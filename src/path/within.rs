@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::limits::{Limits, MEDIUM_WORK};
 use super::logs::{self, Log, ONE};
 use super::scored::Scoring;
-use super::slice_search::{SliceSearch, SumOrder};
+use super::slice_search::{SliceSearch, SlicedTree, SumOrder};
 use super::sliced::{CallKind, Slicing};
+use super::team::{Team, joins_of, words_of};
 use super::terms::Terms;
 use super::tree::frugal;
 use super::watch::Watch;
@@ -21,10 +22,28 @@ use crate::path::{Certificate, Cost, Found, Objective, Path, SearchOptions};
 /// The bits of multiplications that sums in the order of labels are worth.
 const LISTED_WORTH: Log = ONE / 2;
 
+/// The orders that are searched.
+const ORDERS: [SumOrder; 2] = [SumOrder::SlicesFirst, SumOrder::Listed];
+
+/// A tree with its slices in words, as ranks tell them.
+fn told(tree: &SlicedTree) -> Vec<u64> {
+    let slices = tree.slices.iter().map(|&label| u64::from(label));
+    [tree.multiplications as u64].into_iter().chain(words_of(&tree.steps)).chain(slices).collect()
+}
+
+/// The tree of so many operands that words tell of.
+fn understood(words: &[u64], operands: usize) -> Option<SlicedTree> {
+    let (&multiplications, rest) = words.split_first()?;
+    let (steps, slices) = rest.split_at_checked(2 * operands.saturating_sub(1))?;
+    let slices = slices.iter().map(|&label| label as u32).collect();
+    Some(SlicedTree { steps: joins_of(steps), slices, multiplications: multiplications as Log })
+}
+
 /// The best path and slices found in which no result but the output has more than `elements`, starting from a path that is known; `None`
 /// where no slices make it fit.
 ///
-/// A path that was given stays what it is. `kinds` are the kinds of the calls of a path.
+/// A path that was given stays what it is. `kinds` are the kinds of the calls of a path. Two orders of summing are searched, by
+/// two ranks where there are.
 pub(crate) fn search_within(
     graph: &ContractionGraph,
     options: &SearchOptions,
@@ -32,6 +51,7 @@ pub(crate) fn search_within(
     elements: u64,
     kinds: &(dyn Fn(&Path) -> Vec<CallKind> + Sync),
     stop: &AtomicBool,
+    team: &Team<'_>,
 ) -> Result<Option<Found>> {
     let terms = Terms::new(graph);
     let objective = options.objective;
@@ -56,8 +76,9 @@ pub(crate) fn search_within(
             _ => search.run(&known, work / 2, options.seed),
         }
     };
-    let free = sliced(SumOrder::SlicesFirst);
-    let listed = sliced(SumOrder::Listed);
+    let found_by = team.share(2, |order| sliced(ORDERS[order]).map_or_else(Vec::new, |tree| told(&tree)));
+    team.check()?;
+    let [free, listed] = [0, 1].map(|order| understood(&found_by[order], terms.operands.len()));
     let (tree, order) = match (listed, free) {
         // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
         (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {

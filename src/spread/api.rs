@@ -27,6 +27,9 @@ impl QEinsum {
     /// Runs on several ranks, each of which calls this with the same operands and has the result: the bits of
     /// [`run`](Self::run), for any number of ranks.
     ///
+    /// Each rank searches for the plan by itself; [`Plan::search_on`] shares that too. An error where they find several, as
+    /// within a [time budget](crate::path::SearchOptions::time_budget) they may.
+    ///
     /// ```
     /// use ndarray::Array2;
     /// use qeinsum::{DotGeneralConfig, QEinsum, ranks};
@@ -182,6 +185,7 @@ impl Plan {
             let message = "a checkpoint is of a run in slices, and the plan has none";
             return Err(Error::new(ErrorKind::Slice, message));
         }
+        self.same_on(ranks)?;
         let spread = Spread::choose(self, config, ranks.size(), Network::default());
         let share = Share { plan: self, spread: &spread, ranks };
         share.run_operands(None, config, operands.into_operands(), key, Some(checkpoint))
@@ -215,6 +219,7 @@ impl Plan {
 impl Spread {
     /// How ranks share a plan by what messages between them are measured to cost.
     fn measured(plan: &Plan, config: Option<&QuantConfig>, ranks: &dyn Communicator) -> Result<Self> {
+        plan.same_on(ranks)?;
         let network = if ranks.size() == 1 { Network::default() } else { Network::measure(ranks)? };
         Ok(Self::choose(plan, config, ranks.size(), network))
     }

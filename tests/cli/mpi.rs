@@ -99,7 +99,7 @@ fn slices_are_the_same_on_any_number_of_ranks() {
 fn one_says_what_is_wrong_and_all_end() {
     let folder = Folder::new("mpi-refusals");
     arrays(&folder, &[("a.npy", &[6, 7]), ("b.npy", &[7, 8])]);
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (&["run", "ij,jk->ik", "a.npy", "no.npy", "--out", "o.npy"], 2, "error: `no.npy`: no such file"),
         (&["run", "ij,jk->ik", "a.npy", "b.npy", "--out", "no/o.npy"], 1, "error: rank 0: `no/o.npy`: "),
         (&["run", "ij,jk->ik", "a.npy", "-", "--out", "o.npy"], 2, "error: standard input is that of rank 0 alone"),
@@ -109,6 +109,12 @@ fn one_says_what_is_wrong_and_all_end() {
             "error: a comparison",
         ),
         (&["run", "ij,jk->", "a.npy", "a.npy", "--out", "o.npy"], 2, "error: label `j` has two sizes"),
+        (&["run", "ij,jk->ik", "a.npy", "b.npy"], 2, "error: the following required arguments"),
+        (
+            &["run", "ij,jk->ik", "a.npy", "b.npy", "--memory-limit", "100B", "--out", "o.npy"],
+            2,
+            "error: the memory limit is 100 bytes",
+        ),
         (&["run", "ij,jk->ik", "a.npy", "b.npy", "--max-memory", "100B", "--out", "o.npy"], 2, "error: the run needs"),
     ];
     for (arguments, code, message) in cases {

@@ -1,6 +1,6 @@
 //! Runs: against the naive interpreter and the reference arithmetic, on several threads, in slices, in any memory layout.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD};
@@ -21,14 +21,26 @@ const MOST_ITERATIONS: usize = 1 << 12;
 /// The most passes of a sliced plan: a fuzzer runs instrumented, and each pass costs more than what it computes here.
 const MOST_PASSES: usize = 1 << 10;
 
-static POOLS: LazyLock<[ThreadPool; 3]> =
-    LazyLock::new(|| [1, 2, 3].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap()));
+/// One, two and three threads, while they are needed.
+static POOLS: Mutex<Option<Arc<[ThreadPool; 3]>>> = Mutex::new(None);
+
+fn pools() -> Arc<[ThreadPool; 3]> {
+    let anew = || Arc::new([1, 2, 3].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap()));
+    Arc::clone(POOLS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(anew))
+}
+
+/// Ends the threads that [`check`] and that of gradients ran on, with the memory that they keep for the next product.
+#[allow(dead_code, reason = "a soak ends them, fuzzers never do")]
+pub(crate) fn end_threads() {
+    *POOLS.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
 
 /// What one thread computes, which two and three compute too.
 pub(crate) fn on_threads<R: PartialEq + Send>(choices: &mut Choices<'_>, compute: impl Fn() -> R + Sync) -> R {
-    let alone = POOLS[0].install(&compute);
+    let pools = pools();
+    let alone = pools[0].install(&compute);
     let threads = choices.of(&[1, 2]);
-    assert!(POOLS[threads].install(&compute) == alone, "{} threads give other bits than one", threads + 1);
+    assert!(pools[threads].install(&compute) == alone, "{} threads give other bits than one", threads + 1);
     alone
 }
 

@@ -73,7 +73,8 @@ impl Case<'_> {
         let notes = self.equation.notes(&ranks_of)?;
         let dtype = inputs.dtype(settings.cast)?;
         let start = Instant::now();
-        let plan = together::plan(ranks, || settings.plan(&equation, &sizes, dtype))?;
+        together::check_asked(ranks, (&equation, &sizes), dtype, settings)?;
+        let plan = together::plan(ranks, || settings.plan(&equation, &sizes, dtype, ranks))?;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
         let read = self.read(&plan, inputs, dtype, settings);
         let (given, operands) = ranks::agree(ranks, read)?;

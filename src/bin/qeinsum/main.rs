@@ -119,8 +119,13 @@ fn main() -> ExitCode {
             cli.console.apply();
             start(&cli.command)
         }
-        Err(error) if error.kind() == ErrorKind::UnknownArgument => Err(unexpected(&escaped().unwrap_or(error))),
-        Err(error) if error.use_stderr() => Err(Failure::usage(&escaped().unwrap_or(error))),
+        Err(error) if error.use_stderr() => {
+            ranks::after_the_first();
+            let error = escaped().unwrap_or(error);
+            let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+            Err(if is_unknown { unexpected(&error) } else { Failure::usage(&error) })
+        }
+        Err(_) if !ranks::is_started_first() => Ok(()),
         Err(help) => destination::print(&help.render().ansi().to_string()),
     };
     match done {
@@ -151,7 +156,7 @@ fn start(command: &Command) -> Result<(), Failure> {
 /// Runs a command.
 #[cfg(not(feature = "mpi"))]
 fn start(command: &Command) -> Result<(), Failure> {
-    ranks::check()?;
+    ranks::check().inspect_err(|_| ranks::after_the_first())?;
     command.run(None)
 }
 

@@ -4,6 +4,8 @@
 //! each thing that one of them may fail at alone they tell each other, so that one says what is wrong and all end. The first
 //! one plans, and writes what comes out.
 
+use std::time::Duration;
+
 use qeinsum::ranks::Communicator;
 
 use crate::failure::Failure;
@@ -14,6 +16,29 @@ const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"]
 /// How many processes `mpirun` has started.
 fn started() -> usize {
     SIZES.iter().find_map(|name| std::env::var(name).ok()?.parse().ok()).unwrap_or(1)
+}
+
+/// Where an MPI says which of them this is.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"];
+
+/// Which of several processes this is, before they can talk to each other.
+fn started_as() -> usize {
+    RANKS.iter().find_map(|name| std::env::var(name).ok()?.parse().ok()).filter(|_| started() > 1).unwrap_or(0)
+}
+
+/// Whether this is the process that shows a help text, which all were asked for.
+pub(crate) fn is_started_first() -> bool {
+    started_as() == 0
+}
+
+/// Lets the first of several processes say what is wrong, where it is wrong for all: it ends, and `mpirun` ends the others.
+pub(crate) fn after_the_first() {
+    wait_behind(started_as());
+}
+
+/// Waits for as long as it takes to be ended because of so many ranks before this one.
+fn wait_behind(ranks: usize) {
+    std::thread::sleep(Duration::from_secs(ranks.min(8) as u64));
 }
 
 /// MPI, where this is one of several processes; it ends when this is dropped.
@@ -74,7 +99,7 @@ pub(crate) fn agree_on(ranks: Ranks<'_>, what: &str, own: &str) -> Result<(), Fa
 pub(crate) fn fail(ranks: Ranks<'_>, failure: Failure) -> Failure {
     let Some(some) = ranks else { return failure };
     // Where all have failed alike, the first is the one that is heard.
-    std::thread::sleep(std::time::Duration::from_millis(100 * some.rank().min(20) as u64));
+    wait_behind(some.rank());
     failure.on_rank(some.rank()).report();
     std::process::exit(failure.code().max(1).into())
 }

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::inputs::Nonfinite;
 use crate::memory::{self, Bytes};
 use crate::quantization::QuantArgs;
+use crate::ranks::Ranks;
 use crate::search::SearchArgs;
 use crate::slices::SliceArgs;
 use crate::text_file;
@@ -73,7 +74,7 @@ enum Rng {
 pub(crate) struct Settings<'a> {
     search: &'a SearchArgs,
     slices: &'a SliceArgs,
-    plan: Option<Plan>,
+    pub(crate) plan: Option<Plan>,
     /// How calls are quantized, if they are.
     pub(crate) config: Option<QuantConfig>,
     /// What inputs are converted to.
@@ -153,15 +154,22 @@ impl Settings<'_> {
         self.search.options()
     }
 
-    /// The plan of an equation: the one that was given, or one found for it.
-    pub(crate) fn plan(&self, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<Plan, Failure> {
+    /// The plan of an equation: the one that was given, or one found for it, by several ranks where there are.
+    pub(crate) fn plan(
+        &self,
+        equation: &Equation,
+        sizes: &Sizes,
+        dtype: Dtype,
+        ranks: Ranks<'_>,
+    ) -> Result<Plan, Failure> {
         let Some(plan) = &self.plan else {
             let path = self.search.path().cloned();
-            let stop = AtomicBool::new(false);
-            let options = self.search.options();
-            let plan = Plan::search(equation, sizes, &options, path, dtype, self.config.as_ref(), &stop)
-                .map_err(|error| self.search.at_fault(error))?;
-            return self.slices.apply(plan);
+            let (options, config) = (self.search.options(), self.config.as_ref());
+            let plan = match ranks {
+                Some(ranks) => Plan::search_on(ranks, equation, sizes, &options, path, dtype, config),
+                None => Plan::search(equation, sizes, &options, path, dtype, config, &AtomicBool::new(false)),
+            };
+            return self.slices.apply(plan.map_err(|error| self.search.at_fault(error))?);
         };
         if plan.equation() != equation {
             let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());

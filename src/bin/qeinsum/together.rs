@@ -3,28 +3,39 @@
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher as _};
 
-use qeinsum::Plan;
+use qeinsum::{Dtype, Equation, Plan, Sizes};
 
 use crate::failure::Failure;
 use crate::inputs::Loaded;
 use crate::ranks::{self, Ranks};
+use crate::settings::Settings;
 use crate::text_file::shown;
 
-/// The plan that the first rank finds, which all have.
-pub(crate) fn plan(ranks: Ranks<'_>, find: impl FnOnce() -> Result<Plan, Failure>) -> Result<Plan, Failure> {
-    let Some(some) = ranks else { return find() };
+/// That ranks are asked for the same in the same way, after which they can search for it together.
+pub(crate) fn check_asked(
+    ranks: Ranks<'_>,
+    (equation, sizes): (&Equation, &Sizes),
+    dtype: Dtype,
+    settings: &Settings<'_>,
+) -> Result<(), Failure> {
+    if ranks.is_none() {
+        return Ok(());
+    }
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let version = format!("{}, planner {}", env!("CARGO_PKG_VERSION"), qeinsum::PLANNER_VERSION);
     ranks::agree_on(ranks, &format!("the version, {version},"), &version)?;
     ranks::agree_on(ranks, "the command", &arguments.join("\0"))?;
-    let found = if some.rank() == 0 { find().map(Some) } else { Ok(None) };
-    let found = ranks::agree(ranks, found)?;
-    let mut text = found.map(|plan| plan.to_json().into_bytes()).unwrap_or_default();
-    some.broadcast(0, &mut text)?;
-    let text = String::from_utf8(text).map_err(|_| Failure::Machine("the plan came as no text".to_owned()));
-    let read = text.and_then(|text| Plan::from_json(&text).map(|plan| (plan, text)).map_err(Failure::from));
-    let (plan, text) = ranks::agree(ranks, read)?;
-    ranks::agree_on(ranks, "the plan", &format!("{:016x}", hash(text.as_bytes())))?;
+    ranks::agree_on(ranks, "the shape or type of an input", &format!("{equation} {sizes:?} {dtype}"))?;
+    let files = format!("{:?} {:?} {:?}", settings.options(), settings.config, settings.plan);
+    ranks::agree_on(ranks, "what a file of the command's flags holds", &format!("{:016x}", hash(files.as_bytes())))
+}
+
+/// The plan that all ranks find together.
+pub(crate) fn plan(ranks: Ranks<'_>, find: impl FnOnce() -> Result<Plan, Failure>) -> Result<Plan, Failure> {
+    let plan = ranks::agree(ranks, find())?;
+    if ranks.is_some() {
+        ranks::agree_on(ranks, "the plan", &format!("{:016x}", hash(plan.to_json().as_bytes())))?;
+    }
     Ok(plan)
 }
 

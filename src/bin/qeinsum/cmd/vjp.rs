@@ -61,8 +61,9 @@ pub(crate) struct Vjp {
 impl Vjp {
     pub(crate) fn run(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
         let Asked { resolved, sizes, inputs, dtype, notes, settings, wrt } = ranks::agree(ranks, self.asked(ranks))?;
+        together::check_asked(ranks, (&resolved, &sizes), dtype, &settings)?;
         let plan = together::plan(ranks, || {
-            let plan = settings.plan(&resolved, &sizes, dtype)?;
+            let plan = settings.plan(&resolved, &sizes, dtype, ranks)?;
             if plan.slices().is_empty() {
                 return Ok(plan);
             }

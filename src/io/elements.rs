@@ -83,22 +83,7 @@ fn read_as<T: Element>(reader: &mut dyn Read, layout: &Layout, supply: Supply) -
         values.try_reserve_exact(count).map_err(|_| FileError::Memory(layout.bytes))?;
         kernel::advise(values.spare_capacity_mut());
     }
-    let mut chunk = vec![0_u8; CHUNK.min(layout.bytes as usize)];
-    let mut found = 0_u64;
-    while found < layout.bytes {
-        let wanted = (layout.bytes - found).min(CHUNK as u64) as usize;
-        let part = &mut chunk[..wanted];
-        let filled = fill(reader, part)?;
-        found += filled as u64;
-        if filled < wanted {
-            return Err(FileError::Length { expected: layout.bytes, found });
-        }
-        values.try_reserve(wanted / T::BYTES).map_err(|_| FileError::Memory(layout.bytes))?;
-        match layout.byte_order {
-            ByteOrder::Little => values.extend(part.chunks_exact(T::BYTES).map(T::from_little)),
-            ByteOrder::Big => values.extend(part.chunks_exact(T::BYTES).map(T::from_big)),
-        }
-    }
+    append(reader, &mut values, layout.bytes, layout.byte_order)?;
     if supply == Supply::Stream {
         if fill(reader, &mut [0])? > 0 {
             return Err(FileError::Longer { expected: layout.bytes });
@@ -108,6 +93,32 @@ fn read_as<T: Element>(reader: &mut dyn Read, layout: &Layout, supply: Supply) -
     let shape = IxDyn(&layout.header.shape).set_f(layout.memory_order == MemoryOrder::Fortran);
     // The count was made from this very shape; should ndarray's limits be narrower than ours, it is an overflow.
     ArrayD::from_shape_vec(shape, values).map_err(|_| FileError::Overflow(layout.header.clone()))
+}
+
+/// Reads what lies in so many bytes.
+pub(super) fn append<T: Element>(
+    reader: &mut dyn Read,
+    values: &mut Vec<T>,
+    bytes: u64,
+    order: ByteOrder,
+) -> Result<(), FileError> {
+    let mut chunk = vec![0_u8; CHUNK.min(bytes as usize)];
+    let mut found = 0_u64;
+    while found < bytes {
+        let wanted = (bytes - found).min(CHUNK as u64) as usize;
+        let part = &mut chunk[..wanted];
+        let filled = fill(reader, part)?;
+        found += filled as u64;
+        if filled < wanted {
+            return Err(FileError::Length { expected: bytes, found });
+        }
+        values.try_reserve(wanted / T::BYTES).map_err(|_| FileError::Memory(bytes))?;
+        match order {
+            ByteOrder::Little => values.extend(part.chunks_exact(T::BYTES).map(T::from_little)),
+            ByteOrder::Big => values.extend(part.chunks_exact(T::BYTES).map(T::from_big)),
+        }
+    }
+    Ok(())
 }
 
 /// Fills as much of `buffer` as the reader has; less only at its end.
@@ -141,7 +152,7 @@ fn write_as<T: Element>(out: &mut dyn Write, array: &ArrayD<T>) -> std::io::Resu
     out.write_all(&chunk)
 }
 
-trait Element: Copy {
+pub(super) trait Element: Copy {
     const BYTES: usize;
     /// Of exactly [`Self::BYTES`] bytes.
     fn from_little(bytes: &[u8]) -> Self;

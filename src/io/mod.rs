@@ -29,6 +29,7 @@ mod elements;
 mod error;
 mod npy;
 mod npz;
+mod part;
 mod safetensors;
 #[cfg(test)]
 mod scratch;

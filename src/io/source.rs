@@ -7,15 +7,17 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::array::{AnyArray, Header};
 use super::elements::{self, Layout, Supply};
 use super::error::{FileError, shown};
 use super::npy::Head;
-use super::{npz, safetensors};
-use crate::error::Error;
+use super::{npz, part, safetensors};
+use crate::error::{Error, ErrorKind};
 
 /// A file format, by extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +123,59 @@ impl Source {
     }
 }
 
+/// Bytes at one place of a sample.
+const SAMPLED: u64 = 4096;
+/// Places of a sample.
+const PLACES: u64 = 64;
+
+impl Source {
+    /// A number that files with the same bytes have in common, in processes of one build: of their lengths, and of what they
+    /// hold at 64 places, which is all of a file up to 256 KiB; none for standard input.
+    ///
+    /// ```
+    /// use qeinsum::io::{self, AnyArray, Source};
+    /// # let path = std::env::temp_dir().join(format!("qeinsum-sample-doc-{}.npy", std::process::id()));
+    /// let sample = |x: f32| {
+    ///     io::save(&path, &AnyArray::F32(ndarray::arr1(&[x, 2.0]).into_dyn()))?;
+    ///     Source::Npy(path.clone()).sample()
+    /// };
+    /// assert_eq!(sample(1.0)?, sample(1.0)?);
+    /// assert_ne!(sample(1.0)?, sample(-1.0)?);
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn sample(&self) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Stdin => Ok(None),
+            Self::Npy(path) | Self::Npz { path, .. } | Self::Safetensors { path, .. } => {
+                sample(path).map(Some).map_err(|error| error.named(&shown(path)))
+            }
+        }
+    }
+}
+
+fn sample(path: &Path) -> Result<u64, FileError> {
+    let (mut file, length) = regular(path)?;
+    let mut hasher = DefaultHasher::new();
+    length.hash(&mut hasher);
+    let mut bytes = vec![0; SAMPLED as usize];
+    for place in 0..PLACES {
+        let start = if length <= PLACES * SAMPLED {
+            place * SAMPLED
+        } else {
+            // The last place ends with the file.
+            ((length - SAMPLED) as u128 * u128::from(place) / u128::from(PLACES - 1)) as u64
+        };
+        if start >= length {
+            break;
+        }
+        file.seek(SeekFrom::Start(start)).map_err(FileError::reading)?;
+        let filled = elements::fill(&mut file, &mut bytes)?;
+        hasher.write(&bytes[..filled]);
+    }
+    Ok(hasher.finish())
+}
+
 /// `path:name`: the longest path that exists, else the shortest; none where no `:` follows a container's extension.
 fn container(spec: &str) -> Option<Source> {
     let splits = || spec.match_indices(':').map(|(at, _)| spec.split_at(at)).filter(|(path, _)| is_container(path));
@@ -158,11 +213,19 @@ pub struct Opened {
 enum Body {
     /// The reader stands at the first element.
     Elements {
-        reader: Box<dyn Read + Send>,
+        reader: Reader,
         layout: Layout,
         supply: Supply,
     },
     Entry(Box<npz::Entry>),
+}
+
+/// What elements are read from.
+enum Reader {
+    /// A file, in which one can go on from elsewhere.
+    File(BufReader<File>),
+    /// What comes once.
+    Stream(Box<dyn Read + Send>),
 }
 
 impl Opened {
@@ -177,10 +240,43 @@ impl Opened {
     /// Reads the elements. An array that lies column by column in its file does so in memory too.
     pub fn read(self) -> Result<AnyArray, Error> {
         let array = match self.body {
-            Body::Elements { mut reader, layout, supply } => elements::read(&mut reader, &layout, supply),
+            Body::Elements { reader: Reader::File(mut file), layout, supply } => {
+                elements::read(&mut file, &layout, supply)
+            }
+            Body::Elements { reader: Reader::Stream(mut stream), layout, supply } => {
+                elements::read(&mut stream, &layout, supply)
+            }
             Body::Entry(entry) => entry.read(),
         };
         array.map_err(|error| error.named(&self.name))
+    }
+
+    /// Reads the elements at a range of indices along each axis. Of a file that is not compressed nothing else is read.
+    ///
+    /// ```
+    /// use qeinsum::io::{self, AnyArray};
+    /// # let path = std::env::temp_dir().join(format!("qeinsum-part-doc-{}.npy", std::process::id()));
+    /// io::save(&path, &AnyArray::F32(ndarray::arr2(&[[1.0, 2.0], [3.0, 4.0]]).into_dyn()))?;
+    /// let column = io::open(&path)?.read_part(&[0..2, 1..2])?;
+    /// assert_eq!(column, AnyArray::F32(ndarray::arr2(&[[2.0], [4.0]]).into_dyn()));
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    ///
+    /// An error where there are other ranges than axes, or one goes beyond its axis.
+    pub fn read_part(self, part: &[Range<usize>]) -> Result<AnyArray, Error> {
+        let shape = &self.header().shape;
+        let fits = |(range, size): (&Range<usize>, &usize)| range.start <= range.end && range.end <= *size;
+        if part.len() != shape.len() || !part.iter().zip(shape).all(fits) {
+            let message = format!("`{}` has shape {shape:?}, of which {part:?} is no part", self.name);
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        match self.body {
+            Body::Elements { reader: Reader::File(mut file), layout, .. } => {
+                part::read_part(&mut file, &layout, part).map_err(|error| error.named(&self.name))
+            }
+            _ => Ok(part::part_of(&self.read()?, part)),
+        }
     }
 }
 
@@ -249,12 +345,12 @@ fn npy(path: &Path) -> Result<Body, FileError> {
     let mut reader = BufReader::new(file);
     let head = Head::read(&mut reader)?;
     head.check_length(length)?;
-    Ok(Body::Elements { reader: Box::new(reader), layout: head.layout, supply: Supply::Checked })
+    Ok(Body::Elements { reader: Reader::File(reader), layout: head.layout, supply: Supply::Checked })
 }
 
 fn stream(mut reader: Box<dyn Read + Send>) -> Result<Body, FileError> {
     let head = Head::read(&mut reader)?;
-    Ok(Body::Elements { reader, layout: head.layout, supply: Supply::Stream })
+    Ok(Body::Elements { reader: Reader::Stream(reader), layout: head.layout, supply: Supply::Stream })
 }
 
 fn archive(path: &Path, name: Option<&str>) -> Result<Body, FileError> {
@@ -266,7 +362,7 @@ fn tensor(path: &Path, name: Option<&str>) -> Result<Body, FileError> {
     let (file, length) = regular(path)?;
     let mut reader = BufReader::new(file);
     let layout = safetensors::find(&mut reader, length, name)?;
-    Ok(Body::Elements { reader: Box::new(reader), layout, supply: Supply::Checked })
+    Ok(Body::Elements { reader: Reader::File(reader), layout, supply: Supply::Checked })
 }
 
 #[cfg(test)]

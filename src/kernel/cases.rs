@@ -1,5 +1,7 @@
 //! Random calls for the tests of every path: shapes, layouts and values that are likely to hurt.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 use num_complex::Complex;
@@ -26,6 +28,12 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
+    /// A size out of these; miri, which takes a minute for a million elements, gets small ones.
+    pub(crate) fn size(&mut self, choices: &[usize]) -> usize {
+        let size = self.pick(choices);
+        if cfg!(miri) { size.min(self.pick(&[2, 5, 17])) } else { size }
+    }
+
     pub(crate) fn shuffled(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
@@ -33,6 +41,11 @@ impl Random {
         }
         order
     }
+}
+
+/// The seeds of so many calls; of a few for miri.
+pub(crate) fn seeds(calls: u64) -> Range<u64> {
+    0..if cfg!(miri) { calls.min(2) } else { calls }
 }
 
 /// Which values an array holds.
@@ -162,8 +175,8 @@ impl<T: Sample> Call<T> {
                 return Vec::new();
             }
             // Only one axis is large, else a call takes seconds.
-            let mut sizes = vec![random.pick(choices)];
-            for _ in 0..random.below(3) {
+            let mut sizes = vec![random.size(choices)];
+            for _ in 0..random.below(if cfg!(miri) { 2 } else { 3 }) {
                 sizes.push(random.pick(&[1, 2, 3]));
             }
             sizes

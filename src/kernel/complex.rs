@@ -290,14 +290,14 @@ mod tests {
     use ndarray::arr1;
 
     use super::*;
-    use crate::kernel::cases::{Call, Random, Sample, Stored, Values, assert_same};
+    use crate::kernel::cases::{Call, Random, Sample, Stored, Values, assert_same, seeds};
     use crate::kernel::reference;
 
     fn check<T: Wide + Sample>(sizes: [&[usize]; 4], calls: u64)
     where
         Complex<T>: Element,
     {
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
             let call = Call::<Complex<T>>::random(&mut random, sizes, values);
@@ -339,12 +339,12 @@ mod tests {
     #[test]
     fn sums_are_the_reference() {
         fn check<T: Wide + Sample>() {
-            for seed in 0..100 {
+            for seed in seeds(100) {
                 let mut random = Random(seed);
                 let rank = random.below(5);
                 let mut shape: Vec<usize> = (0..rank).map(|_| random.pick(&[0, 1, 2, 3, 5])).collect();
                 if let Some(axis) = random.shuffled(rank).first() {
-                    shape[*axis] = random.pick(&[1, 7, 33, 1024, 1025, 3000]);
+                    shape[*axis] = random.size(&[1, 7, 33, 1024, 1025, 3000]);
                 }
                 let mut axes = random.shuffled(rank);
                 axes.truncate(random.below(rank + 1));
@@ -362,6 +362,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn large_products_are_expanded_by_several_threads() {
         let mut random = Random(7);
         // Large enough that both the expansion and the product are cut.

@@ -328,13 +328,13 @@ mod tests {
     use num_complex::Complex;
 
     use super::*;
-    use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same};
+    use crate::kernel::cases::{Random, Sample, Stored, Values, assert_same, seeds};
 
     fn check<T: Sample + Send + Sync>(sizes: &[usize], ranks: usize, calls: u64) {
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let rank = random.below(ranks);
-            let shape: Vec<usize> = (0..rank).map(|_| random.pick(sizes)).collect();
+            let shape: Vec<usize> = (0..rank).map(|_| random.size(sizes)).collect();
             let stored = Stored::<T>::random(&mut random, &shape, Values::Unit);
             let expected = stored.view().as_standard_layout().into_owned();
             for isa in Isa::available() {
@@ -356,6 +356,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn what_is_larger_than_the_caches_is_copied_past_them_by_several_threads() {
         let mut random = Random(3);
         // Lines that are whole and lines that are not; a diagonal of nothing, runs of a line and more.

@@ -107,11 +107,11 @@ mod tests {
     use super::*;
     use ndarray::IxDyn;
 
-    use crate::kernel::cases::{Call, Random, Sample, Values, assert_same};
+    use crate::kernel::cases::{Call, Random, Sample, Values, assert_same, seeds};
     use crate::kernel::reference;
 
     fn check<T: Real + Sample>(sizes: [&[usize]; 4], calls: u64) {
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
             let call = Call::<T>::random(&mut random, sizes, values);
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn vectors_of_terms_in_any_order_are_the_reference() {
         let mut straight = 0;
-        for seed in 0..400 {
+        for seed in seeds(400) {
             let mut random = Random(seed);
             let sizes: [&[usize]; 4] = [&[], &[1, 2, 40, 70], &[3, 5, 17, 40], &[1, 2, 30]];
             let call = Call::<f32>::random(&mut random, sizes, Values::Unit);
@@ -175,7 +175,7 @@ mod tests {
                 assert_same(&dot_general(isa, &lhs, &rhs, &call.dims, &order), &expected, &format!("{isa:?} {seed}"));
             }
         }
-        assert!(straight > 0, "no side was copied");
+        assert!(straight > 0 || cfg!(miri), "no side was copied");
     }
 
     #[test]

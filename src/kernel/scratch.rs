@@ -147,6 +147,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn memory_comes_back_but_not_too_much_of_it() {
         std::thread::spawn(|| {
             let mut first = Scratch::<f64>::new();

@@ -533,7 +533,7 @@ compiled! {
 mod tests {
     use super::*;
     use crate::kernel::blocked;
-    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::cases::{Call, Random, Values, assert_same, seeds};
     use crate::kernel::order::Order;
     use crate::kernel::outputs::array;
     use crate::kernel::product::Terms;
@@ -541,7 +541,7 @@ mod tests {
 
     /// Every way through a product, whichever would be chosen for it.
     fn check(sizes: [&[usize]; 4], calls: u64) {
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
             let call = Call::<f32>::random(&mut random, sizes, values);

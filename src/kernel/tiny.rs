@@ -198,13 +198,13 @@ fn integers<Q: Quantize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::cases::{Call, Random, Values, assert_same, seeds};
     use crate::kernel::reference;
 
     #[test]
     fn tiny_products_are_the_reference_on_every_instruction_set() {
         let mut tiny = 0;
-        for seed in 0..400 {
+        for seed in seeds(400) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
             let call = Call::<f32>::random(&mut random, [&[1, 2], &[1, 2, 4, 8], &[1, 3, 4], &[0, 1, 2, 8]], values);
@@ -220,6 +220,6 @@ mod tests {
                 assert_same(&found, &expected, &format!("{isa:?} seed {seed}, {}", call.dims));
             }
         }
-        assert!(tiny > 100, "{tiny}");
+        assert!(tiny > if cfg!(miri) { 0 } else { 100 }, "{tiny}");
     }
 }

@@ -20,7 +20,7 @@ use crate::rng::Key;
 
 use super::checkpoint::{Checkpoint, whose};
 use super::choose::Network;
-use super::gather::Share;
+use super::gather::{Given, Share};
 use super::ranges::Spread;
 
 impl QEinsum {
@@ -86,7 +86,7 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: impl Into<Option<Key>>,
     ) -> Result<ArrayD<T>> {
-        let spread = Spread::measured(self.plan(), self.config(), ranks)?;
+        let spread = Spread::on(ranks, self.plan(), self.config())?;
         self.run_spread(ranks, &spread, operands, key.into())
     }
 
@@ -98,7 +98,7 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
-        let share = Share { plan: self.plan(), spread, ranks };
+        let share = Share { plan: self.plan(), spread, ranks, given: Given::Wholes };
         let operands = operands.into_operands();
         cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key, None))
     }
@@ -128,7 +128,7 @@ impl Compiled {
         operands: impl Operands<'a, T>,
         key: impl Into<Option<Key>>,
     ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let spread = Spread::measured(self.plan(), self.config(), ranks)?;
+        let spread = Spread::on(ranks, self.plan(), self.config())?;
         self.vjp_spread(ranks, spread, operands, key.into())
     }
 
@@ -141,7 +141,8 @@ impl Compiled {
         key: Option<Key>,
     ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
         let cancel = self.cancel().cloned();
-        SpreadPullback::run(self.shared_plan(), ranks, spread, operands, (self.config(), key), cancel)
+        let how = (spread, Given::Wholes);
+        SpreadPullback::run(self.shared_plan(), ranks, how, operands, (self.config(), key), cancel)
     }
 }
 
@@ -165,8 +166,49 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
-        let spread = Spread::measured(self, config, ranks)?;
-        Share { plan: self, spread: &spread, ranks }.run_operands(None, config, operands.into_operands(), key, None)
+        let spread = Spread::on(ranks, self, config)?;
+        let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
+        share.run_operands(None, config, operands.into_operands(), key, None)
+    }
+
+    /// Runs the plan on several ranks, each of which has only its part of every operand, as [`Spread::part`] has it: no rank
+    /// holds, or reads from a file, what others compute with.
+    ///
+    /// ```
+    /// use ndarray::{Array2, Axis};
+    /// use qeinsum::{QEinsum, ranks, spread::Spread};
+    /// let x = Array2::from_elem((512, 512), 0.5_f32);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
+    /// let products = ranks::in_threads(2, |ranks| {
+    ///     let spread = Spread::on(ranks, &plan, None)?;
+    ///     let part = |operand| {
+    ///         let mut view = x.view();
+    ///         for (axis, range) in spread.part(&plan, operand, ranks.rank()).into_iter().enumerate() {
+    ///             view.slice_axis_inplace(Axis(axis), range.into());
+    ///         }
+    ///         view
+    ///     };
+    ///     plan.run_parts_on(ranks, &spread, (&part(0), &part(1)), None, None)
+    /// });
+    /// for product in products {
+    ///     assert_eq!(product?, Array2::from_elem((512, 512), 128.0).into_dyn());
+    /// }
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    ///
+    /// All ranks have the same spread. An error where an operand is no such part, or frozen, or the plan is in slices, whose
+    /// passes any rank may be given.
+    pub fn run_parts_on<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<ArrayD<T>> {
+        let parts = arrays(parts, "a part of an operand")?;
+        let share = Share { plan: self, spread, ranks, given: Given::Parts };
+        share.run_arrays(parts, config, key)
     }
 
     /// Runs a plan in slices as [`run_on`](Self::run_on) does, and keeps what it has in a file, to go on where it was ended; see
@@ -187,7 +229,7 @@ impl Plan {
         }
         self.same_on(ranks)?;
         let spread = Spread::choose(self, config, ranks.size(), Network::default());
-        let share = Share { plan: self, spread: &spread, ranks };
+        let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
         share.run_operands(None, config, operands.into_operands(), key, Some(checkpoint))
     }
 
@@ -211,14 +253,53 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let spread = Spread::measured(self, config, ranks)?;
-        SpreadPullback::run(Arc::new(self.clone()), ranks, spread, operands, (config, key), None)
+        let spread = Spread::on(ranks, self, config)?;
+        SpreadPullback::run(Arc::new(self.clone()), ranks, (spread, Given::Wholes), operands, (config, key), None)
+    }
+
+    /// The same of parts, as [`run_parts_on`](Self::run_parts_on) takes them; cotangents and gradients are whole.
+    ///
+    /// ```
+    /// use ndarray::{Array2, ArrayView2};
+    /// use qeinsum::{QEinsum, ranks, spread::Spread};
+    /// let (x, y) = (Array2::from_elem((512, 512), 0.5_f32), Array2::from_elem((512, 512), 1.0_f32));
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
+    /// let gradients = ranks::in_threads(2, |ranks| {
+    ///     let spread = Spread::on(ranks, &plan, None)?;
+    ///     let part = |operand| -> ArrayView2<'_, f32> {
+    ///         let part = spread.part(&plan, operand, ranks.rank());
+    ///         x.slice(ndarray::s![part[0].clone(), part[1].clone()])
+    ///     };
+    ///     let (_, pullback) = plan.vjp_parts_on(ranks, &spread, (&part(0), &part(1)), None, None)?;
+    ///     pullback.pull(&y)
+    /// });
+    /// assert_eq!(gradients[1].as_ref().unwrap()[0], Array2::from_elem((512, 512), 256.0).into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp_parts_on<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let how = (spread.clone(), Given::Parts);
+        SpreadPullback::run(Arc::new(self.clone()), ranks, how, parts, (config, key), None)
     }
 }
 
 impl Spread {
-    /// How ranks share a plan by what messages between them are measured to cost.
-    fn measured(plan: &Plan, config: Option<&QuantConfig>, ranks: &dyn Communicator) -> Result<Self> {
+    /// How ranks share a plan by what messages between them are measured to cost now. An error where they have several plans.
+    ///
+    /// ```
+    /// use qeinsum::{QEinsum, ranks, spread::Spread};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
+    /// let spreads = ranks::in_threads(2, |ranks| Spread::on(ranks, &plan, None));
+    /// assert_eq!(spreads[0], spreads[1]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn on(ranks: &dyn Communicator, plan: &Plan, config: Option<&QuantConfig>) -> Result<Self> {
         plan.same_on(ranks)?;
         let network = if ranks.size() == 1 { Network::default() } else { Network::measure(ranks)? };
         Ok(Self::choose(plan, config, ranks.size(), network))
@@ -226,6 +307,23 @@ impl Spread {
 }
 
 impl Share<'_> {
+    /// Runs a plan without slices on what this rank is given of each operand.
+    fn run_arrays<T: Element>(
+        &self,
+        arrays: Vec<ArrayViewD<'_, T>>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<ArrayD<T>> {
+        let plan = self.plan;
+        if !plan.slices().is_empty() {
+            return Err(exec::unsliced("operands are taken in parts"));
+        }
+        self.check(&arrays.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
+        exec::check_room(plan, T::DTYPE, config)?;
+        let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &[])).transpose()?;
+        self.run(as_values(arrays), calls.as_ref(), &mut None)
+    }
+
     /// Runs the plan on operands, some of which may be frozen.
     fn run_operands<T: Element>(
         &self,
@@ -268,6 +366,12 @@ impl Share<'_> {
     }
 }
 
+/// Arrays as the first values of a plan.
+fn as_values<'a, T>(arrays: Vec<ArrayViewD<'a, T>>) -> impl Iterator<Item = (ValueId, Held<'a, T>)> {
+    let arrays = arrays.into_iter().enumerate();
+    arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))))
+}
+
 /// What a forward run on several ranks kept, ready to carry a gradient of its result back on all of them.
 ///
 /// See [`Compiled::vjp_on`].
@@ -290,7 +394,7 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
     fn run(
         plan: Arc<Plan>,
         ranks: &'c dyn Communicator,
-        spread: Spread,
+        (spread, given): (Spread, Given),
         operands: impl Operands<'a, T>,
         (config, key): (Option<&QuantConfig>, Option<Key>),
         cancel: Option<Cancel>,
@@ -299,15 +403,12 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
             return Err(exec::unsliced("gradients are taken"));
         }
         let operands = arrays(operands, "a gradient")?;
-        let shapes: Vec<&[usize]> = operands.iter().map(ArrayViewD::shape).collect();
-        exec::check(&plan, &shapes)?;
+        let share = Share { plan: &plan, spread: &spread, ranks, given };
+        share.check(&operands.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
         let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
         exec::check_gradient_room(&plan, T::DTYPE, config)?;
         let mut tape = Some(Vec::new());
-        let share = Share { plan: &plan, spread: &spread, ranks };
-        let arrays = operands.into_iter().enumerate();
-        let known = arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))));
-        let output = cancel::stoppable(cancel.as_ref(), || share.run(known, calls.as_ref(), &mut tape))?;
+        let output = cancel::stoppable(cancel.as_ref(), || share.run(as_values(operands), calls.as_ref(), &mut tape))?;
         Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, cancel }))
     }
 
@@ -315,7 +416,8 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
     pub fn pull<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Vec<ArrayD<T>>> {
         let cotangent = cotangent.into_operand().into_array("a gradient")?;
         let asked = vec![true; self.plan.equation().operands().len()];
-        let share = Share { plan: &self.plan, spread: &self.spread, ranks: self.ranks };
+        // Only runs look at what is given.
+        let share = Share { plan: &self.plan, spread: &self.spread, ranks: self.ranks, given: Given::Parts };
         let gradients = cancel::stoppable(self.cancel.as_ref(), || {
             share.pull(&self.tape, self.calls.as_ref(), &asked, &cotangent)
         })?;

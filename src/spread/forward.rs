@@ -13,7 +13,7 @@ use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Op, ValueId};
 use crate::quant::Format;
 
-use super::gather::Share;
+use super::gather::{Given, Share};
 
 /// What calls keep for their gradients, where those are wanted.
 pub(super) type Tape<'a, T> = Option<Vec<Kept<'a, T>>>;
@@ -29,8 +29,8 @@ impl<'s> Share<'s> {
         known.iter().filter_map(narrow).collect()
     }
 
-    /// Runs the plan on values that all ranks have, but for frozen sides, of which each has its part; all have the result,
-    /// which is in row-major order.
+    /// Runs the plan on values that all ranks have, but for frozen sides and given parts; all have the result, which is in
+    /// row-major order.
     pub(super) fn run<'a, T: Element>(
         &self,
         known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
@@ -40,7 +40,9 @@ impl<'s> Share<'s> {
         let mut values = Values::new(self.plan);
         for (id, held) in known {
             let held = match (held, self.spread.wants[id.index()]) {
-                (Held::Value(value), Some(label)) => Held::Value(self.narrow(value, &self.axes(id, label), label)),
+                (Held::Value(value), Some(label)) if self.given == Given::Wholes => {
+                    Held::Value(self.narrow(value, &self.axes(id, label), label))
+                }
                 (held, _) => held,
             };
             values.put(id, held);

@@ -5,8 +5,8 @@ use std::ops::Range;
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
 
 use crate::equation::Label;
-use crate::error::Result;
-use crate::exec::{Value, fill};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{self, Value, fill};
 use crate::kernel::{self, Element};
 use crate::lower::{Axes, Plan, ValueId};
 use crate::quant::{Part, ScaleKind, Scales};
@@ -15,18 +15,44 @@ use crate::rng::Window;
 
 use super::ranges::{Spread, axes_of};
 
+/// What a rank is given of the operands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Given {
+    /// All of each.
+    Wholes,
+    /// What it reads of each: [`Spread::part`].
+    Parts,
+}
+
 /// One rank's share of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Share<'s> {
     pub(super) plan: &'s Plan,
     pub(super) spread: &'s Spread,
     pub(super) ranks: &'s dyn Communicator,
+    pub(super) given: Given,
 }
 
 impl<'s> Share<'s> {
     /// The indices of a label that this rank has.
     pub(super) fn range(&self, label: Label) -> Range<usize> {
         self.spread.range(label, self.ranks.rank())
+    }
+
+    /// An error where these are no shapes of what this rank is given.
+    pub(super) fn check(&self, shapes: &[&[usize]]) -> Result<()> {
+        let wholes: Vec<&[usize]> = self.plan.sizes().shapes().iter().map(|shape| shape.as_slice()).collect();
+        if self.given == Given::Wholes || shapes.len() != wholes.len() {
+            return exec::check(self.plan, shapes);
+        }
+        for (operand, &found) in shapes.iter().enumerate() {
+            let part = self.spread.part(self.plan, operand, self.ranks.rank());
+            if !part.iter().map(|range| range.len()).eq(found.iter().copied()) {
+                let message = format!("operand {operand} has shape {found:?}, but this rank's part is {part:?}");
+                return Err(Error::new(ErrorKind::Shape, message));
+            }
+        }
+        exec::check(self.plan, &wholes)
     }
 
     pub(super) fn axes(&self, value: ValueId, label: Label) -> Axes {

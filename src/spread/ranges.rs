@@ -58,6 +58,29 @@ impl Spread {
         bound(rank)..bound(rank + 1)
     }
 
+    /// Along each axis of an operand, the indices that a rank reads: what [`Plan::run_parts_on`] takes there.
+    ///
+    /// ```
+    /// use qeinsum::{QEinsum, spread::{Network, Spread}};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[4096, 512], &[512, 8]])?;
+    /// let spread = Spread::choose(&plan, None, 4, Network::default());
+    /// assert_eq!(spread.part(&plan, 0, 3), [3072..4096, 0..512]); // a quarter of the rows
+    /// assert_eq!(spread.part(&plan, 1, 3), [0..512, 0..8]); // all of it
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    ///
+    /// Of a plan in slices, whose passes any rank may be given, that is everything.
+    pub fn part(&self, plan: &Plan, operand: usize, rank: usize) -> Vec<Range<usize>> {
+        let id = ValueId::new(operand);
+        let mut part: Vec<Range<usize>> = plan.sizes().shapes()[operand].iter().map(|&size| 0..size).collect();
+        if let Some(label) = self.wants[id.index()].filter(|_| plan.slices().is_empty()) {
+            for &axis in &axes_of(plan, id, label) {
+                part[axis] = self.range(label, rank);
+            }
+        }
+        part
+    }
+
     pub(super) fn extent(&self, label: Label) -> usize {
         self.extents[label.index()]
     }

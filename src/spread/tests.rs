@@ -1,9 +1,10 @@
 //! The same bits on any number of ranks, by any labels.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use half::{bf16, f16};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD, Axis};
 use num_complex::Complex;
 
 use super::{Network, Spread};
@@ -12,7 +13,7 @@ use crate::exec::{Checkpoint, Held, Unquantized, Value, execute_on};
 use crate::kernel::Element;
 use crate::lower::ValueId;
 use crate::quant::{DotGeneralConfig, Noise, QuantConfig};
-use crate::ranks::{alone as alone_rank, in_threads};
+use crate::ranks::{Communicator as _, alone as alone_rank, in_threads};
 use crate::rng::Key;
 use crate::{Error, QEinsum};
 
@@ -42,6 +43,15 @@ fn spreads(compiled: &Compiled, ranks: usize) -> Vec<Spread> {
     all
 }
 
+/// What a rank is given of an operand.
+fn part<'a, T>(whole: &'a ArrayD<T>, part: &[Range<usize>]) -> ArrayViewD<'a, T> {
+    let mut view = whole.view();
+    for (axis, range) in part.iter().enumerate() {
+        view.slice_axis_inplace(Axis(axis), range.clone().into());
+    }
+    view
+}
+
 fn check<T: Element>(equation: &str, shapes: &[&[usize]], config: Option<QuantConfig>) -> Result<usize, Error> {
     let qe = QEinsum::new(equation)?.with_dtype(T::DTYPE);
     let qe = match config {
@@ -63,7 +73,18 @@ fn check<T: Element>(equation: &str, shapes: &[&[usize]], config: Option<QuantCo
             let what = format!("{equation} {shapes:?} {} {spread}", T::DTYPE);
             let made = in_threads(ranks, |ranks| {
                 let run = compiled.run_spread(ranks, &spread, &operands[..], Some(key))?;
-                let (forward, pullback) = compiled.vjp_spread(ranks, spread.clone(), &operands[..], Some(key))?;
+                let (plan, config) = (compiled.plan(), compiled.config());
+                let parts: Vec<_> = operands
+                    .iter()
+                    .enumerate()
+                    .map(|(at, array)| part(array, &spread.part(plan, at, ranks.rank())))
+                    .collect();
+                let of_parts = plan.run_parts_on(ranks, &spread, &parts[..], config, Some(key))?;
+                assert_eq!(bits(&of_parts), bits(&run));
+                let (forward, pullback) = match ranks.size() {
+                    2 => plan.vjp_parts_on(ranks, &spread, &parts[..], config, Some(key))?,
+                    _ => compiled.vjp_spread(ranks, spread.clone(), &operands[..], Some(key))?,
+                };
                 assert_eq!(bits(&forward), bits(&run));
                 Ok::<_, Error>((run, pullback.pull(&cotangent)?))
             });
@@ -226,4 +247,16 @@ fn a_run_goes_on_where_another_was_ended() {
         }
     }
     assert!(resumed > 20, "{resumed}");
+}
+
+#[test]
+fn what_is_no_part_of_a_rank_is_refused() {
+    let plan = QEinsum::new("ij,jk->ik").unwrap().plan(&[&[6, 7], &[7, 5]]).unwrap();
+    let spread = Spread::by(&plan, None, 2, plan.equation().label("i").unwrap()).unwrap();
+    let (a, b) = (operand::<f32>(&[6, 7], 1), operand::<f32>(&[7, 5], 2));
+    let errors = in_threads(2, |ranks| plan.run_parts_on(ranks, &spread, (&a, &b), None, None).unwrap_err());
+    assert_eq!(errors[1].to_string(), "operand 0 has shape [6, 7], but this rank's part is [3..6, 0..7]");
+    let sliced = plan.with_slices(&["j"]).unwrap();
+    let errors = in_threads(2, |ranks| sliced.run_parts_on(ranks, &spread, (&a, &b), None, None).unwrap_err());
+    assert!(errors[0].to_string().contains("slices"), "{}", errors[0]);
 }

@@ -12,13 +12,13 @@ use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 use crate::compute::{Computing, compute};
 use crate::console;
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Loaded};
+use crate::inputs::{Inputs, Loaded, Nonfinite};
 use crate::memory::{self, Work};
 use crate::progress::Progress;
 use crate::ranks::{self, Ranks};
 use crate::report::{Report, Times};
 use crate::settings::Settings;
-use crate::together;
+use crate::together::{self, Sharing};
 
 /// What to run.
 pub(crate) struct Case<'a> {
@@ -76,9 +76,12 @@ impl Case<'_> {
         together::check_asked(ranks, (&equation, &sizes), dtype, settings)?;
         let plan = together::plan(ranks, || settings.plan(&equation, &sizes, dtype, ranks))?;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
-        let read = self.read(&plan, inputs, dtype, settings);
-        let (given, operands) = ranks::agree(ranks, read)?;
-        together::check_inputs(ranks, self.inputs, &operands)?;
+        let given = ranks::agree(ranks, self.config(&plan, &inputs, dtype, settings))?;
+        let sharing = together::sharing(ranks, &plan, &inputs, given.as_ref())?;
+        let operands = ranks::agree(ranks, read(inputs, dtype, settings.nonfinite(given.as_ref()), sharing.as_ref()))?;
+        if sharing.is_none() {
+            together::check_inputs(ranks, self.inputs, &operands)?;
+        }
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,
             Dtype::F64 => compute::<f64>,
@@ -92,7 +95,9 @@ impl Case<'_> {
         let work = self.work(given.as_ref())?;
         let checkpoint = self.checkpoint.as_ref();
         let equation = &self.equation;
-        let computing = Computing { equation, plan: &plan, settings, work, reporting, precision, ranks, checkpoint };
+        let sharing = sharing.as_ref();
+        let computing =
+            Computing { equation, plan: &plan, settings, work, reporting, precision, ranks, sharing, checkpoint };
         let computed = compute(&computing, operands).map_err(|failure| ranks::fail(ranks, failure))?;
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
@@ -121,14 +126,14 @@ impl Case<'_> {
         Ok(inputs)
     }
 
-    /// How calls are quantized, and the elements of the inputs, for which there is memory.
-    fn read(
+    /// How calls are quantized, for which there is memory.
+    fn config(
         &self,
         plan: &Plan,
-        inputs: Inputs,
+        inputs: &Inputs,
         dtype: Dtype,
         settings: &Settings<'_>,
-    ) -> Result<(Option<QuantConfig>, Vec<Loaded>), Failure> {
+    ) -> Result<Option<QuantConfig>, Failure> {
         if self.checkpoint.is_some() && plan.slices().is_empty() {
             let message = "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`";
             return Err(Failure::Request(message.to_owned()));
@@ -147,12 +152,7 @@ impl Case<'_> {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
         }
         memory::check(plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
-        let reading = Progress::start("reading");
-        let start = Instant::now();
-        let operands = inputs.load(dtype, settings.nonfinite(given.as_ref()))?;
-        drop(reading);
-        console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));
-        Ok((given, operands))
+        Ok(given)
     }
 
     /// What is done beside float products.
@@ -177,6 +177,15 @@ impl Case<'_> {
             (Reporting::Silent, Precision::Any) => None,
         }
     }
+}
+
+/// The elements of the inputs, or what a rank reads of them.
+fn read(inputs: Inputs, dtype: Dtype, nonfinite: Nonfinite, sharing: Option<&Sharing>) -> Result<Vec<Loaded>, Failure> {
+    let _progress = Progress::start("reading");
+    let start = Instant::now();
+    let operands = inputs.load(dtype, nonfinite, sharing.map(|sharing| sharing.parts.as_slice()))?;
+    console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));
+    Ok(operands)
 }
 
 fn seconds(start: Instant) -> f64 {

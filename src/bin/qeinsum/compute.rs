@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::ranks::Ranks;
 use crate::report::{Report, Times};
 use crate::settings::Settings;
+use crate::together::Sharing;
 
 /// What is computed, and what of it is measured.
 pub(crate) struct Computing<'c, 's> {
@@ -27,6 +28,7 @@ pub(crate) struct Computing<'c, 's> {
     pub(crate) reporting: Reporting,
     pub(crate) precision: Precision,
     pub(crate) ranks: Ranks<'c>,
+    pub(crate) sharing: Option<&'c Sharing>,
     pub(crate) checkpoint: Option<&'c Checkpoint>,
 }
 
@@ -100,7 +102,11 @@ impl Computing<'_, '_> {
         }
         if let Some(ranks) = self.ranks {
             let _progress = Progress::start("running");
-            return Ok((plan.run_on(ranks, views.to_vec(), config, key)?, None));
+            let result = match self.sharing {
+                Some(sharing) => plan.run_parts_on(ranks, &sharing.spread, views.to_vec(), config, key),
+                None => plan.run_on(ranks, views.to_vec(), config, key),
+            };
+            return Ok((result?, None));
         }
         let measured = config.filter(|_| matches!(self.work, Work::Measured(_)));
         let Some(config) = measured else {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-
+use std::ops::Range;
 use std::path::Path;
 
 use qeinsum::io::{AnyArray, Header, Opened, Source};
@@ -10,6 +10,7 @@ use qeinsum::{Dtype, Frozen, FrozenValues, QuantConfig};
 
 use crate::failure::Failure;
 use crate::memory;
+use crate::ranks::{self, Ranks};
 use crate::text_file::shown;
 
 /// Inputs whose headers were read.
@@ -56,6 +57,9 @@ impl Loaded {
         }
     }
 }
+
+/// What is read of an input: along each axis, a range of indices.
+pub(crate) type Part = Vec<Range<usize>>;
 
 /// What becomes of a NaN or an infinity in an input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -172,16 +176,32 @@ impl Inputs {
         bytes.max().unwrap_or(0)
     }
 
-    /// Reads the elements.
-    pub(crate) fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<Vec<Loaded>, Failure> {
-        self.0.into_iter().map(|input| input.load(dtype, nonfinite)).collect()
+    /// Reads the elements: of each input those at a range of indices along each axis, or all.
+    pub(crate) fn load(
+        self,
+        dtype: Dtype,
+        nonfinite: Nonfinite,
+        parts: Option<&[Part]>,
+    ) -> Result<Vec<Loaded>, Failure> {
+        let part = |at: usize| parts.and_then(|parts| parts.get(at)).map(Vec::as_slice);
+        self.0.into_iter().enumerate().map(|(at, input)| input.load(dtype, nonfinite, part(at))).collect()
+    }
+
+    /// That all ranks have the same files, as far as a sample of them tells.
+    pub(crate) fn check_samples(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
+        for input in &self.0 {
+            let Content::File(source) = &input.content else { continue };
+            let sample = ranks::agree(ranks, source.sample().map_err(Failure::from))?;
+            ranks::agree_on(ranks, &format!("what `{}` holds", input.name), &format!("{sample:?}"))?;
+        }
+        Ok(())
     }
 
     /// Reads the elements of one, which is there, and of no other.
     pub(crate) fn load_one(self, position: usize, dtype: Dtype, nonfinite: Nonfinite) -> Result<Loaded, Failure> {
         let one = self.0.into_iter().nth(position);
         let none = || Failure::Request(format!("there is no operand {position}"));
-        one.ok_or_else(none)?.load(dtype, nonfinite)
+        one.ok_or_else(none)?.load(dtype, nonfinite, None)
     }
 }
 
@@ -198,7 +218,7 @@ fn frozen(path: &Path, limit: u64) -> Result<Option<Frozen>, Failure> {
 }
 
 impl Input {
-    fn load(self, dtype: Dtype, nonfinite: Nonfinite) -> Result<Loaded, Failure> {
+    fn load(self, dtype: Dtype, nonfinite: Nonfinite, part: Option<&[Range<usize>]>) -> Result<Loaded, Failure> {
         let opened = match self.content {
             Content::Stream(stream) => stream,
             Content::File(source) => source.open()?,
@@ -214,10 +234,16 @@ impl Input {
         if *opened.header() != self.header {
             return Err(Failure::Machine(format!("`{}`: the file changed while it was read", self.name)));
         }
-        let array = opened.read()?.cast(dtype).map_err(|error| Failure::from(error).within(&self.name))?;
+        let array = match part {
+            Some(part) => opened.read_part(part),
+            None => opened.read(),
+        };
+        let array = array?.cast(dtype).map_err(|error| Failure::from(error).within(&self.name))?;
         if nonfinite == Nonfinite::Refused
-            && let Some(index) = array.first_nonfinite()
+            && let Some(mut index) = array.first_nonfinite()
         {
+            // That of the whole array.
+            index.iter_mut().zip(part.unwrap_or_default()).for_each(|(index, range)| *index += range.start);
             return Err(Failure::Request(format!(
                 "`{}`: the element at {index:?} is NaN or infinite, which a quantized run computes with only under \
                  `--allow-nonfinite`",

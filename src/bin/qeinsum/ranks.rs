@@ -33,12 +33,7 @@ pub(crate) fn is_started_first() -> bool {
 
 /// Lets the first of several processes say what is wrong, where it is wrong for all: it ends, and `mpirun` ends the others.
 pub(crate) fn after_the_first() {
-    wait_behind(started_as());
-}
-
-/// Waits for as long as it takes to be ended because of so many ranks before this one.
-fn wait_behind(ranks: usize) {
-    std::thread::sleep(Duration::from_secs(ranks.min(8) as u64));
+    std::thread::sleep(Duration::from_secs(3 * started_as().min(2) as u64));
 }
 
 /// MPI, where this is one of several processes; it ends when this is dropped.
@@ -99,7 +94,7 @@ pub(crate) fn agree_on(ranks: Ranks<'_>, what: &str, own: &str) -> Result<(), Fa
 pub(crate) fn fail(ranks: Ranks<'_>, failure: Failure) -> Failure {
     let Some(some) = ranks else { return failure };
     // Where all have failed alike, the first is the one that is heard.
-    wait_behind(some.rank());
+    std::thread::sleep(Duration::from_millis(250 * some.rank().min(8) as u64));
     failure.on_rank(some.rank()).report();
     std::process::exit(failure.code().max(1).into())
 }

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher as _};
 
-use qeinsum::{Dtype, Equation, Plan, Sizes};
+use qeinsum::spread::Spread;
+use qeinsum::{Dtype, Equation, Plan, QuantConfig, Sizes};
 
 use crate::failure::Failure;
-use crate::inputs::Loaded;
+use crate::inputs::{Inputs, Loaded, Part};
 use crate::ranks::{self, Ranks};
 use crate::settings::Settings;
 use crate::text_file::shown;
@@ -37,6 +38,28 @@ pub(crate) fn plan(ranks: Ranks<'_>, find: impl FnOnce() -> Result<Plan, Failure
         ranks::agree_on(ranks, "the plan", &format!("{:016x}", hash(plan.to_json().as_bytes())))?;
     }
     Ok(plan)
+}
+
+/// How ranks share a run of whose inputs each reads a part.
+pub(crate) struct Sharing {
+    pub(crate) spread: Spread,
+    /// What this rank reads of each input.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// How ranks share a plan; none where each has to read every input: alone, in slices, and frozen ones.
+pub(crate) fn sharing(
+    ranks: Ranks<'_>,
+    plan: &Plan,
+    inputs: &Inputs,
+    config: Option<&QuantConfig>,
+) -> Result<Option<Sharing>, Failure> {
+    let Some(some) = ranks.filter(|_| plan.slices().is_empty() && !inputs.any_frozen()) else { return Ok(None) };
+    inputs.check_samples(ranks)?;
+    let spread = Spread::on(some, plan, config)?;
+    let operands = 0..plan.equation().operands().len();
+    let parts = operands.map(|operand| spread.part(plan, operand, some.rank())).collect();
+    Ok(Some(Sharing { spread, parts }))
 }
 
 /// That every rank has read the same from every file.

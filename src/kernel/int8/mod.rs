@@ -105,7 +105,7 @@ mod tests {
     use ndarray::IxDyn;
 
     use super::*;
-    use crate::kernel::cases::{Call, Random, Values};
+    use crate::kernel::cases::{Call, Random, Values, seeds};
     use crate::kernel::reference;
 
     fn check(lhs: &ArrayViewD<'_, i8>, rhs: &ArrayViewD<'_, i8>, dims: &DimensionNumbers, what: &str) {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn check_random(sizes: [&[usize]; 4], calls: u64) {
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::All]);
             let call = Call::<i8>::random(&mut random, sizes, values);
@@ -137,6 +137,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn sums_are_exact_at_the_extremes_of_any_length() {
         let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
         for length in [131_070, 131_071, 131_072, 133_144, 133_145, 133_153, 200_000, 262_145] {
@@ -148,6 +149,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn the_sums_are_wide_only_where_the_worst_case_needs_it() {
         let dims = DimensionNumbers::new([], [(0, 0)]).unwrap();
         let sums = |length| {

@@ -259,7 +259,7 @@ mod tests {
     use ndarray::Axis;
 
     use super::*;
-    use crate::kernel::cases::{Call, Random, Values, assert_same};
+    use crate::kernel::cases::{Call, Random, Values, assert_same, seeds};
     use crate::kernel::reference;
 
     /// The largest magnitude becomes 127, and 1 stands for a largest magnitude of zero.
@@ -343,7 +343,7 @@ mod tests {
 
     fn check(sizes: [&[usize]; 4], calls: u64) {
         let mut packings = 0;
-        for seed in 0..calls {
+        for seed in seeds(calls) {
             let mut random = Random(seed);
             let values = random.pick(&[Values::Unit, Values::Finite, Values::All]);
             let call = Call::<f32>::random(&mut random, sizes, values);
@@ -382,7 +382,7 @@ mod tests {
                 }
             }
         }
-        assert!(packings > 0);
+        assert!(packings > 0 || cfg!(miri));
     }
 
     fn scaled_side<'a>(

@@ -9,6 +9,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
 use qeinsum::parse::Note;
+use qeinsum::ranks::Communicator;
 use qeinsum::{Dtype, Element, Equation, Plan, QuantConfig, Sizes};
 
 use crate::console;
@@ -20,7 +21,7 @@ use crate::progress::Progress;
 use crate::ranks::{self, Ranks};
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
-use crate::together;
+use crate::together::{self, Sharing};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,9 +70,11 @@ impl Vjp {
             }
             Err(Failure::Request("gradients are taken by plans without slices only".to_owned()))
         })?;
-        let files = self.files();
-        let arrays = ranks::agree(ranks, self.read(&plan, inputs, dtype, &settings))?;
-        together::check_inputs(ranks, &files, &arrays)?;
+        ranks::agree(ranks, self.check(&plan, &inputs, dtype, &settings))?;
+        let config = settings.config.as_ref();
+        let sharing = together::sharing(ranks, &plan, &inputs, config)?;
+        let parts = sharing.as_ref().map(|sharing| sharing.parts.as_slice());
+        let arrays = ranks::agree(ranks, inputs.load(dtype, settings.nonfinite(config), parts))?;
         let compute = match dtype {
             Dtype::F32 => compute::<f32>,
             Dtype::F64 => compute::<f64>,
@@ -81,7 +84,7 @@ impl Vjp {
             Dtype::C64 => compute::<Complex<f64>>,
         };
         let progress = Progress::start("running");
-        let computed = compute(&plan, arrays, &wrt, &settings, ranks);
+        let computed = compute(&plan, arrays, &wrt, &settings, ranks.zip(sharing.as_ref()));
         drop(progress);
         let (out, gradients) = computed.map_err(|failure| ranks::fail(ranks, failure))?;
         console::notes(&notes);
@@ -133,8 +136,8 @@ impl Vjp {
         Ok(Asked { resolved, sizes, inputs, dtype, notes, settings, wrt })
     }
 
-    /// The elements of the inputs, which fit the plan, and for which there is memory.
-    fn read(&self, plan: &Plan, inputs: Inputs, dtype: Dtype, settings: &Settings<'_>) -> Result<Vec<Loaded>, Failure> {
+    /// That the inputs fit the plan, and that there is memory for them.
+    fn check(&self, plan: &Plan, inputs: &Inputs, dtype: Dtype, settings: &Settings<'_>) -> Result<(), Failure> {
         let cotangent = inputs.shapes().pop().unwrap_or_default().to_vec();
         let expected = plan.value(plan.output()).shape();
         if cotangent != expected {
@@ -149,8 +152,7 @@ impl Vjp {
         }
         let work = config.map_or(Work::Float, Work::Quantized);
         let (converted, limit) = (inputs.converted_bytes(dtype), settings.limit);
-        memory::check_gradients(plan, dtype, work, converted, limit, settings.plan_limit())?;
-        inputs.load(dtype, settings.nonfinite(config))
+        memory::check_gradients(plan, dtype, work, converted, limit, settings.plan_limit())
     }
 
     fn check_folder(&self) -> Result<(), Failure> {
@@ -229,7 +231,7 @@ fn compute<T: Element>(
     arrays: Vec<Loaded>,
     wrt: &[usize],
     settings: &Settings<'_>,
-    ranks: Ranks<'_>,
+    ranks: Option<(&dyn Communicator, &Sharing)>,
 ) -> Result<(AnyArray, Vec<AnyArray>), Failure>
 where
     AnyArray: From<ArrayD<T>>,
@@ -243,8 +245,9 @@ where
     let mut arrays: Vec<ArrayD<T>> = arrays.collect();
     let Some(cotangent) = arrays.pop() else { return Err(Failure::Request("there is no cotangent".to_owned())) };
     let views: Vec<ArrayViewD<'_, T>> = arrays.iter().map(|array| array.view()).collect();
-    if let Some(ranks) = ranks {
-        let (out, pullback) = plan.vjp_on(ranks, views, settings.config.as_ref(), settings.key)?;
+    if let Some((ranks, sharing)) = ranks {
+        let (config, key) = (settings.config.as_ref(), settings.key);
+        let (out, pullback) = plan.vjp_parts_on(ranks, &sharing.spread, views, config, key)?;
         let mut gradients = pullback.pull(&cotangent)?.into_iter().map(Some).collect::<Vec<_>>();
         let asked = wrt.iter().filter_map(|&operand| gradients[operand].take()).map(AnyArray::from).collect();
         return Ok((out.into(), asked));

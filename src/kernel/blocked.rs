@@ -15,7 +15,7 @@ use super::isa::Isa;
 use super::lanes::Accumulator;
 use super::lying::{Lying, outputs_in_place, read, write};
 use super::outputs::Outputs;
-use super::pack::Pack;
+use super::pack::{Pack, PackTogether, TOGETHER};
 use super::parts::{self, Extent, Part, cuts};
 use super::product::{Operand, Product};
 use super::scratch::Scratch;
@@ -132,10 +132,18 @@ impl<S: Accumulator> Panels<S> {
         side.free.offsets(&rest, &mut self.free);
         side.contracting.offsets(terms, &mut self.terms);
         let first = side.first.wrapping_offset(side.batch.offset(batch));
-        for (free, panel) in self.free.chunks(width).zip(factors[direct * size..].chunks_mut(size)) {
+        let groups = factors[direct * size..].chunks_mut(size * TOGETHER);
+        for (mut free, mut panels) in self.free.chunks(width * TOGETHER).zip(groups) {
             // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let pack = unsafe { Pack::new(isa, first, free, &self.terms, panel.len() / terms.len(), panel) };
-            isa.run(pack);
+            let together = unsafe { PackTogether::new(first, &mut free, &self.terms, width, &mut panels) };
+            if let Some(pack) = together {
+                isa.run(pack);
+            }
+            for (free, panel) in free.chunks(width).zip(panels.chunks_mut(size)) {
+                // SAFETY: as above.
+                let pack = unsafe { Pack::new(isa, first, free, &self.terms, panel.len() / terms.len(), panel) };
+                isa.run(pack);
+            }
         }
     }
 

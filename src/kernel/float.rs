@@ -193,6 +193,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "minutes of it, and nothing that small cases have not")]
     fn outputs_beyond_the_open_tiles_are_the_reference() {
         check::<f32>([&[], &[1030], &[515], &[2]], 1);
         // Two blocks, so that trees stay open; more rows and columns than are open at a time.

@@ -104,6 +104,80 @@ impl<T: Real> Vectorized for Pack<'_, T> {
     }
 }
 
+/// Fills several panels of as many rows each, which lie side by side in memory: each term of all of them is read as one run, of
+/// whole lines of the cache, which panel by panel would be fetched again for every few rows.
+pub(super) struct PackTogether<'a, T: Real> {
+    first: *const T,
+    rows: usize,
+    terms: &'a [isize],
+    width: usize,
+    panels: &'a mut [T::Wide],
+}
+
+/// Panels that are filled together: as many writes at a time as a first cache keeps apart.
+pub(super) const TOGETHER: usize = 8;
+
+impl<'a, T: Real> PackTogether<'a, T> {
+    /// As many of the panels as these rows fill, some of them, each of `width` rows; none where rows lie apart. `rows` and
+    /// `panels` are set to those that are left.
+    ///
+    /// # Safety
+    ///
+    /// `first` plus any of `rows` plus any of `terms` is readable for `'a`.
+    pub(super) unsafe fn new(
+        first: *const T,
+        rows: &mut &'a [isize],
+        terms: &'a [isize],
+        width: usize,
+        panels: &mut &'a mut [T::Wide],
+    ) -> Option<Self> {
+        let (whole, rest) = rows.split_at(rows.len() / width * width);
+        // Of a width that is known, without a loop over the rows of a panel.
+        let is_known = matches!(width, 4 | 6 | 8 | 10 | 12 | 14 | 16 | 32);
+        if whole.len() <= width || !is_known || !is_run(whole) {
+            return None;
+        }
+        let own;
+        (own, *panels) = std::mem::take(panels).split_at_mut(whole.len() * terms.len());
+        *rows = rest;
+        Some(Self { first: first.wrapping_offset(whole[0]), rows: whole.len(), terms, width, panels: own })
+    }
+
+    #[inline(always)]
+    fn fill<const WIDTH: usize>(self) {
+        let Self { first, rows, terms, panels, .. } = self;
+        let size = terms.len() * WIDTH;
+        for (at, &term) in terms.iter().enumerate() {
+            // SAFETY: `new` was promised that these can be read, which lie side by side.
+            let source = unsafe { std::slice::from_raw_parts(first.offset(term), rows) };
+            for (run, panel) in source.as_chunks::<WIDTH>().0.iter().zip(panels.chunks_exact_mut(size)) {
+                let to = &mut panel[at * WIDTH..][..WIDTH];
+                for (factor, value) in to.iter_mut().zip(run) {
+                    *factor = value.widen();
+                }
+            }
+        }
+    }
+}
+
+impl<T: Real> Vectorized for PackTogether<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        match self.width {
+            4 => self.fill::<4>(),
+            6 => self.fill::<6>(),
+            8 => self.fill::<8>(),
+            10 => self.fill::<10>(),
+            12 => self.fill::<12>(),
+            14 => self.fill::<14>(),
+            16 => self.fill::<16>(),
+            _ => self.fill::<32>(),
+        }
+    }
+}
+
 #[inline(always)]
 fn side_by_side<T: Real, const WIDTH: usize>(first: *const T, free: &[isize], terms: &[isize], panel: &mut [T::Wide]) {
     // SAFETY: `Pack::new` was promised that all of these can be read; the terms are neighbours.

@@ -26,6 +26,10 @@ use crate::lower::Side;
 /// Rows of a side that are packed together: with [`BLOCK`] terms of 4 bytes about 500 KiB, half of a usual L2.
 const ROWS_PACKED: usize = 112;
 
+/// Tiles of columns up to which rows that can be are read where they are: for more, a panel, whose rows the kernel finds without
+/// a thought, is worth its making.
+const IN_PLACE: usize = 8;
+
 /// Most rows and columns whose unfinished trees are kept at a time.
 const ROWS_OPEN: usize = 1024;
 const COLUMNS_OPEN: usize = 512;
@@ -277,7 +281,8 @@ impl<T: Real> Workspace<T> {
                     let panels = direct.as_ref().map_or(0, |direct| direct.panels);
                     self.columns.fill(columns, batch, &left, &terms, (width, |_| width, panels), self.isa);
                     for strip in cuts(&top, packed) {
-                        let in_place = InPlace::of(rows, batch, &strip, &terms, &self.tile);
+                        let in_place = Some(&strip).filter(|_| left.len() <= IN_PLACE * width);
+                        let in_place = in_place.and_then(|strip| InPlace::of(rows, batch, strip, &terms, &self.tile));
                         let rest = strip.start + in_place.map_or(0, |rows| rows.len)..strip.end;
                         let short = |rows| self.tile.kernel(rows).rows;
                         self.rows.fill(rows, batch, &rest, &terms, (height, short, 0), self.isa);

@@ -5,6 +5,7 @@
 use super::aarch64::Two;
 use super::isa::Isa;
 use super::lanes::{Accumulator, Lanes};
+use super::stream::fetch;
 
 /// Outputs in the widest tile's row.
 pub(super) fn widest<S: Accumulator>(isa: Isa) -> usize {
@@ -19,6 +20,9 @@ pub(super) fn widest<S: Accumulator>(isa: Isa) -> usize {
             Isa::Neon | Isa::DotProd => Two::<S::Neon>::LANES,
         }
 }
+
+/// Terms that columns of a matrix are asked for before they are read: about as long as memory takes.
+const AHEAD: isize = 16;
 
 /// Vectors in the widest tile's row.
 const VECTORS: usize = 2;
@@ -113,6 +117,8 @@ impl<S: Accumulator> Feed<S> for Unpacked<S> {
         for vector in 0..VECTORS {
             // SAFETY: the caller's promise, passed on.
             unsafe { V::load(here.add(vector * V::LANES)).store(panel.add(vector * V::LANES)) };
+            // No processor foresees lines that lie pages apart.
+            fetch(here.wrapping_offset(AHEAD * self.columns.term).wrapping_add(vector * V::LANES));
         }
         // SAFETY: as above.
         unsafe { self.columns.next::<V, VECTORS>() }
@@ -222,21 +228,37 @@ unsafe fn tile<V: Lanes, C: Feed<V::Sum>, const ROWS: usize, const VECTORS: usiz
                 }
             }
         }
-        // Two pointers, since the compiler finds each row from the one before it: in one chain that would take as long as
-        // the multiplications.
-        let middle = ROWS / 2;
-        let (mut upper, mut lower) = (rows.first, rows.first.wrapping_offset(middle as isize * rows.row));
-        for _ in 0..terms {
-            let across = columns.next::<V, VECTORS>();
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let (first, row) = if row < middle { (upper, row) } else { (lower, row - middle) };
-                let left = V::splat(first.offset(row as isize * rows.row));
-                for (sum, right) in sums.iter_mut().zip(across) {
-                    *sum = sum.mul_add(left, right);
+        if (rows.row, rows.term) == (1, ROWS as isize) {
+            // A panel's rows are at places that the compiler knows: to find them takes no units that multiply.
+            let mut first = rows.first;
+            for _ in 0..terms {
+                let across = columns.next::<V, VECTORS>();
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let left = V::splat(first.add(row));
+                    for (sum, right) in sums.iter_mut().zip(across) {
+                        *sum = sum.mul_add(left, right);
+                    }
                 }
+                fetch(first.wrapping_add(8 * ROWS));
+                first = first.wrapping_add(ROWS);
             }
-            upper = upper.wrapping_offset(rows.term);
-            lower = lower.wrapping_offset(rows.term);
+        } else {
+            // Two pointers, since the compiler finds each row from the one before it: in one chain that would take as long as
+            // the multiplications.
+            let middle = ROWS / 2;
+            let (mut upper, mut lower) = (rows.first, rows.first.wrapping_offset(middle as isize * rows.row));
+            for _ in 0..terms {
+                let across = columns.next::<V, VECTORS>();
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let (first, row) = if row < middle { (upper, row) } else { (lower, row - middle) };
+                    let left = V::splat(first.offset(row as isize * rows.row));
+                    for (sum, right) in sums.iter_mut().zip(across) {
+                        *sum = sum.mul_add(left, right);
+                    }
+                }
+                upper = upper.wrapping_offset(rows.term);
+                lower = lower.wrapping_offset(rows.term);
+            }
         }
         for &tile in earlier {
             for (at, sum) in sums.as_flattened_mut().iter_mut().enumerate() {

@@ -42,32 +42,46 @@ pub(crate) struct Checkpoint<'k> {
     pub(crate) save: &'k mut dyn FnMut(&[u8]) -> Result<()>,
 }
 
-/// Runs a sliced plan on several ranks; all have the operands, and the result, which is in row-major order.
+/// Who is given the result of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Recipients {
+    /// All ranks.
+    All,
+    /// The first one: the others have nothing more to do when the last passes are done.
+    First,
+}
+
+/// Runs a sliced plan on several ranks, which all have the operands; the result is in row-major order, and none for ranks that
+/// are not given it.
 pub(crate) fn execute_on<'a, T: Element, C>(
     ranks: &dyn Communicator,
     plan: &Plan,
     known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
     calls: &C,
     mut checkpoint: Option<Checkpoint<'_>>,
-) -> Result<ArrayD<T>>
+    recipients: Recipients,
+) -> Result<Option<ArrayD<T>>>
 where
     C: for<'v> Calls<'v, T> + Clone + Send + Sync,
 {
     let mut values = operands(plan, known)?;
     let sliced = Sliced::new(plan);
-    for (number, stage) in plan.schedule().into_iter().enumerate() {
+    let stages = plan.schedule();
+    let last = stages.iter().rposition(|stage| matches!(stage, Stage::Loop(_)));
+    for (number, stage) in stages.into_iter().enumerate() {
         match stage {
             Stage::Step(step) => sliced.walk.step((step, sliced.numbers[step]), &mut values, &mut calls.clone())?,
             Stage::Loop(outermost) => {
                 let passes = Passes::new(plan, &sliced, &outermost);
                 let handed = Handed { passes, number, ranks };
-                let made = handed.gather(&values, calls, checkpoint.as_mut())?;
+                let to = if last == Some(number) { recipients } else { Recipients::All };
+                let Some(made) = handed.gather(&values, calls, checkpoint.as_mut(), to)? else { return Ok(None) };
                 outermost.reads().iter().for_each(|read| values.clear(read.value));
                 values.put(outermost.result(), Held::Value(Value::Owned(made)));
             }
         }
     }
-    Ok(values.take_array(plan.output()).into_row_major())
+    Ok(Some(values.take_array(plan.output()).into_row_major()))
 }
 
 /// A loop whose passes are handed out.
@@ -82,19 +96,24 @@ struct Handed<'h, 'p, 'r> {
 type Done = (usize, Result<Vec<u8>>);
 
 impl Handed<'_, '_, '_> {
-    /// All passes, on all ranks.
+    /// All passes, on all ranks; none where this one is not given what they make.
     fn gather<T: Element, C>(
         &self,
         values: &Values<'_, T>,
         calls: &C,
         checkpoint: Option<&mut Checkpoint<'_>>,
-    ) -> Result<ArrayD<T>>
+        recipients: Recipients,
+    ) -> Result<Option<ArrayD<T>>>
     where
         C: for<'v> Calls<'v, T> + Clone + Send + Sync,
     {
         let ranks = self.ranks;
         if ranks.rank() == 0 {
-            return to_all(ranks, self.hand_out(values, calls, checkpoint)?);
+            let made = self.hand_out(values, calls, checkpoint)?;
+            return match recipients {
+                Recipients::All => to_all(ranks, made).map(Some),
+                Recipients::First => Ok(Some(made)),
+            };
         }
         loop {
             let told = ranks.receive(0)?;
@@ -108,7 +127,10 @@ impl Handed<'_, '_, '_> {
             message.extend(self.passes.work(start..end, values, &mut calls.clone())?);
             ranks.send(0, &message)?;
         }
-        from_first(ranks, self.passes.room())
+        match recipients {
+            Recipients::All => from_first(ranks, self.passes.room()).map(Some),
+            Recipients::First => Ok(None),
+        }
     }
 
     /// Hands units out, computes some beside, and gathers what they make.

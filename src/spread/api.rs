@@ -7,7 +7,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::cancel::{self, Cancel};
 use crate::compiled::Compiled;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, Held, Kept, QuantizedCalls};
+use crate::exec::{self, Held, Kept, QuantizedCalls, Recipients};
 use crate::frozen;
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
@@ -15,7 +15,7 @@ use crate::operands::{Operand, OperandView, Operands, arrays};
 use crate::parse::Ast;
 use crate::qeinsum::QEinsum;
 use crate::quant::QuantConfig;
-use crate::ranks::Communicator;
+use crate::ranks::{Communicator, lost};
 use crate::rng::Key;
 
 use super::checkpoint::{Checkpoint, whose};
@@ -100,7 +100,7 @@ impl Compiled {
     ) -> Result<ArrayD<T>> {
         let share = Share { plan: self.plan(), spread, ranks, given: Given::Wholes };
         let operands = operands.into_operands();
-        cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key, None))
+        cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key))
     }
 
     /// Runs on several ranks and keeps what gradients need; see [`Compiled::vjp`].
@@ -168,7 +168,7 @@ impl Plan {
     ) -> Result<ArrayD<T>> {
         let spread = Spread::on(ranks, self, config)?;
         let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
-        share.run_operands(None, config, operands.into_operands(), key, None)
+        share.run_operands(None, config, operands.into_operands(), key)
     }
 
     /// Runs the plan on several ranks, each of which has only its part of every operand, as [`Spread::part`] has it: no rank
@@ -224,13 +224,47 @@ impl Plan {
         checkpoint: Checkpoint,
     ) -> Result<ArrayD<T>> {
         if self.slices().is_empty() {
-            let message = "a checkpoint is of a run in slices, and the plan has none";
-            return Err(Error::new(ErrorKind::Slice, message));
+            return Err(nothing_kept());
         }
         self.same_on(ranks)?;
         let spread = Spread::choose(self, config, ranks.size(), Network::default());
         let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
-        share.run_operands(None, config, operands.into_operands(), key, Some(checkpoint))
+        let result = share.run_for(Recipients::All, None, config, operands.into_operands(), key, Some(checkpoint))?;
+        result.ok_or_else(no_result)
+    }
+
+    /// Runs the plan on several ranks as [`run_on`](Self::run_on) does, or [`run_kept`](Self::run_kept), for the first one: the others
+    /// are not given the result, and of a plan in slices no message with it.
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use qeinsum::{QEinsum, ranks};
+    /// let x = Array2::from_elem((64, 64), 0.5_f32);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[64, 64], &[64, 64]])?.with_slices(&["i"])?;
+    /// let results = ranks::in_threads(2, |ranks| plan.run_for_first(ranks, (&x, &x), None, None, None));
+    /// assert_eq!(results[0], Ok(Some(Array2::from_elem((64, 64), 16.0).into_dyn())));
+    /// assert_eq!(results[1], Ok(None));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_for_first<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Option<ArrayD<T>>> {
+        if self.slices().is_empty() {
+            if checkpoint.is_some() {
+                return Err(nothing_kept());
+            }
+            let result = self.run_on(ranks, operands, config, key)?;
+            return Ok((ranks.rank() == 0).then_some(result));
+        }
+        self.same_on(ranks)?;
+        let spread = Spread::choose(self, config, ranks.size(), Network::default());
+        let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
+        share.run_for(Recipients::First, None, config, operands.into_operands(), key, checkpoint)
     }
 
     /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].
@@ -331,8 +365,20 @@ impl Share<'_> {
         config: Option<&QuantConfig>,
         operands: Vec<OperandView<'_, T>>,
         key: Option<Key>,
-        checkpoint: Option<Checkpoint>,
     ) -> Result<ArrayD<T>> {
+        self.run_for(Recipients::All, ast, config, operands, key, None)?.ok_or_else(no_result)
+    }
+
+    /// The same for some of the ranks, with what is kept of plans in slices.
+    fn run_for<T: Element>(
+        &self,
+        recipients: Recipients,
+        ast: Option<&Ast>,
+        config: Option<&QuantConfig>,
+        operands: Vec<OperandView<'_, T>>,
+        key: Option<Key>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Option<ArrayD<T>>> {
         let plan = self.plan;
         let whose = checkpoint.as_ref().map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
         let served = frozen::serve(plan, ast, config, operands)?;
@@ -350,8 +396,8 @@ impl Share<'_> {
             let mut save = |kept: &[u8]| checkpoint.as_ref().map_or(Ok(()), |file| file.save(whose, kept));
             let kept = Some(exec::Checkpoint { saved, every, save: &mut save });
             return match calls {
-                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls, kept),
-                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized, kept),
+                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls, kept, recipients),
+                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized, kept, recipients),
             };
         }
         let narrowed = self.narrow_frozen(&served.known);
@@ -362,8 +408,16 @@ impl Share<'_> {
             (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
             (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
         });
-        self.run(known, calls.as_ref(), &mut None)
+        self.run(known, calls.as_ref(), &mut None).map(Some)
     }
+}
+
+fn nothing_kept() -> Error {
+    Error::new(ErrorKind::Slice, "a checkpoint is of a run in slices, and the plan has none")
+}
+
+fn no_result() -> Error {
+    lost("there came no result")
 }
 
 /// Arrays as the first values of a plan.

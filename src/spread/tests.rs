@@ -9,7 +9,7 @@ use num_complex::Complex;
 
 use super::{Network, Spread};
 use crate::compiled::Compiled;
-use crate::exec::{Checkpoint, Held, Unquantized, Value, execute_on};
+use crate::exec::{Checkpoint, Held, Recipients, Unquantized, Value, execute_on};
 use crate::kernel::Element;
 use crate::lower::ValueId;
 use crate::quant::{DotGeneralConfig, Noise, QuantConfig};
@@ -222,7 +222,9 @@ fn a_run_goes_on_where_another_was_ended() {
                     Ok(())
                 };
                 let checkpoint = Checkpoint { saved: saved.cloned(), every: Duration::ZERO, save: &mut save };
-                let made = execute_on(ranks, &plan, known(), &Unquantized, Some(checkpoint)).unwrap();
+                let made = execute_on(ranks, &plan, known(), &Unquantized, Some(checkpoint), Recipients::All)
+                    .unwrap()
+                    .unwrap();
                 (made, kept)
             });
             made.into_iter().next().unwrap()
@@ -241,7 +243,8 @@ fn a_run_goes_on_where_another_was_ended() {
             let cut = last[..end].to_vec();
             let mut save = |_: &[u8]| Ok(());
             let checkpoint = Checkpoint { saved: Some(cut), every: Duration::MAX, save: &mut save };
-            let made = execute_on(&alone_rank(), &plan, known(), &Unquantized, Some(checkpoint));
+            let made = execute_on(&alone_rank(), &plan, known(), &Unquantized, Some(checkpoint), Recipients::First);
+            let made = made.map(Option::unwrap);
             // Of less than a number nothing is known, and the run begins anew.
             assert!(if end < 8 { made.as_ref() == Ok(&alone) } else { made.is_err() || plan.schedule().len() > 1 });
         }

@@ -101,7 +101,8 @@ impl Case<'_> {
         let computed = compute(&computing, operands).map_err(|failure| ranks::fail(ranks, failure))?;
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
-        let saved = if ranks::is_first(ranks) { io::save(self.out, &computed.result) } else { Ok(()) };
+        let result = computed.result.as_ref().filter(|_| ranks::is_first(ranks));
+        let saved = result.map_or(Ok(()), |result| io::save(self.out, result));
         ranks::agree(ranks, saved.map_err(Failure::from))?;
         console::detail(|| format!("wrote the result in {:.6} s", seconds(start)));
         let (chosen, report, times) = (computed.chosen, computed.report, computed.times);

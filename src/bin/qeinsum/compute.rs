@@ -34,7 +34,8 @@ pub(crate) struct Computing<'c, 's> {
 
 /// What came of it.
 pub(crate) struct Computed {
-    pub(crate) result: AnyArray,
+    /// None on a rank that is not the first one, where only that is given it.
+    pub(crate) result: Option<AnyArray>,
     pub(crate) chosen: Option<ChosenBits>,
     pub(crate) report: Option<Report>,
     pub(crate) times: Option<Times>,
@@ -67,7 +68,7 @@ where
             (None, Some(key)) => equation.run_with_key(views, key),
             (None, None) => equation.run(views),
         };
-        return Ok(Computed { result: result?.into(), chosen: None, report: None, times: None });
+        return Ok(Computed { result: Some(result?.into()), chosen: None, report: None, times: None });
     }
     let chosen = match computing.precision {
         Precision::Chosen(least) => {
@@ -83,7 +84,7 @@ where
         Reporting::Analyzed => Some(computing.times(&views, config)?),
         _ => None,
     };
-    Ok(Computed { result: result.into(), chosen, report, times })
+    Ok(Computed { result: result.map(AnyArray::from), chosen, report, times })
 }
 
 impl Computing<'_, '_> {
@@ -92,19 +93,19 @@ impl Computing<'_, '_> {
         &self,
         views: &[OperandView<'_, T>],
         config: Option<&QuantConfig>,
-    ) -> Result<(ArrayD<T>, Option<Report>), Failure> {
+    ) -> Result<(Option<ArrayD<T>>, Option<Report>), Failure> {
         let (plan, key) = (self.plan, self.settings.key);
         if let Some(checkpoint) = self.checkpoint {
             let alone = ranks::alone();
             let ranks = self.ranks.unwrap_or(&alone);
             let _progress = Progress::start("running");
-            return Ok((plan.run_kept(ranks, views.to_vec(), config, key, checkpoint.clone())?, None));
+            return Ok((plan.run_for_first(ranks, views.to_vec(), config, key, Some(checkpoint.clone()))?, None));
         }
         if let Some(ranks) = self.ranks {
             let _progress = Progress::start("running");
             let result = match self.sharing {
-                Some(sharing) => plan.run_parts_on(ranks, &sharing.spread, views.to_vec(), config, key),
-                None => plan.run_on(ranks, views.to_vec(), config, key),
+                Some(sharing) => plan.run_parts_on(ranks, &sharing.spread, views.to_vec(), config, key).map(Some),
+                None => plan.run_for_first(ranks, views.to_vec(), config, key, None),
             };
             return Ok((result?, None));
         }
@@ -114,7 +115,7 @@ impl Computing<'_, '_> {
             let all = plan.multiplications().to_u128().map_or(u64::MAX, |all| u64::try_from(all).unwrap_or(u64::MAX));
             let progress = Progress::counted("running", all, "mul");
             let result = plan.run_timed(views.to_vec(), config, key, |call, _| progress.advance(per_pass[call]))?;
-            return Ok((result, None));
+            return Ok((Some(result), None));
         };
         let exact = plan.run(views.to_vec())?;
         let mut calls = Vec::new();
@@ -131,7 +132,7 @@ impl Computing<'_, '_> {
             _ => Vec::new(),
         };
         let reports = self.reporting != Reporting::Silent;
-        Ok((result, reports.then_some(Report { calls, result: error, without })))
+        Ok((Some(result), reports.then_some(Report { calls, result: error, without })))
     }
 
     /// The times of the fastest of a few runs.

@@ -194,9 +194,16 @@ impl Handed<'_, '_, '_> {
         let mut waiting: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
         // Who could have a unit more, the first one first.
         let mut idle: Vec<usize> = (0..AHEAD).flat_map(|_| 1..ranks.size()).rev().collect();
-        let (mut accepted, mut kept) = (0, Instant::now());
+        // By rank, the units that it has.
+        let mut has = vec![0_usize; ranks.size()];
+        let (mut accepted, mut kept, mut came) = (0, Instant::now(), Instant::now());
         while accepted < hands.units.len() {
-            while let Some(rank) = idle.pop() {
+            // The last units are for those who have none.
+            let next = |idle: &[usize], has: &[usize]| {
+                idle.iter().rposition(|&rank| has[rank] == 0 || hands.left() >= 2 * ranks.size())
+            };
+            while let Some(at) = next(&idle, &has) {
+                let rank = idle.remove(at);
                 let Some(unit) = hands.take() else {
                     idle.push(rank);
                     break;
@@ -207,6 +214,7 @@ impl Handed<'_, '_, '_> {
                     put_word(&mut message, word);
                 }
                 ranks.send(rank, &message)?;
+                has[rank] += 1;
             }
             match own.try_recv() {
                 Ok((unit, made)) => waiting.extend([(unit, made?)]),
@@ -216,6 +224,7 @@ impl Handed<'_, '_, '_> {
                 let mut made = &message[..];
                 waiting.insert(take_word(&mut made)?, made.to_vec());
                 idle.insert(0, rank);
+                has[rank] = has[rank].saturating_sub(1);
             }
             let before = accepted;
             while let Some(first) = waiting.first_entry() {
@@ -229,9 +238,12 @@ impl Handed<'_, '_, '_> {
             }
             hands.accepted.store(accepted, Ordering::Relaxed);
             if accepted == before {
-                std::thread::sleep(PAUSE);
-            } else if let Some(checkpoint) = checkpoint.as_mut().filter(|checkpoint| kept.elapsed() >= checkpoint.every)
-            {
+                // On the core of the thread that computes: the longer nothing has come, the less it is looked for.
+                std::thread::sleep((came.elapsed() / 16).clamp(PAUSE, 20 * PAUSE));
+                continue;
+            }
+            came = Instant::now();
+            if let Some(checkpoint) = checkpoint.as_mut().filter(|checkpoint| kept.elapsed() >= checkpoint.every) {
                 let mut saved = Vec::new();
                 put_word(&mut saved, self.number);
                 saved.extend(self.passes.save(&whole));
@@ -260,6 +272,11 @@ impl Hands<'_> {
     fn take(&self) -> Option<usize> {
         let end = self.units.len().min(self.accepted.load(Ordering::Relaxed) + self.ahead);
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < end).then_some(next + 1)).ok()
+    }
+
+    /// Units that nobody has had.
+    fn left(&self) -> usize {
+        self.units.len().saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
     /// The next unit, once it may be handed out; none where there is none.

@@ -164,7 +164,7 @@ fn sample(path: &Path) -> Result<u64, FileError> {
             place * SAMPLED
         } else {
             // The last place ends with the file.
-            ((length - SAMPLED) as u128 * u128::from(place) / u128::from(PLACES - 1)) as u64
+            (u128::from(length - SAMPLED) * u128::from(place) / u128::from(PLACES - 1)) as u64
         };
         if start >= length {
             break;

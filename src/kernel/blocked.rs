@@ -137,11 +137,12 @@ impl<S: Accumulator> Panels<S> {
         side.contracting.offsets(terms, &mut self.terms);
         let first = side.first.wrapping_offset(side.batch.offset(batch));
         let groups = factors[direct * size..].chunks_mut(size * TOGETHER);
-        for (mut free, mut panels) in self.free.chunks(width * TOGETHER).zip(groups) {
-            // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
-            let together = unsafe { PackTogether::new(first, &mut free, &self.terms, width, &mut panels) };
-            if let Some(pack) = together {
-                isa.run(pack);
+        for (free, panels) in self.free.chunks(width * TOGETHER).zip(groups) {
+            let (together, free) = free.split_at(PackTogether::<T>::rows(free, width));
+            let (panels_together, panels) = panels.split_at_mut(together.len() * terms.len());
+            if !together.is_empty() {
+                // SAFETY: an operand's pointer and offsets of its three walks together are an element of its view.
+                isa.run(unsafe { PackTogether::new(first, together, &self.terms, width, panels_together) });
             }
             for (free, panel) in free.chunks(width).zip(panels.chunks_mut(size)) {
                 // SAFETY: as above.

@@ -118,29 +118,28 @@ pub(super) struct PackTogether<'a, T: Real> {
 pub(super) const TOGETHER: usize = 8;
 
 impl<'a, T: Real> PackTogether<'a, T> {
-    /// As many of the panels as these rows fill, some of them, each of `width` rows; none where rows lie apart. `rows` and
-    /// `panels` are set to those that are left.
+    /// How many of these rows fill several panels of `width` rows together: all but the last ones, or none.
+    pub(super) fn rows(rows: &[isize], width: usize) -> usize {
+        let whole = rows.len() / width * width;
+        // Of a width that is known, without a loop over the rows of a panel.
+        let is_known = matches!(width, 4 | 6 | 8 | 10 | 12 | 14 | 16 | 32);
+        if whole > width && is_known && is_run(&rows[..whole]) { whole } else { 0 }
+    }
+
+    /// The panels of some rows, for which [`rows`](Self::rows) gives their number.
     ///
     /// # Safety
     ///
     /// `first` plus any of `rows` plus any of `terms` is readable for `'a`.
     pub(super) unsafe fn new(
         first: *const T,
-        rows: &mut &'a [isize],
+        rows: &'a [isize],
         terms: &'a [isize],
         width: usize,
-        panels: &mut &'a mut [T::Wide],
-    ) -> Option<Self> {
-        let (whole, rest) = rows.split_at(rows.len() / width * width);
-        // Of a width that is known, without a loop over the rows of a panel.
-        let is_known = matches!(width, 4 | 6 | 8 | 10 | 12 | 14 | 16 | 32);
-        if whole.len() <= width || !is_known || !is_run(whole) {
-            return None;
-        }
-        let own;
-        (own, *panels) = std::mem::take(panels).split_at_mut(whole.len() * terms.len());
-        *rows = rest;
-        Some(Self { first: first.wrapping_offset(whole[0]), rows: whole.len(), terms, width, panels: own })
+        panels: &'a mut [T::Wide],
+    ) -> Self {
+        assert!(Self::rows(rows, width) == rows.len() && panels.len() == rows.len() * terms.len());
+        Self { first: first.wrapping_offset(rows[0]), rows: rows.len(), terms, width, panels }
     }
 
     #[inline(always)]

@@ -421,7 +421,7 @@ fn no_result() -> Error {
 }
 
 /// Arrays as the first values of a plan.
-fn as_values<'a, T>(arrays: Vec<ArrayViewD<'a, T>>) -> impl Iterator<Item = (ValueId, Held<'a, T>)> {
+fn as_values<T>(arrays: Vec<ArrayViewD<'_, T>>) -> impl Iterator<Item = (ValueId, Held<'_, T>)> {
     let arrays = arrays.into_iter().enumerate();
     arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))))
 }

@@ -12,6 +12,7 @@ use crate::lower::{Axes, Plan, ValueId};
 use crate::quant::{Part, ScaleKind, Scales};
 use crate::ranks::Communicator;
 use crate::rng::Window;
+use crate::sizes::Shape;
 
 use super::ranges::{Spread, axes_of};
 
@@ -41,13 +42,13 @@ impl<'s> Share<'s> {
 
     /// An error where these are no shapes of what this rank is given.
     pub(super) fn check(&self, shapes: &[&[usize]]) -> Result<()> {
-        let wholes: Vec<&[usize]> = self.plan.sizes().shapes().iter().map(|shape| shape.as_slice()).collect();
+        let wholes: Vec<&[usize]> = self.plan.sizes().shapes().iter().map(Shape::as_slice).collect();
         if self.given == Given::Wholes || shapes.len() != wholes.len() {
             return exec::check(self.plan, shapes);
         }
         for (operand, &found) in shapes.iter().enumerate() {
             let part = self.spread.part(self.plan, operand, self.ranks.rank());
-            if !part.iter().map(|range| range.len()).eq(found.iter().copied()) {
+            if !part.iter().map(ExactSizeIterator::len).eq(found.iter().copied()) {
                 let message = format!("operand {operand} has shape {found:?}, but this rank's part is {part:?}");
                 return Err(Error::new(ErrorKind::Shape, message));
             }

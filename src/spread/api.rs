@@ -176,7 +176,8 @@ impl Plan {
     ///
     /// ```
     /// use ndarray::{Array2, Axis};
-    /// use qeinsum::{QEinsum, ranks, spread::Spread};
+    /// use qeinsum::ranks::{self, Communicator as _};
+    /// use qeinsum::{QEinsum, spread::Spread};
     /// let x = Array2::from_elem((512, 512), 0.5_f32);
     /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
     /// let products = ranks::in_threads(2, |ranks| {
@@ -295,7 +296,8 @@ impl Plan {
     ///
     /// ```
     /// use ndarray::{Array2, ArrayView2};
-    /// use qeinsum::{QEinsum, ranks, spread::Spread};
+    /// use qeinsum::ranks::{self, Communicator as _};
+    /// use qeinsum::{QEinsum, spread::Spread};
     /// let (x, y) = (Array2::from_elem((512, 512), 0.5_f32), Array2::from_elem((512, 512), 1.0_f32));
     /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
     /// let gradients = ranks::in_threads(2, |ranks| {

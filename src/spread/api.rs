@@ -306,7 +306,8 @@ impl Plan {
     ///         let part = spread.part(&plan, operand, ranks.rank());
     ///         x.slice(ndarray::s![part[0].clone(), part[1].clone()])
     ///     };
-    ///     let (_, pullback) = plan.vjp_parts_on(ranks, &spread, (&part(0), &part(1)), None, None)?;
+    ///     let parts = [part(0), part(1)];
+    ///     let (_, pullback) = plan.vjp_parts_on(ranks, &spread, &parts[..], None, None)?;
     ///     pullback.pull(&y)
     /// });
     /// assert_eq!(gradients[1].as_ref().unwrap()[0], Array2::from_elem((512, 512), 256.0).into_dyn());

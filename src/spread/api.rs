@@ -227,11 +227,23 @@ impl Plan {
         if self.slices().is_empty() {
             return Err(nothing_kept());
         }
+        let operands = operands.into_operands();
+        self.run_sliced(Recipients::All, ranks, operands, (config, key), Some(checkpoint))?.ok_or_else(no_result)
+    }
+
+    /// Runs a plan in slices, which ranks share pass by pass, whatever messages cost.
+    fn run_sliced<T: Element>(
+        &self,
+        recipients: Recipients,
+        ranks: &dyn Communicator,
+        operands: Vec<OperandView<'_, T>>,
+        (config, key): (Option<&QuantConfig>, Option<Key>),
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Option<ArrayD<T>>> {
         self.same_on(ranks)?;
         let spread = Spread::choose(self, config, ranks.size(), Network::default());
         let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
-        let result = share.run_for(Recipients::All, None, config, operands.into_operands(), key, Some(checkpoint))?;
-        result.ok_or_else(no_result)
+        share.run_for(recipients, None, config, operands, key, checkpoint)
     }
 
     /// Runs the plan on several ranks as [`run_on`](Self::run_on) does, or [`run_kept`](Self::run_kept), for the first one: the others
@@ -262,10 +274,7 @@ impl Plan {
             let result = self.run_on(ranks, operands, config, key)?;
             return Ok((ranks.rank() == 0).then_some(result));
         }
-        self.same_on(ranks)?;
-        let spread = Spread::choose(self, config, ranks.size(), Network::default());
-        let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
-        share.run_for(Recipients::First, None, config, operands.into_operands(), key, checkpoint)
+        self.run_sliced(Recipients::First, ranks, operands.into_operands(), (config, key), checkpoint)
     }
 
     /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].

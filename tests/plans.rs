@@ -1,6 +1,7 @@
 //! Snapshots of plans: each shows the equation, the path and the plan, so that a diff names the pass that changed.
 
-use qeinsum::{Plan, QEinsum};
+use qeinsum::path::{Certificate, Objective, SearchOptions};
+use qeinsum::{Dtype, Group, Plan, QEinsum};
 
 use crate::snapshot;
 
@@ -147,6 +148,78 @@ fn a_plan_that_claims_what_is_not_so_is_refused() {
         let error = Plan::from_json(&changed.to_string()).unwrap_err();
         assert!(error.message().contains(&format!("unknown field `{name}`")), "{error}");
     }
+}
+
+/// What is claimed of another objective is no claim about multiplications.
+#[test]
+fn plans_of_all_objectives_are_the_same_after_a_round_trip_through_json() {
+    let (mut dearer, mut unproved) = (0, 0);
+    for objective in Objective::ALL {
+        let options = SearchOptions::new().objective(objective);
+        for [a, b, c, d, e] in [[2, 3, 4, 5, 6], [9, 2, 8, 3, 7], [2, 30, 3, 2, 20], [40, 2, 2, 2, 2]] {
+            let shapes: [&[usize]; 4] = [&[a, b, c], &[c, d], &[b, d, e], &[e, a]];
+            let qe = QEinsum::new("abc,cd,bde,ea->d").unwrap();
+            let cheapest = qe.plan(&shapes).unwrap();
+            let plan = qe.with_search(options.clone()).plan(&shapes).unwrap();
+            let more = plan.cost().multiplications > cheapest.cost().multiplications;
+            dearer += usize::from(more && *plan.certificate() == Certificate::Optimal);
+            assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan, "{objective:?}");
+            // As a search that ended early would have it: the whole of a large score is no bound of multiplications.
+            let Some(score) = objective.score(plan.cost()) else { continue };
+            unproved += usize::from(score > plan.cost().multiplications);
+            let mut early: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+            early["certificate"] = serde_json::json!({"kind": "unproved", "lower_bound": score.to_string()});
+            early["optimal"] = false.into();
+            assert!(Plan::from_json(&early.to_string()).is_ok(), "{objective:?}");
+        }
+    }
+    assert!(dearer > 0 && unproved > 0, "{dearer} {unproved}");
+}
+
+/// Each list of pairs has an order, whatever the other one has.
+#[test]
+fn pairs_of_axes_in_another_order_are_refused() {
+    for (equation, swapped) in [("abc,abd->cd", "contracting"), ("abc,abd->abcd", "batch")] {
+        let plan = QEinsum::new(equation).unwrap().plan(&[&[2, 3, 4], &[2, 3, 5]]).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+        for side in ["lhs", "rhs"] {
+            let place = format!("/steps/0/dimension_numbers/{side}_{swapped}");
+            let axes = json.pointer_mut(&place).unwrap().as_array_mut().unwrap();
+            assert_eq!(axes.len(), 2);
+            axes.reverse();
+        }
+        let error = Plan::from_json(&json.to_string()).unwrap_err();
+        assert!(error.message().contains("dimension numbers other than its labels give"), "{error}");
+    }
+}
+
+/// Axes end where their value does.
+#[test]
+fn axes_that_a_value_does_not_have_are_refused() {
+    for (equation, shape) in [("ij->i", [3, 4]), ("ii->i", [4, 4])] {
+        let plan = QEinsum::new(equation).unwrap().plan(&[&shape]).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+        *json.pointer_mut("/steps/0/axes").unwrap().as_array_mut().unwrap().last_mut().unwrap() = 2.into();
+        let error = Plan::from_json(&json.to_string()).unwrap_err();
+        assert!(error.message().contains("names axes that its input does not have"), "{error}");
+    }
+}
+
+/// The bytes of a sum over slices, counted by hand: operands, the sum, and what is made of it.
+#[test]
+fn sums_over_slices_take_what_they_are_announced_to() {
+    let plan = |dtype| {
+        let qe = QEinsum::new("ij,jk,kl->il").unwrap().with_path("(0,1) (0,1)".parse().unwrap());
+        qe.with_slices(&["j"]).with_dtype(dtype).plan(&[&[20, 3], &[3, 30], &[30, 2]]).unwrap()
+    };
+    let [sliced, after] = [plan(Dtype::F32), plan(Dtype::F16)].map(|plan| {
+        assert_eq!(plan.steps().iter().map(|step| step.group()).collect::<Vec<_>>(), [Group::PerSlice, Group::After]);
+        plan.peak_bytes().unwrap()
+    });
+    let (operands, sum, output) = (20 * 3 + 3 * 30 + 30 * 2, 20 * 30, 20 * 2);
+    // In f32 the chains are the result; those of f16 are twice as wide, and there beside it when it is made of them.
+    assert_eq!(sliced, 4 * (operands + sum + output));
+    assert_eq!(after, 2 * operands + 4 * sum + 2 * sum);
 }
 
 fn leaves(value: &serde_json::Value, place: String, out: &mut Vec<String>) {

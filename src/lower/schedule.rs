@@ -214,12 +214,9 @@ impl Loops {
         let operands = steps.first().map_or(0, |step| step.result.index());
         let mut groups: Vec<Group> = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {
-            let gathered = |input: ValueId| {
-                let made = input.index().checked_sub(operands);
-                made.is_some_and(|step| {
-                    groups[step] == Group::After || (groups[step] == Group::PerSlice && self.own[step] > 0)
-                })
-            };
+            // Outside all loops only what a loop made together can be read, or what was made of that.
+            let gathered =
+                |input: ValueId| input.index().checked_sub(operands).is_some_and(|step| groups[step] != Group::Once);
             groups.push(match self.around[number].as_slice() {
                 [] if step.op.inputs().any(gathered) => Group::After,
                 [] => Group::Once,

@@ -213,7 +213,8 @@ impl Writer {
     }
 
     fn output(&mut self, pieces: impl Iterator<Item = Piece>) -> Output {
-        if self.syntax == Syntax::Named && !self.text.is_empty() {
+        // Where names are long there are many, so that something stands before the arrow.
+        if self.syntax == Syntax::Named {
             self.text.push(' ');
         }
         let start = self.text.len();
@@ -250,6 +251,13 @@ mod tests {
             let ast = from_sublists(&sublists, output.map(items).as_deref()).unwrap();
             assert_eq!(ast.to_string(), *written);
             assert_eq!(resolve(&ast, &ranks).unwrap().to_string(), *resolved);
+        }
+    }
+
+    #[test]
+    fn one_ellipsis_is_an_equation() {
+        for (output, written) in [(None, "..."), (Some(&[E][..]), "...->..."), (Some(&[]), "...->")] {
+            assert_eq!(from_sublists(&[&[E]], output).unwrap().to_string(), written);
         }
     }
 

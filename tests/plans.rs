@@ -213,7 +213,7 @@ fn sums_over_slices_take_what_they_are_announced_to() {
         qe.with_slices(&["j"]).with_dtype(dtype).plan(&[&[20, 3], &[3, 30], &[30, 2]]).unwrap()
     };
     let [sliced, after] = [plan(Dtype::F32), plan(Dtype::F16)].map(|plan| {
-        assert_eq!(plan.steps().iter().map(|step| step.group()).collect::<Vec<_>>(), [Group::PerSlice, Group::After]);
+        assert_eq!(plan.steps().iter().map(qeinsum::Step::group).collect::<Vec<_>>(), [Group::PerSlice, Group::After]);
         plan.peak_bytes().unwrap()
     });
     let (operands, sum, output) = (20 * 3 + 3 * 30 + 30 * 2, 20 * 30, 20 * 2);

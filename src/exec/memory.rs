@@ -33,7 +33,9 @@ impl Plan {
         for (step, config) in self.calls().zip(self.call_configs(config)) {
             if let Op::DotGeneral { lhs, rhs, orientation, .. } = step.op() {
                 let call = config.oriented(*orientation).forward;
-                largest = largest.max(added(self, dtype, &call, [*lhs, *rhs], step.result())?);
+                let elements = |id: ValueId| self.value(id).elements();
+                let sides = [elements(*lhs)?, elements(*rhs)?];
+                largest = largest.max(quantizing_bytes(dtype, &call, sides, elements(step.result())?)?);
             }
         }
         peak.checked_add(largest)
@@ -68,18 +70,26 @@ impl Plan {
 
 /// An error where the system would not give what a run takes beside its operands.
 pub(crate) fn check_room(plan: &Plan, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
-    if plan.is_surely_small(dtype) {
-        return Ok(());
-    }
-    check_bytes(plan.run_bytes(dtype, config), plan.operand_bytes(dtype))
+    check_needed(plan, dtype, || (plan.run_bytes(dtype, config), plan.operand_bytes(dtype)))
 }
 
 /// The same for a run that keeps what gradients need, and for the gradients.
 pub(crate) fn check_gradient_room(plan: &Plan, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
+    check_needed(plan, dtype, || (plan.gradient_bytes(dtype, config), plan.operand_bytes(dtype)))
+}
+
+/// The same for a run of a plan that takes so many bytes, so many of which are there already; they are counted only where that
+/// may matter.
+pub(crate) fn check_needed(
+    plan: &Plan,
+    dtype: Dtype,
+    bytes: impl FnOnce() -> (Option<u64>, Option<u64>),
+) -> Result<()> {
     if plan.is_surely_small(dtype) {
         return Ok(());
     }
-    check_bytes(plan.gradient_bytes(dtype, config), plan.operand_bytes(dtype))
+    let (bytes, there) = bytes();
+    check_bytes(bytes, there)
 }
 
 /// The same for what takes so many bytes, `there` of them being there already; none is more than 64 bits count.
@@ -106,25 +116,27 @@ fn bytes_of(values: &[Value], dtype: Dtype) -> Option<u64> {
     values.iter().try_fold(0_u64, |all, value| all.checked_add(value.bytes_in(dtype)?))
 }
 
-/// The bytes that a complex product takes beside its arrays, in the largest call: its rhs as four reals an element.
+/// The bytes that complex products take beside their arrays, in the largest call.
 fn expanded(plan: &Plan, dtype: Dtype) -> Option<u64> {
-    if !dtype.is_complex() {
-        return Some(0);
-    }
     let mut largest = 0_u64;
     for step in plan.calls() {
         if let Op::DotGeneral { rhs, .. } = step.op() {
-            largest = largest.max(plan.value(*rhs).elements()?.checked_mul(2 * dtype.bytes() as u64)?);
+            largest = largest.max(expanded_bytes(dtype, plan.value(*rhs).elements()?)?);
         }
     }
     Some(largest)
 }
 
-/// The bytes that a quantized call adds to its sides and its result.
-fn added(plan: &Plan, dtype: Dtype, call: &CallConfig, sides: [ValueId; 2], result: ValueId) -> Option<u64> {
+/// The bytes that a product with so many elements of its rhs takes beside its arrays: of a complex one, four reals for each.
+pub(crate) fn expanded_bytes(dtype: Dtype, rhs: u64) -> Option<u64> {
+    if dtype.is_complex() { rhs.checked_mul(2 * dtype.bytes() as u64) } else { Some(0) }
+}
+
+/// The bytes that a quantized call adds to its sides and its result, which have so many elements.
+pub(crate) fn quantizing_bytes(dtype: Dtype, call: &CallConfig, sides: [u64; 2], result: u64) -> Option<u64> {
     // The sums, and the floats that they become before they are narrowed.
-    let mut added = plan.value(result).elements()?.checked_mul(8)?;
-    for (id, side) in sides.into_iter().zip([&call.lhs, &call.rhs]) {
+    let mut added = result.checked_mul(8)?;
+    for (elements, side) in sides.into_iter().zip([&call.lhs, &call.rhs]) {
         let widened = if dtype == Dtype::F32 { 0 } else { 4 };
         let factor = match side.int() {
             None => 0,
@@ -134,7 +146,7 @@ fn added(plan: &Plan, dtype: Dtype, call: &CallConfig, sides: [ValueId; 2], resu
             Some(_) => 4,
         };
         let noise = if side.noise().is_some() { 4 } else { 0 };
-        added = added.checked_add(plan.value(id).elements()?.checked_mul(widened + factor + noise)?)?;
+        added = added.checked_add(elements.checked_mul(widened + factor + noise)?)?;
     }
     Some(added)
 }

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::Element;
-use crate::lower::{Op, Plan, Side};
+use crate::lower::{DimensionNumbers, Op, Orientation, Plan, Side, ValueId};
 
 use super::adjoint;
 use super::gradient::{GradientRecord, Kept, gradient, unquantized_gradient};
@@ -26,58 +26,106 @@ pub(crate) fn pull<T: Element>(
     calls: Option<&QuantizedCalls>,
     asked: &[bool],
     cotangent: &ArrayViewD<'_, T>,
-    mut observe: Option<&mut dyn FnMut(usize, Side, GradientRecord)>,
+    observe: Option<&mut dyn FnMut(usize, Side, GradientRecord)>,
 ) -> Result<Vec<Option<ArrayD<T>>>> {
+    let gradients = walk_back(plan, asked, cotangent, &mut Wholes { plan, tape, calls, observe })?;
+    Ok(gradients.into_iter().map(|gradient| gradient.map(Value::into_owned)).collect())
+}
+
+/// A call whose gradients are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct ForwardCall<'p> {
+    pub(crate) number: usize,
+    pub(crate) sides: [ValueId; 2],
+    pub(crate) result: ValueId,
+    pub(crate) dims: &'p DimensionNumbers,
+    pub(crate) orientation: Orientation,
+}
+
+/// What a walk back asks of who has the values: all of them, or parts.
+pub(crate) trait Backward<T> {
+    /// The shape that the gradient of a value has here.
+    fn shape(&self, value: ValueId) -> Vec<usize>;
+
+    /// The gradient of a call's result as the call takes it.
+    fn incoming<'v>(&self, call: &ForwardCall<'_>, gradient: Value<'v, T>) -> Result<Value<'v, T>>;
+
+    /// The gradient of a side of a call.
+    fn gradient(&mut self, of: Side, call: &ForwardCall<'_>, incoming: &ArrayViewD<'_, T>) -> Result<ArrayD<T>>;
+}
+
+/// Walks a plan's steps in reverse; the result has a gradient for each operand that is `asked` for.
+pub(crate) fn walk_back<'c, T: Element>(
+    plan: &Plan,
+    asked: &[bool],
+    cotangent: &'c ArrayViewD<'_, T>,
+    backward: &mut impl Backward<T>,
+) -> Result<Vec<Option<Value<'c, T>>>> {
     check_cotangent(cotangent, plan.value(plan.output()).shape())?;
     let wanted = wanted(plan, asked);
-    let mut gradients: Vec<Option<Value<'_, T>>> = (0..plan.values().len()).map(|_| None).collect();
+    let mut gradients: Vec<Option<Value<'c, T>>> = (0..plan.values().len()).map(|_| None).collect();
     if wanted[plan.output().index()] {
         gradients[plan.output().index()] = Some(Value::Borrowed(cotangent.view()));
     }
-    let mut number = tape.len();
+    let mut number = plan.calls().count();
     for step in plan.steps().iter().rev() {
         number -= usize::from(matches!(step.op(), Op::DotGeneral { .. }));
         let Some(incoming) = gradients[step.result().index()].take() else { continue };
         cancel::between_steps()?;
-        match step.op() {
-            Op::Squeeze { input, axes } => {
-                gradients[input.index()] = Some(Value::Owned(adjoint::squeeze(incoming.into_owned(), axes)));
-            }
-            Op::Transpose { input, permutation } => {
-                gradients[input.index()] = Some(Value::Owned(adjoint::transpose(incoming.into_owned(), permutation)));
-            }
+        let (input, made) = match step.op() {
+            Op::Squeeze { input, axes } => (input, adjoint::squeeze(incoming.into_owned(), axes)),
+            Op::Transpose { input, permutation } => (input, adjoint::transpose(incoming.into_owned(), permutation)),
             Op::Diagonal { input, axes } => {
-                let shape = plan.value(*input).shape();
-                gradients[input.index()] = Some(Value::Owned(adjoint::diagonal(&incoming.into_owned(), axes, shape)));
+                (input, adjoint::diagonal(&incoming.into_owned(), axes, &backward.shape(*input)))
             }
             Op::ReduceSum { input, axes } => {
-                let shape = plan.value(*input).shape();
-                gradients[input.index()] = Some(Value::Owned(adjoint::reduce_sum(incoming.into_owned(), axes, shape)));
+                (input, adjoint::reduce_sum(incoming.into_owned(), axes, &backward.shape(*input)))
             }
             Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                let (incoming, whole) = (incoming.view(), CallParts::default());
-                for (side, input) in Side::BOTH.into_iter().zip([lhs, rhs]) {
-                    if !wanted[input.index()] {
-                        continue;
+                let sides = [*lhs, *rhs];
+                let call = ForwardCall { number, sides, result: step.result(), dims, orientation: *orientation };
+                let incoming = backward.incoming(&call, incoming)?;
+                for (side, input) in Side::BOTH.into_iter().zip(sides) {
+                    if wanted[input.index()] {
+                        let made = backward.gradient(side, &call, &incoming.view())?;
+                        gradients[input.index()] = Some(Value::Owned(made));
                     }
-                    let kept = &tape[number];
-                    let made = match calls {
-                        None => unquantized_gradient(side, kept, dims, &incoming, None)?,
-                        Some(calls) => {
-                            let config = calls.config(number, *orientation);
-                            let mut watch =
-                                observe.as_deref_mut().map(|observe| move |side, record| observe(number, side, record));
-                            let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(Side, GradientRecord));
-                            gradient(side, kept, dims, &incoming, &config, calls.key(number), watch, whole)?
-                        }
-                    };
-                    gradients[input.index()] = Some(Value::Owned(made));
                 }
+                continue;
             }
-        }
+        };
+        gradients[input.index()] = Some(Value::Owned(made));
     }
     gradients.truncate(asked.len());
-    Ok(gradients.into_iter().map(|gradient| gradient.map(Value::into_owned)).collect())
+    Ok(gradients)
+}
+
+/// The walk of one process, which has all values.
+struct Wholes<'w, 't, 'o, T> {
+    plan: &'w Plan,
+    tape: &'w [Kept<'t, T>],
+    calls: Option<&'w QuantizedCalls>,
+    observe: Option<&'w mut (dyn FnMut(usize, Side, GradientRecord) + 'o)>,
+}
+
+impl<T: Element> Backward<T> for Wholes<'_, '_, '_, T> {
+    fn shape(&self, value: ValueId) -> Vec<usize> {
+        self.plan.value(value).shape().to_vec()
+    }
+
+    fn incoming<'v>(&self, _: &ForwardCall<'_>, gradient: Value<'v, T>) -> Result<Value<'v, T>> {
+        Ok(gradient)
+    }
+
+    fn gradient(&mut self, of: Side, call: &ForwardCall<'_>, incoming: &ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
+        let &ForwardCall { number, dims, orientation, .. } = call;
+        let kept = &self.tape[number];
+        let Some(calls) = self.calls else { return unquantized_gradient(of, kept, dims, incoming, None) };
+        let config = calls.config(number, orientation);
+        let mut watch = self.observe.as_deref_mut().map(|observe| move |side, record| observe(number, side, record));
+        let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(Side, GradientRecord));
+        gradient(of, kept, dims, incoming, &config, calls.key(number), watch, CallParts::default())
+    }
 }
 
 /// The gradient of a result has the result's shape.
@@ -90,7 +138,7 @@ pub(crate) fn check_cotangent<T>(cotangent: &ArrayViewD<'_, T>, expected: &[usiz
 }
 
 /// For each value, whether an operand that is asked for went into it.
-pub(crate) fn wanted(plan: &Plan, asked: &[bool]) -> Vec<bool> {
+fn wanted(plan: &Plan, asked: &[bool]) -> Vec<bool> {
     let mut wanted = asked.to_vec();
     for step in plan.steps() {
         wanted.push(step.op().inputs().any(|input| wanted[input.index()]));

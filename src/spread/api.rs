@@ -1,17 +1,16 @@
 //! What a program calls on each of its ranks.
 
-use std::sync::Arc;
-
 use ndarray::{ArrayD, ArrayViewD};
 
-use crate::cancel::{self, Cancel};
+use crate::cancel;
 use crate::compiled::Compiled;
+use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, Held, Kept, QuantizedCalls, Recipients};
+use crate::exec::{self, Held, QuantizedCalls, Recipients};
 use crate::frozen;
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
-use crate::operands::{Operand, OperandView, Operands, arrays};
+use crate::operands::{OperandView, Operands, arrays};
 use crate::parse::Ast;
 use crate::qeinsum::QEinsum;
 use crate::quant::QuantConfig;
@@ -102,48 +101,6 @@ impl Compiled {
         let operands = operands.into_operands();
         cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key))
     }
-
-    /// Runs on several ranks and keeps what gradients need; see [`Compiled::vjp`].
-    ///
-    /// ```
-    /// use ndarray::Array2;
-    /// use qeinsum::{DotGeneralConfig, Key, QEinsum, ranks};
-    /// let (x, w) = (Array2::from_elem((6, 40), 0.3_f32), Array2::from_elem((40, 5), -1.7_f32));
-    /// let layer = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
-    /// let layer = layer.compile(&[&[6, 40], &[40, 5]])?;
-    /// let (y, pullback) = layer.vjp((&x, &w), Key::new(0))?;
-    /// let alone = pullback.pull(&y)?;
-    /// let together = ranks::in_threads(2, |ranks| {
-    ///     let (y, pullback) = layer.vjp_on(ranks, (&x, &w), Key::new(0))?;
-    ///     pullback.pull(&y)
-    /// });
-    /// for gradients in together {
-    ///     assert_eq!(gradients?, alone);
-    /// }
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn vjp_on<'a, 'c, T: Element>(
-        &self,
-        ranks: &'c dyn Communicator,
-        operands: impl Operands<'a, T>,
-        key: impl Into<Option<Key>>,
-    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let spread = Spread::on(ranks, self.plan(), self.config())?;
-        self.vjp_spread(ranks, spread, operands, key.into())
-    }
-
-    /// The same by a choice that is known.
-    pub(crate) fn vjp_spread<'a, 'c, T: Element>(
-        &self,
-        ranks: &'c dyn Communicator,
-        spread: Spread,
-        operands: impl Operands<'a, T>,
-        key: Option<Key>,
-    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let cancel = self.cancel().cloned();
-        let how = (spread, Given::Wholes);
-        SpreadPullback::run(self.shared_plan(), ranks, how, operands, (self.config(), key), cancel)
-    }
 }
 
 impl Plan {
@@ -207,9 +164,47 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
+        self.run_given(Recipients::All, ranks, spread, parts, (config, key))?.ok_or_else(no_result)
+    }
+
+    /// The same for the first rank: the others are not given the result, nor sent what the first one has no use for.
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use qeinsum::ranks;
+    /// use qeinsum::{QEinsum, spread::{Network, Spread}};
+    /// let x = Array2::from_elem((64, 64), 0.5_f32);
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[64, 64], &[64, 64]])?;
+    /// let slow = Network { latency: 1.0, bytes_per_second: 1.0 };
+    /// let spread = Spread::choose(&plan, None, 2, slow); // each computes everything, and reads it
+    /// let run = |ranks: &ranks::Threads| plan.run_parts_for_first(ranks, &spread, (&x, &x), None, None);
+    /// let results = ranks::in_threads(2, run);
+    /// assert_eq!(results[0], Ok(Some(Array2::from_elem((64, 64), 16.0).into_dyn())));
+    /// assert_eq!(results[1], Ok(None));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_parts_for_first<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<Option<ArrayD<T>>> {
+        self.run_given(Recipients::First, ranks, spread, parts, (config, key))
+    }
+
+    fn run_given<'a, T: Element>(
+        &self,
+        recipients: Recipients,
+        ranks: &dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        (config, key): (Option<&QuantConfig>, Option<Key>),
+    ) -> Result<Option<ArrayD<T>>> {
         let parts = arrays(parts, "a part of an operand")?;
         let share = Share { plan: self, spread, ranks, given: Given::Parts };
-        share.run_arrays(parts, config, key)
+        share.run_arrays(recipients, parts, config, key)
     }
 
     /// Runs a plan in slices as [`run_on`](Self::run_on) does, and keeps what it has in a file, to go on where it was ended; see
@@ -271,67 +266,11 @@ impl Plan {
             if checkpoint.is_some() {
                 return Err(nothing_kept());
             }
-            let result = self.run_on(ranks, operands, config, key)?;
-            return Ok((ranks.rank() == 0).then_some(result));
+            let spread = Spread::on(ranks, self, config)?;
+            let share = Share { plan: self, spread: &spread, ranks, given: Given::Wholes };
+            return share.run_for(Recipients::First, None, config, operands.into_operands(), key, None);
         }
         self.run_sliced(Recipients::First, ranks, operands.into_operands(), (config, key), checkpoint)
-    }
-
-    /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].
-    ///
-    /// ```
-    /// use ndarray::{arr0, array};
-    /// use qeinsum::{QEinsum, ranks};
-    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
-    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
-    /// let pulled = ranks::in_threads(2, |ranks| {
-    ///     plan.vjp_on(ranks, (&x, &y), None, None)?.1.pull(&arr0(1.0))
-    /// });
-    /// assert_eq!(pulled[1].as_ref().map(|gradients| &gradients[0]), Ok(&y.into_dyn()));
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn vjp_on<'a, 'c, T: Element>(
-        &self,
-        ranks: &'c dyn Communicator,
-        operands: impl Operands<'a, T>,
-        config: Option<&QuantConfig>,
-        key: Option<Key>,
-    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let spread = Spread::on(ranks, self, config)?;
-        SpreadPullback::run(Arc::new(self.clone()), ranks, (spread, Given::Wholes), operands, (config, key), None)
-    }
-
-    /// The same of parts, as [`run_parts_on`](Self::run_parts_on) takes them; cotangents and gradients are whole.
-    ///
-    /// ```
-    /// use ndarray::{Array2, ArrayView2};
-    /// use qeinsum::ranks::{self, Communicator as _};
-    /// use qeinsum::{QEinsum, spread::Spread};
-    /// let (x, y) = (Array2::from_elem((512, 512), 0.5_f32), Array2::from_elem((512, 512), 1.0_f32));
-    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
-    /// let gradients = ranks::in_threads(2, |ranks| {
-    ///     let spread = Spread::on(ranks, &plan, None)?;
-    ///     let part = |operand| -> ArrayView2<'_, f32> {
-    ///         let part = spread.part(&plan, operand, ranks.rank());
-    ///         x.slice(ndarray::s![part[0].clone(), part[1].clone()])
-    ///     };
-    ///     let parts = [part(0), part(1)];
-    ///     let (_, pullback) = plan.vjp_parts_on(ranks, &spread, &parts[..], None, None)?;
-    ///     pullback.pull(&y)
-    /// });
-    /// assert_eq!(gradients[1].as_ref().unwrap()[0], Array2::from_elem((512, 512), 256.0).into_dyn());
-    /// # Ok::<(), qeinsum::Error>(())
-    /// ```
-    pub fn vjp_parts_on<'a, 'c, T: Element>(
-        &self,
-        ranks: &'c dyn Communicator,
-        spread: &Spread,
-        parts: impl Operands<'a, T>,
-        config: Option<&QuantConfig>,
-        key: Option<Key>,
-    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
-        let how = (spread.clone(), Given::Parts);
-        SpreadPullback::run(Arc::new(self.clone()), ranks, how, parts, (config, key), None)
     }
 }
 
@@ -347,8 +286,31 @@ impl Spread {
     /// ```
     pub fn on(ranks: &dyn Communicator, plan: &Plan, config: Option<&QuantConfig>) -> Result<Self> {
         plan.same_on(ranks)?;
-        let network = if ranks.size() == 1 { Network::default() } else { Network::measure(ranks)? };
+        let network = Network::between(ranks)?;
         Ok(Self::choose(plan, config, ranks.size(), network))
+    }
+
+    /// The same within a limit of bytes on each rank: what [`choose_within`](Self::choose_within) finds.
+    ///
+    /// ```
+    /// use qeinsum::{Dtype, QEinsum, ranks, spread::Spread};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[8192, 64], &[64, 16]])?;
+    /// // All of it takes 2.6 MB.
+    /// let bytes = |spread: &Spread| spread.run_bytes(&plan, Dtype::F32, None);
+    /// for spread in ranks::in_threads(4, |ranks| Spread::within(ranks, &plan, None, 1_500_000, bytes)) {
+    ///     assert_eq!(spread?.to_string(), "4 ranks: i\n");
+    /// }
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn within(
+        ranks: &dyn Communicator,
+        plan: &Plan,
+        config: Option<&QuantConfig>,
+        limit: u64,
+        bytes: impl Fn(&Self) -> Option<u64>,
+    ) -> Result<Self> {
+        plan.same_on(ranks)?;
+        Self::choose_within(plan, config, ranks.size(), Network::between(ranks)?, limit, bytes)
     }
 }
 
@@ -356,18 +318,28 @@ impl Share<'_> {
     /// Runs a plan without slices on what this rank is given of each operand.
     fn run_arrays<T: Element>(
         &self,
+        recipients: Recipients,
         arrays: Vec<ArrayViewD<'_, T>>,
         config: Option<&QuantConfig>,
         key: Option<Key>,
-    ) -> Result<ArrayD<T>> {
+    ) -> Result<Option<ArrayD<T>>> {
         let plan = self.plan;
         if !plan.slices().is_empty() {
             return Err(exec::unsliced("operands are taken in parts"));
         }
         self.check(&arrays.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
-        exec::check_room(plan, T::DTYPE, config)?;
+        self.check_room(T::DTYPE, config)?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &[])).transpose()?;
-        self.run(as_values(arrays), calls.as_ref(), &mut None)
+        self.run(as_values(arrays), calls.as_ref(), &mut None, recipients)
+    }
+
+    /// An error where the system would not give what this rank's share takes beside its operands.
+    fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
+        let Self { plan, spread, .. } = *self;
+        if !plan.slices().is_empty() {
+            return exec::check_room(plan, dtype, config);
+        }
+        exec::check_needed(plan, dtype, || (spread.run_bytes(plan, dtype, config), spread.operand_bytes(plan, dtype)))
     }
 
     /// Runs the plan on operands, some of which may be frozen.
@@ -394,7 +366,7 @@ impl Share<'_> {
         let plan = self.plan;
         let whose = checkpoint.as_ref().map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
         let served = frozen::serve(plan, ast, config, operands)?;
-        exec::check_room(plan, T::DTYPE, config)?;
+        self.check_room(T::DTYPE, config)?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
         if !plan.slices().is_empty() {
             let (mut saved, mut every) = (None, std::time::Duration::MAX);
@@ -420,7 +392,7 @@ impl Share<'_> {
             (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
             (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
         });
-        self.run(known, calls.as_ref(), &mut None).map(Some)
+        self.run(known, calls.as_ref(), &mut None, recipients)
     }
 }
 
@@ -428,66 +400,12 @@ fn nothing_kept() -> Error {
     Error::new(ErrorKind::Slice, "a checkpoint is of a run in slices, and the plan has none")
 }
 
-fn no_result() -> Error {
+pub(super) fn no_result() -> Error {
     lost("there came no result")
 }
 
 /// Arrays as the first values of a plan.
-fn as_values<T>(arrays: Vec<ArrayViewD<'_, T>>) -> impl Iterator<Item = (ValueId, Held<'_, T>)> {
+pub(super) fn as_values<T>(arrays: Vec<ArrayViewD<'_, T>>) -> impl Iterator<Item = (ValueId, Held<'_, T>)> {
     let arrays = arrays.into_iter().enumerate();
     arrays.map(|(id, array)| (ValueId::new(id), Held::Value(exec::Value::Borrowed(array))))
-}
-
-/// What a forward run on several ranks kept, ready to carry a gradient of its result back on all of them.
-///
-/// See [`Compiled::vjp_on`].
-pub struct SpreadPullback<'a, 'c, T> {
-    plan: Arc<Plan>,
-    spread: Spread,
-    ranks: &'c dyn Communicator,
-    tape: Vec<Kept<'a, T>>,
-    calls: Option<QuantizedCalls>,
-    cancel: Option<Cancel>,
-}
-
-impl<T> std::fmt::Debug for SpreadPullback<'_, '_, T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SpreadPullback").field("spread", &self.spread).finish_non_exhaustive()
-    }
-}
-
-impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
-    fn run(
-        plan: Arc<Plan>,
-        ranks: &'c dyn Communicator,
-        (spread, given): (Spread, Given),
-        operands: impl Operands<'a, T>,
-        (config, key): (Option<&QuantConfig>, Option<Key>),
-        cancel: Option<Cancel>,
-    ) -> Result<(ArrayD<T>, Self)> {
-        if !plan.slices().is_empty() {
-            return Err(exec::unsliced("gradients are taken"));
-        }
-        let operands = arrays(operands, "a gradient")?;
-        let share = Share { plan: &plan, spread: &spread, ranks, given };
-        share.check(&operands.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
-        let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
-        exec::check_gradient_room(&plan, T::DTYPE, config)?;
-        let mut tape = Some(Vec::new());
-        let output = cancel::stoppable(cancel.as_ref(), || share.run(as_values(operands), calls.as_ref(), &mut tape))?;
-        Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, cancel }))
-    }
-
-    /// The gradients of `sum(cotangent · result)`, one per operand, on every rank; all have the same cotangent.
-    pub fn pull<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Vec<ArrayD<T>>> {
-        let cotangent = cotangent.into_operand().into_array("a gradient")?;
-        let asked = vec![true; self.plan.equation().operands().len()];
-        // Only runs look at what is given.
-        let share = Share { plan: &self.plan, spread: &self.spread, ranks: self.ranks, given: Given::Parts };
-        let gradients = cancel::stoppable(self.cancel.as_ref(), || {
-            share.pull(&self.tape, self.calls.as_ref(), &asked, &cotangent)
-        })?;
-        let row_major = |gradient: ArrayD<T>| exec::Value::Owned(gradient).into_row_major();
-        Ok(gradients.into_iter().flatten().map(row_major).collect())
-    }
 }

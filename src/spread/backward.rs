@@ -6,30 +6,16 @@
 
 use ndarray::{ArrayD, ArrayViewD};
 
-use crate::cancel;
 use crate::equation::Label;
 use crate::error::Result;
 use crate::exec::{
-    CallParts, Kept, KeptSide, QuantizedCalls, TermKind, Value, adjoint, check_cotangent, gradient,
-    unquantized_gradient, wanted,
+    Backward, CallParts, ForwardCall, Kept, KeptSide, QuantizedCalls, Value, gradient, unquantized_gradient, walk_back,
 };
 use crate::kernel::Element;
-use crate::lower::{DimensionNumbers, Op, Orientation, Side, ValueId};
-use crate::quant::{DotGeneralConfig, Format};
+use crate::lower::{Side, ValueId};
 
-use super::choose::unit_of;
 use super::gather::Share;
-
-/// A forward call whose gradients are wanted.
-struct Forward<'t, 'a, T> {
-    number: usize,
-    sides: [ValueId; 2],
-    result: ValueId,
-    dims: &'t DimensionNumbers,
-    orientation: Orientation,
-    kept: &'t Kept<'a, T>,
-    label: Option<Label>,
-}
+use super::gradient_sums::SharedCall;
 
 impl Share<'_> {
     /// Runs the plan backward; all ranks have the cotangent, and the gradients of the operands that are `asked` for.
@@ -40,48 +26,7 @@ impl Share<'_> {
         asked: &[bool],
         cotangent: &ArrayViewD<'_, T>,
     ) -> Result<Vec<Option<ArrayD<T>>>> {
-        let plan = self.plan;
-        check_cotangent(cotangent, plan.value(plan.output()).shape())?;
-        let wanted = wanted(plan, asked);
-        let mut gradients: Vec<Option<Value<'_, T>>> = (0..plan.values().len()).map(|_| None).collect();
-        if wanted[plan.output().index()] {
-            gradients[plan.output().index()] = Some(Value::Borrowed(cotangent.view()));
-        }
-        let mut number = tape.len();
-        for step in plan.steps().iter().rev() {
-            number -= usize::from(matches!(step.op(), Op::DotGeneral { .. }));
-            let Some(incoming) = gradients[step.result().index()].take() else { continue };
-            cancel::between_steps()?;
-            let shape = |input: ValueId| self.shape(input, self.spread.wants[input.index()]);
-            let (input, made) = match step.op() {
-                Op::Squeeze { input, axes } => (*input, adjoint::squeeze(incoming.into_owned(), axes)),
-                Op::Transpose { input, permutation } => {
-                    (*input, adjoint::transpose(incoming.into_owned(), permutation))
-                }
-                Op::Diagonal { input, axes } => {
-                    (*input, adjoint::diagonal(&incoming.into_owned(), axes, &shape(*input)))
-                }
-                Op::ReduceSum { input, axes } => {
-                    (*input, adjoint::reduce_sum(incoming.into_owned(), axes, &shape(*input)))
-                }
-                Op::DotGeneral { lhs, rhs, dims, orientation } => {
-                    let (sides, result, kept) = ([*lhs, *rhs], step.result(), &tape[number]);
-                    let label = self.spread.calls[number];
-                    let call = Forward { number, sides, result, dims, orientation: *orientation, kept, label };
-                    let made_by = label.filter(|&label| !self.axes(result, label).is_empty());
-                    let incoming = self.change(result, incoming, self.spread.wants[result.index()], made_by)?;
-                    for (side, input) in Side::BOTH.into_iter().zip(sides) {
-                        if wanted[input.index()] {
-                            let made = self.gradient(side, &call, calls, &incoming.view())?;
-                            gradients[input.index()] = Some(Value::Owned(made));
-                        }
-                    }
-                    continue;
-                }
-            };
-            gradients[input.index()] = Some(Value::Owned(made));
-        }
-        gradients.truncate(asked.len());
+        let gradients = walk_back(self.plan, asked, cotangent, &mut Parts { share: self, tape, calls })?;
         let ids = (0..asked.len()).map(ValueId::new);
         let whole = |(id, gradient): (ValueId, Option<Value<'_, T>>)| -> Result<Option<ArrayD<T>>> {
             let Some(gradient) = gradient else { return Ok(None) };
@@ -90,14 +35,33 @@ impl Share<'_> {
         ids.zip(gradients).map(whole).collect()
     }
 
+    /// The label by ranges of which ranks make a call's result, if they do.
+    fn made_by(&self, call: &ForwardCall<'_>) -> Option<Label> {
+        self.spread.calls[call.number].filter(|&label| !self.axes(call.result, label).is_empty())
+    }
+}
+
+/// The walk of a rank, which has parts of the values.
+struct Parts<'s, 't, T> {
+    share: &'s Share<'s>,
+    tape: &'s [Kept<'t, T>],
+    calls: Option<&'s QuantizedCalls>,
+}
+
+impl<T: Element> Backward<T> for Parts<'_, '_, T> {
+    fn shape(&self, value: ValueId) -> Vec<usize> {
+        self.share.shape(value, self.share.spread.wants[value.index()])
+    }
+
+    fn incoming<'v>(&self, call: &ForwardCall<'_>, gradient: Value<'v, T>) -> Result<Value<'v, T>> {
+        let wanted = self.share.spread.wants[call.result.index()];
+        self.share.change(call.result, gradient, wanted, self.share.made_by(call))
+    }
+
     /// The gradient of a side, of which this rank makes its range where the side has the call's label, and else all.
-    fn gradient<T: Element>(
-        &self,
-        of: Side,
-        call: &Forward<'_, '_, T>,
-        calls: Option<&QuantizedCalls>,
-        incoming: &ArrayViewD<'_, T>,
-    ) -> Result<ArrayD<T>> {
+    fn gradient(&mut self, of: Side, call: &ForwardCall<'_>, incoming: &ArrayViewD<'_, T>) -> Result<ArrayD<T>> {
+        let Self { share, tape, calls } = *self;
+        let call_kept = &tape[call.number];
         let config = calls.map(|calls| calls.config(call.number, call.orientation));
         let run = |kept: &Kept<'_, T>, incoming: &ArrayViewD<'_, T>, parts: CallParts<'_>| match (calls, &config) {
             (Some(calls), Some(config)) => {
@@ -105,62 +69,39 @@ impl Share<'_> {
             }
             _ => unquantized_gradient(of, kept, call.dims, incoming, parts.terms),
         };
-        let Some(label) = call.label else { return run(call.kept, incoming, CallParts::default()) };
-        let [own, other] = of.of(call.sides, [call.sides[1], call.sides[0]]);
-        let first = |value: ValueId| self.axes(value, label).first().copied();
-        let (in_own, in_other, in_result) = (first(own), first(other), first(call.result));
-        let made = call.dims.gradient(of, self.rank(call.sides[0]), self.rank(call.sides[1]));
-        // The axes of what comes in are those of the result.
-        let summed = made.dims.contracting().iter().position(|pair| in_result == Some(pair.0));
-        let is_summed = in_own.is_none() && summed.is_some();
+        let Some(label) = share.spread.calls[call.number] else {
+            return run(call_kept, incoming, CallParts::default());
+        };
+        let other = of.other().of(call.sides[0], call.sides[1]);
+        let first = |value: ValueId| share.axes(value, label).first().copied();
+        let (in_other, in_result) = (first(other), first(call.result));
+        let shared = SharedCall { plan: share.plan, sides: call.sides, result: call.result, dims: call.dims, label };
+        let summed = shared.summed(of, T::DTYPE, config.as_ref());
         let mut parts = CallParts {
             sides: [
-                self.part(incoming.shape(), in_result, label, is_summed),
-                self.part(&self.shape(other, Some(label)), in_other, label, is_summed),
+                share.part(incoming.shape(), in_result, label, summed.is_some()),
+                share.part(&share.shape(other, Some(label)), in_other, label, summed.is_some()),
             ],
             terms: None,
         };
-        let (Some(place), true) = (summed, is_summed) else { return run(call.kept, incoming, parts) };
-        let whole = self.plan.value(call.result).shape();
-        let sizes: Vec<usize> = made.dims.contracting().iter().map(|pair| whole[pair.0]).collect();
-        if self.can_share::<T>(of, config.as_ref(), &sizes, place, label) {
-            parts.terms = Some(self.terms(&sizes, place, label));
-            return run(call.kept, incoming, parts);
+        let Some(summed) = summed else { return run(call_kept, incoming, parts) };
+        if share.spread.sums_parts(label, &summed) {
+            parts.terms = Some(share.terms(&summed.sizes, summed.place, label));
+            return run(call_kept, incoming, parts);
         }
         // Every rank takes everything.
-        let incoming = self.gather(incoming, &[in_result.expect("what is summed comes in")], label)?;
+        let incoming = share.gather(incoming, &[in_result.expect("what is summed comes in")], label)?;
         let axis = in_other.expect("what is summed is in the other side");
-        let side = call.kept.side(of.other());
-        let value = Value::Owned(self.gather(&side.value.view(), &[axis], label)?);
-        let scales = side.scales.as_ref().map(|scales| self.gather_scales(scales, axis, label)).transpose()?;
+        let side = call_kept.side(of.other());
+        let value = Value::Owned(share.gather(&side.value.view(), &[axis], label)?);
+        let scales = side.scales.as_ref().map(|scales| share.gather_scales(scales, axis, label)).transpose()?;
         let all = KeptSide { value, scales };
-        let own = call.kept.side(of);
+        let own = call_kept.side(of);
         let own = KeptSide { value: Value::Borrowed(own.value.view()), scales: own.scales.clone() };
         let kept = match of {
             Side::Lhs => Kept { lhs: own, rhs: all },
             Side::Rhs => Kept { lhs: all, rhs: own },
         };
         run(&kept, &incoming.view(), CallParts::default())
-    }
-
-    fn rank(&self, value: ValueId) -> usize {
-        self.plan.value(value).shape().len()
-    }
-
-    /// Whether ranks can sum their terms of a gradient each.
-    fn can_share<T: Element>(
-        &self,
-        of: Side,
-        config: Option<&DotGeneralConfig>,
-        sizes: &[usize],
-        place: usize,
-        label: Label,
-    ) -> bool {
-        let gradient = config.filter(|_| Format::of(T::DTYPE).is_some()).map(|config| of.of(config.dlhs, config.drhs));
-        let kind = gradient.as_ref().map_or(TermKind::Float, |gradient| TermKind::of(&gradient.call));
-        // Shards cut a summed axis, perhaps this one.
-        let is_cut = gradient.is_some_and(|gradient| gradient.shards.is_some());
-        let unit = unit_of(kind, T::DTYPE, sizes, place);
-        !is_cut && unit.is_some_and(|unit| self.spread.units[label.index()].is_multiple_of(unit))
     }
 }

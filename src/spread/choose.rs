@@ -77,6 +77,23 @@ impl Network {
         f64::from(rounds) * (self.latency + bytes / self.bytes_per_second)
     }
 
+    /// Seconds until the first of so many ranks has so many bytes, of which each of the others sends it its part.
+    ///
+    /// ```
+    /// use qeinsum::spread::Network;
+    /// let network = Network::default();
+    /// assert!(network.seconds_to_first(1e9, 64) < network.seconds(1e9, 64));
+    /// ```
+    pub fn seconds_to_first(&self, bytes: f64, ranks: usize) -> f64 {
+        let others = ranks as f64 - 1.0;
+        others * (self.latency + bytes / ranks as f64 / self.bytes_per_second)
+    }
+
+    /// That of these ranks, which is measured where there are several.
+    pub(super) fn between(ranks: &dyn Communicator) -> Result<Self> {
+        if ranks.size() == 1 { Ok(Self::default()) } else { Self::measure(ranks) }
+    }
+
     /// Measures it: all ranks have what the first one finds.
     ///
     /// ```
@@ -123,10 +140,66 @@ struct Choice {
 impl Spread {
     /// How so many ranks share a plan, whose calls are quantized by this configuration.
     pub fn choose(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, network: Network) -> Self {
-        Choosing { plan, configs: config.map(|config| plan.call_configs(config)), ranks, network, only: None }
-            .spread(config)
+        Choosing {
+            plan,
+            configs: config.map(|config| plan.call_configs(config)),
+            ranks,
+            network,
+            only: None,
+            price: 0.0,
+        }
+        .spread(config)
+    }
+
+    /// The same of the least predicted time among those whose `bytes` are not more than a limit, as far as they are found: what
+    /// [`run_bytes`](Self::run_bytes) or [`gradient_bytes`](Self::gradient_bytes) say.
+    ///
+    /// An error of kind [`ErrorKind::Limit`] where there is none, with the fewest bytes that were found.
+    ///
+    /// ```
+    /// use qeinsum::{Dtype, QEinsum, spread::{Network, Spread}};
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
+    /// let slow = Network { latency: 1.0, bytes_per_second: 1e6 };
+    /// let bytes = |spread: &Spread| spread.run_bytes(&plan, Dtype::F32, None);
+    /// let within = |limit| Spread::choose_within(&plan, None, 2, slow, limit, bytes);
+    /// assert_eq!(within(4_000_000)?.to_string(), "2 ranks: -\n"); // messages take longer than the product
+    /// assert!(within(2_000_000).is_err()); // the result alone takes half of it, and while it is gathered all
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn choose_within(
+        plan: &Plan,
+        config: Option<&QuantConfig>,
+        ranks: usize,
+        network: Network,
+        limit: u64,
+        bytes: impl Fn(&Self) -> Option<u64>,
+    ) -> Result<Self> {
+        let mut choosing = Choosing {
+            plan,
+            configs: config.map(|config| plan.call_configs(config)),
+            ranks,
+            network,
+            only: None,
+            price: 0.0,
+        };
+        let mut fewest = u64::MAX;
+        for price in PRICES {
+            choosing.price = price;
+            let spread = choosing.spread(config);
+            match bytes(&spread) {
+                Some(bytes) if bytes <= limit => return Ok(spread),
+                Some(bytes) => fewest = fewest.min(bytes),
+                None => {}
+            }
+        }
+        let message =
+            format!("the memory limit is {limit} bytes: shared by {ranks} ranks the run needs {fewest} bytes on one");
+        Err(Error::new(ErrorKind::Limit, message))
     }
 }
+
+/// Seconds that a byte is taken for where memory is short: from what changes nothing that matters to what is all that matters.
+const PRICES: [f64; 9] = [0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-6, 1e-3, 1e9];
 
 #[cfg(test)]
 impl Spread {
@@ -134,7 +207,7 @@ impl Spread {
     pub(super) fn by(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, label: Label) -> Option<Self> {
         let configs = config.map(|config| plan.call_configs(config));
         let network = Network { latency: 0.0, bytes_per_second: f64::INFINITY };
-        let choosing = Choosing { plan, configs, ranks, network, only: Some(label) };
+        let choosing = Choosing { plan, configs, ranks, network, only: Some(label), price: 0.0 };
         let spread = choosing.spread(config);
         spread.calls.contains(&Some(label)).then_some(spread)
     }
@@ -147,6 +220,8 @@ struct Choosing<'p> {
     network: Network,
     /// The one label that is looked at, where a test asks for that.
     only: Option<Label>,
+    /// Seconds that a byte on each rank counts as, where memory is short.
+    price: f64,
 }
 
 /// The least time of all calls up to one, by the label of whose result ranks have ranges.
@@ -179,6 +254,8 @@ impl Choosing<'_> {
                 if choice.is_summed {
                     seconds += 2.0 * self.network.seconds(self.bytes(step.result()), self.ranks);
                 }
+                let held = [*lhs, *rhs, step.result()].map(|value| self.held(value, choice.label));
+                seconds += self.price * held.iter().sum::<f64>();
                 let before = [*lhs, *rhs].map(|side| {
                     let maker = &found[calls[side.index()]?];
                     let needed = choice.label.filter(|&label| !axes_of(plan, side, label).is_empty());
@@ -201,7 +278,8 @@ impl Choosing<'_> {
         let seconds = best.choices.iter().zip(&best.seconds).map(|(choice, seconds)| {
             let made = choice.label.filter(|&label| !axes_of(self.plan, result, label).is_empty());
             let is_given = made.is_some() && made != needed;
-            seconds + if is_given { self.network.seconds(self.bytes(result), self.ranks) } else { 0.0 }
+            let given = self.network.seconds(self.bytes(result), self.ranks) + self.price * self.bytes(result);
+            seconds + if is_given { given } else { 0.0 }
         });
         seconds.enumerate().min_by(|a, b| a.1.total_cmp(&b.1))
     }
@@ -236,6 +314,12 @@ impl Choosing<'_> {
             }
         }
         choices
+    }
+
+    /// The bytes on a rank of a value of which each has a range of a label, if it has it.
+    fn held(&self, value: ValueId, label: Option<Label>) -> f64 {
+        let is_part = label.is_some_and(|label| !axes_of(self.plan, value, label).is_empty());
+        self.bytes(value) / if is_part { self.ranks as f64 } else { 1.0 }
     }
 
     fn bytes(&self, value: ValueId) -> f64 {

@@ -6,8 +6,8 @@ use crate::cancel;
 use crate::equation::Label;
 use crate::error::Result;
 use crate::exec::{
-    Call, CallParts, FrozenSide, Held, Keep, Kept, KeptSide, QuantizedCalls, Readers, Rescaled, SharedTerms,
-    Unquantized, Value, Values, apply,
+    Call, CallParts, FrozenSide, Held, Keep, Kept, KeptSide, QuantizedCalls, Readers, Recipients, Rescaled,
+    SharedTerms, Unquantized, Value, Values, apply,
 };
 use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Op, ValueId};
@@ -29,14 +29,15 @@ impl<'s> Share<'s> {
         known.iter().filter_map(narrow).collect()
     }
 
-    /// Runs the plan on values that all ranks have, but for frozen sides and given parts; all have the result, which is in
-    /// row-major order.
+    /// Runs the plan on values that all ranks have, but for frozen sides and given parts; the result is in row-major order, and
+    /// none on ranks that are not given it.
     pub(super) fn run<'a, T: Element>(
         &self,
         known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
         calls: Option<&QuantizedCalls>,
         tape: &mut Tape<'a, T>,
-    ) -> Result<ArrayD<T>> {
+        recipients: Recipients,
+    ) -> Result<Option<ArrayD<T>>> {
         let mut values = Values::new(self.plan);
         for (id, held) in known {
             let held = match (held, self.spread.wants[id.index()]) {
@@ -61,7 +62,11 @@ impl<'s> Share<'s> {
                         let (lhs, rhs) = (values.take(*lhs), values.take(*rhs));
                         let call = Call { lhs, rhs, dims, orientation: *orientation, order };
                         let made = self.call(number, sides, call, calls, tape)?;
-                        self.settle(step.result(), self.spread.calls[number], made)?
+                        let is_last = number + 1 == self.spread.calls.len();
+                        let to = if is_last { recipients } else { Recipients::All };
+                        let settled = self.settle(step.result(), self.spread.calls[number], made, to)?;
+                        let Some(made) = settled else { return Ok(None) };
+                        made
                     }
                     unary => {
                         let input = unary.inputs().next().expect("every operation has an input");
@@ -72,7 +77,8 @@ impl<'s> Share<'s> {
             }
             number += usize::from(is_call);
         }
-        Ok(values.take_array(self.plan.output()).into_row_major())
+        let result = values.take_array(self.plan.output()).into_row_major();
+        Ok((recipients == Recipients::All || self.ranks.rank() == 0).then_some(result))
     }
 
     /// What a call makes of this rank's parts of its sides.
@@ -129,11 +135,20 @@ impl<'s> Share<'s> {
         SharedTerms { ranks: self.ranks, own: (range.start * rest, range.end * rest), all: sizes.iter().product() }
     }
 
-    /// A call's result as its reader needs it.
-    fn settle<'a, T: Element>(&self, id: ValueId, label: Option<Label>, made: ArrayD<T>) -> Result<Value<'a, T>> {
+    /// A call's result as its reader needs it; none on a rank without one, where there is nothing left to do.
+    fn settle<'a, T: Element>(
+        &self,
+        id: ValueId,
+        label: Option<Label>,
+        made: ArrayD<T>,
+        to: Recipients,
+    ) -> Result<Option<Value<'a, T>>> {
         let made_by = label.filter(|&label| !self.axes(id, label).is_empty());
         let wanted = self.spread.wants[id.index()];
-        self.change(id, Value::Owned(made), made_by, wanted)
+        if let (Recipients::First, Some(label), None) = (to, made_by, wanted) {
+            return Ok(self.gather_first(&made.view(), &self.axes(id, label), label)?.map(Value::Owned));
+        }
+        self.change(id, Value::Owned(made), made_by, wanted).map(Some)
     }
 
     /// A value of which ranks have ranges of one label, or all of it, as ranges of another one, or all.

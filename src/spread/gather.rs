@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
 
 use crate::equation::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,11 +90,13 @@ impl<'s> Share<'s> {
                 }
                 Value::Borrowed(view)
             }
-            Value::Owned(mut array) => {
+            // The memory of the whole is given back.
+            Value::Owned(array) => {
+                let mut view = array.view();
                 for &axis in axes {
-                    array.slice_axis_inplace(Axis(axis), range);
+                    view.slice_axis_inplace(Axis(axis), range);
                 }
-                Value::Owned(array)
+                Value::Owned(view.to_owned())
             }
         }
     }
@@ -107,38 +109,75 @@ impl<'s> Share<'s> {
         axes: &[usize],
         label: Label,
     ) -> Result<ArrayD<T>> {
+        let mut whole = self.whole(own, axes, label);
+        for root in 0..self.ranks.size() {
+            let mut place = self.place(&mut whole, axes, label, root);
+            if place.is_empty() {
+                continue;
+            }
+            if root == self.ranks.rank() {
+                place.assign(own);
+                self.ranks.broadcast(root, &mut message(own))?;
+            } else {
+                let mut bytes = Vec::new();
+                self.ranks.broadcast(root, &mut bytes)?;
+                take(&mut place, &bytes)?;
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The same on the first rank alone.
+    pub(super) fn gather_first<T: Element>(
+        &self,
+        own: &ArrayViewD<'_, T>,
+        axes: &[usize],
+        label: Label,
+    ) -> Result<Option<ArrayD<T>>> {
+        if self.ranks.rank() > 0 {
+            if !own.is_empty() {
+                self.ranks.send(0, &message(own))?;
+            }
+            return Ok(None);
+        }
+        let mut whole = self.whole(own, axes, label);
+        for rank in 0..self.ranks.size() {
+            let mut place = self.place(&mut whole, axes, label, rank);
+            if place.is_empty() {
+                continue;
+            }
+            if rank == 0 {
+                place.assign(own);
+            } else {
+                take(&mut place, &self.ranks.receive(rank)?)?;
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    /// Room for the whole of a part.
+    fn whole<T: Element>(&self, own: &ArrayViewD<'_, T>, axes: &[usize], label: Label) -> ArrayD<T> {
         let mut shape = own.shape().to_vec();
         for &axis in axes {
             shape[axis] = self.spread.extent(label);
         }
-        let mut whole = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
-        for root in 0..self.ranks.size() {
-            let range = self.spread.range(label, root);
-            if range.is_empty() {
-                continue;
-            }
-            for &axis in axes {
-                shape[axis] = range.len();
-            }
-            let mut place = whole.view_mut();
-            for &axis in axes {
-                place.slice_axis_inplace(Axis(axis), Slice::from(range.clone()));
-            }
-            if root == self.ranks.rank() {
-                let rows = kernel::row_major(own.view());
-                let mut bytes = kernel::bytes(rows.as_slice().unwrap_or_default()).to_vec();
-                self.ranks.broadcast(root, &mut bytes)?;
-                place.assign(own);
-            } else {
-                let mut bytes = Vec::new();
-                self.ranks.broadcast(root, &mut bytes)?;
-                let mut theirs = vec![T::ZERO; shape.iter().product()];
-                fill(&mut theirs, &bytes)?;
-                let theirs = ArrayViewD::from_shape(IxDyn(&shape), &theirs).expect("as many as the shape has");
-                place.assign(&theirs);
-            }
+        ArrayD::from_elem(IxDyn(&shape), T::ZERO)
+    }
+
+    /// Where a rank's part of a whole belongs.
+    fn place<'w, T>(
+        &self,
+        whole: &'w mut ArrayD<T>,
+        axes: &[usize],
+        label: Label,
+        rank: usize,
+    ) -> ArrayViewMutD<'w, T> {
+        let range = Slice::from(self.spread.range(label, rank));
+        let mut place = whole.view_mut();
+        for &axis in axes {
+            place.slice_axis_inplace(Axis(axis), range);
         }
-        Ok(whole)
+        place
     }
 
     /// The scales of a whole side, of which each rank has those of its range along an axis.
@@ -150,4 +189,19 @@ impl<'s> Share<'s> {
         let whole = |numbers: &ArrayD<f32>| self.gather(&numbers.view(), &[axis], label);
         Ok(Scales { scale: whole(&scales.scale)?, inverse: whole(&scales.inverse)?, kind: scales.kind })
     }
+}
+
+/// An array's elements in row-major order.
+fn message<T: Element>(array: &ArrayViewD<'_, T>) -> Vec<u8> {
+    let rows = kernel::row_major(array.view());
+    kernel::bytes(rows.as_slice().unwrap_or_default()).to_vec()
+}
+
+/// Puts elements that came where they belong.
+fn take<T: Element>(place: &mut ArrayViewMutD<'_, T>, bytes: &[u8]) -> Result<()> {
+    let mut elements = vec![T::ZERO; place.len()];
+    fill(&mut elements, bytes)?;
+    let elements = ArrayViewD::from_shape(place.raw_dim(), &elements).expect("as many as the place has");
+    place.assign(&elements);
+    Ok(())
 }

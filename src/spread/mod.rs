@@ -7,8 +7,8 @@
 //! their sums: of integers in any order, of floats in the tree that they are for one rank, whose parts `exec` keeps whole. A
 //! value that its reader needs in another way is given to all. Noise belongs to places in the whole array.
 //!
-//! `forward` walks a plan's steps like this, `backward` their gradients. Plans in slices have the passes of their loops handed
-//! out instead, in `passes`.
+//! `forward` walks a plan's steps like this, `backward` their gradients; `memory` says what that takes on a rank. Plans in slices
+//! have the passes of their loops handed out instead, in `exec`.
 
 mod api;
 mod backward;
@@ -16,13 +16,16 @@ mod checkpoint;
 mod choose;
 mod forward;
 mod gather;
+mod gradient_sums;
+mod memory;
 mod predict;
+mod pullback;
 mod ranges;
 
-pub use api::SpreadPullback;
 pub use checkpoint::Checkpoint;
 pub use choose::Network;
 pub use predict::Scaling;
+pub use pullback::SpreadPullback;
 pub use ranges::Spread;
 
 #[cfg(test)]

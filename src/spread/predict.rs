@@ -1,7 +1,7 @@
 //! What a plan is predicted to take on so many ranks: time, the messages in it, and memory.
 //!
 //! Assumed: ranks are as fast as the machine whose speeds are given, each pair of them is joined as the network says, messages do not
-//! overlap with computing, and the first rank takes what others made one after the other. What is left out: starting the processes,
+//! overlap with computing, and the first rank takes what others made, and the result of the run, one after the other. What is left out: starting the processes,
 //! reading inputs, and ranks that wait for a slower one within a call.
 
 use std::fmt;
@@ -66,18 +66,9 @@ impl Scaling {
 
     fn shared(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, network: Network, per_step: &[f64]) -> Self {
         let spread = Spread::choose(plan, config, ranks, network);
-        let bytes = |value: ValueId| plan.value(value).bytes_in(plan.dtype());
-        let sent =
-            |value| if ranks == 1 { 0.0 } else { network.seconds(bytes(value).unwrap_or(u64::MAX) as f64, ranks) };
-        // What each rank has of a value of which it has a range of a label.
-        let local = |value: ValueId, label: Option<_>| -> Option<u64> {
-            let is_part = label.is_some_and(|label| !axes_of(plan, value, label).is_empty());
-            Some(if is_part { bytes(value)?.div_ceil(ranks as u64) } else { bytes(value)? })
-        };
+        let bytes = |value: ValueId| plan.value(value).bytes_in(plan.dtype()).unwrap_or(u64::MAX) as f64;
+        let sent = |value| if ranks == 1 { 0.0 } else { network.seconds(bytes(value), ranks) };
         let (mut computing, mut messages, mut number) = (0.0, 0.0, 0);
-        let operands = plan.equation().operands().len();
-        let mut live = (0..operands).map(|operand| bytes(ValueId::new(operand))).sum::<Option<u64>>();
-        let mut most = live;
         for (step, seconds) in plan.steps().iter().zip(per_step) {
             let (result, want) = (step.result(), spread.wants[step.result().index()]);
             let Op::DotGeneral { lhs, dims, .. } = step.op() else {
@@ -93,21 +84,16 @@ impl Scaling {
                 dims.contracting().iter().any(|pair| axes.contains(&pair.0))
             });
             messages += if summed { 2.0 * sent(result) } else { 0.0 };
-            messages += if made_by.is_some() && made_by != want { sent(result) } else { 0.0 };
-            // A result that is given to all is there as it was made, too.
-            let made = local(result, made_by).zip(local(result, want)).and_then(|(made, kept)| made.checked_add(kept));
-            most = most.max(live.zip(made).and_then(|(live, made)| live.checked_add(made)));
-            let read = step.op().inputs().filter(|input| input.index() >= operands);
-            let freed: Option<u64> = read.map(|input| local(input, spread.wants[input.index()])).sum();
-            live = live
-                .zip(local(result, want))
-                .zip(freed)
-                .map(|((live, made), freed)| (live + made).saturating_sub(freed));
+            // What comes out is for the first rank, which writes it.
+            let is_last = number == spread.calls.len();
+            let given = if is_last { network.seconds_to_first(bytes(result), ranks) } else { sent(result) };
+            messages += if made_by.is_some() && made_by != want { given } else { 0.0 };
         }
         let name =
             |label: &Option<_>| label.map_or_else(|| "-".to_owned(), |label| plan.equation().joined(&[label], ""));
         let shared_by = spread.calls.iter().map(name).collect();
-        Self { ranks, seconds: computing + messages, messages, bytes: most, shared_by }
+        let bytes = spread.run_bytes(plan, plan.dtype(), config);
+        Self { ranks, seconds: computing + messages, messages, bytes, shared_by }
     }
 
     fn handed(plan: &Plan, ranks: usize, network: Network, per_step: &[f64]) -> Self {

@@ -81,6 +81,8 @@ fn check<T: Element>(equation: &str, shapes: &[&[usize]], config: Option<QuantCo
                     .collect();
                 let of_parts = plan.run_parts_on(ranks, &spread, &parts[..], config, Some(key))?;
                 assert_eq!(bits(&of_parts), bits(&run));
+                let for_first = plan.run_parts_for_first(ranks, &spread, &parts[..], config, Some(key))?;
+                assert_eq!(for_first.as_ref().map(bits), (ranks.rank() == 0).then(|| bits(&run)));
                 let (forward, pullback) = match ranks.size() {
                     2 => plan.vjp_parts_on(ranks, &spread, &parts[..], config, Some(key))?,
                     _ => compiled.vjp_spread(ranks, spread.clone(), &operands[..], Some(key))?,
@@ -155,6 +157,73 @@ fn what_is_chosen_follows_what_messages_cost() {
     assert!(compiled.spread(4, free).calls()[0].is_some());
     let dear = Network { latency: 10.0, bytes_per_second: 1.0 };
     assert_eq!(compiled.spread(4, dear).calls(), [None]);
+}
+
+/// One rank takes what one process does, however its calls are shared, and of several each takes less where it has to.
+#[test]
+fn what_a_rank_takes_is_known() {
+    const LARGE: [(&str, &[&[usize]]); 4] = [
+        ("ij,jk->ik", &[&[3000, 700], &[700, 5]]),
+        ("ij,jk->ik", &[&[8, 40_000], &[40_000, 5]]),
+        ("ij,jk,kl->il", &[&[4000, 60], &[60, 800], &[800, 3]]),
+        ("bthd,bshd->bhts", &[&[2, 50, 8, 900], &[2, 4, 8, 900]]),
+    ];
+    let int8 = QuantConfig::from_bits(8).unwrap();
+    let dear = Network { latency: 10.0, bytes_per_second: 1.0 };
+    for (equation, shapes) in EQUATIONS.into_iter().chain(LARGE) {
+        let plan = QEinsum::new(equation).unwrap().plan(shapes).unwrap();
+        for config in [None, Some(&int8)] {
+            let bytes = |spread: &Spread| spread.run_bytes(&plan, plan.dtype(), config);
+            let alone = bytes(&Spread::choose(&plan, config, 1, dear));
+            // Of quantized calls a plan says the most that any adds, whichever it is.
+            let stated = plan.run_bytes(plan.dtype(), config);
+            assert!(alone == stated || (config.is_some() && alone < stated), "{equation}: {alone:?} of {stated:?}");
+            for ranks in [2, 5, 1000] {
+                let within = |limit| Spread::choose_within(&plan, config, ranks, dear, limit, bytes);
+                // All that is computed everywhere fits everywhere.
+                let whole = within(alone.unwrap()).unwrap();
+                assert!(bytes(&whole) <= alone, "{equation}");
+                if LARGE.contains(&(equation, shapes)) {
+                    let least = within(alone.unwrap() * 3 / 4);
+                    assert!(bytes(&least.unwrap_or_else(|error| panic!("{equation} {shapes:?}: {error}"))) < alone);
+                }
+            }
+        }
+    }
+    let plan = QEinsum::new("ij,jk->ik").unwrap().plan(&[&[512, 512], &[512, 512]]).unwrap();
+    let bytes = |spread: &Spread| spread.run_bytes(&plan, plan.dtype(), None);
+    assert_eq!(
+        Spread::choose_within(&plan, None, 4, dear, 1000, bytes).unwrap_err().to_string(),
+        "the memory limit is 1000 bytes: shared by 4 ranks the run needs 3145728 bytes on one"
+    );
+}
+
+/// Ranges that end where the blocks of a gradient's sums do change who computes what, and nothing of what comes out.
+#[test]
+fn gradients_of_rows_are_summed_in_parts() {
+    let shapes: [&[usize]; 2] = [&[5000, 3], &[3, 2]];
+    let compiled = QEinsum::new("bi,io->bo").unwrap().compile(&shapes).unwrap();
+    let operands: Vec<ArrayD<f32>> = shapes.iter().zip(1..).map(|(shape, seed)| operand(shape, seed)).collect();
+    let (alone, pullback) = compiled.vjp(&operands[..], None).unwrap();
+    let gradients = pullback.pull(&alone).unwrap();
+    let free = Network { latency: 0.0, bytes_per_second: f64::INFINITY };
+    for ranks in [2, 3, 4] {
+        let plain = compiled.spread(ranks, free);
+        let spread = plain.clone().for_gradients(compiled.plan(), f32::DTYPE, None);
+        let mut parts = [0, 0];
+        for (spread, parts) in [&plain, &spread].into_iter().zip(&mut parts) {
+            spread.each_summed(compiled.plan(), f32::DTYPE, None, |call, summed| {
+                *parts += usize::from(spread.sums_parts(call.label, summed));
+            });
+        }
+        assert_eq!(parts, [0, 1], "{spread}");
+        for pulled in in_threads(ranks, |ranks| {
+            let (_, pullback) = compiled.vjp_spread(ranks, spread.clone(), &operands[..], None)?;
+            pullback.pull(&alone)
+        }) {
+            assert!(pulled.unwrap() == gradients, "{ranks} ranks");
+        }
+    }
 }
 
 /// An equation with shapes, a path, and the labels that are sliced.

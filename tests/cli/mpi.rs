@@ -96,6 +96,39 @@ fn slices_are_the_same_on_any_number_of_ranks() {
 }
 
 #[test]
+fn ranks_share_what_one_has_no_memory_for() {
+    let folder = Folder::new("mpi-memory");
+    arrays(&folder, &[("a.npy", &[8192, 40]), ("b.npy", &[40, 8]), ("g.npy", &[8192, 8])]);
+    let run = ["run", "ij,jk->ik", "a.npy", "b.npy", "--out", "o.npy"];
+    checked(&alone(&folder, &run));
+    let expected = fs::read(folder.path("o.npy")).unwrap();
+    // The operands alone are 1,312,000 bytes, and the result 262,144.
+    let limited = [&run[..], &["--memory-limit", "1000kB"]].concat();
+    let output = alone(&folder, &limited);
+    assert_eq!(
+        said(&output),
+        ["error: the memory limit is 1000000 bytes: the operands and the output alone need 1574144 bytes"]
+    );
+    for (ranks, fits) in [(1, false), (2, false), (3, true), (4, true)] {
+        fs::remove_file(folder.path("o.npy")).unwrap_or_default();
+        let output = on(&folder, ranks, &limited);
+        assert_eq!(output.status.success(), fits, "{ranks} ranks: {:?}", said(&output));
+        if fits {
+            assert!(fs::read(folder.path("o.npy")).unwrap() == expected, "{ranks} ranks");
+        }
+    }
+    // Of gradients too, of which one process says what it needs.
+    let vjp = ["vjp", "ij,jk->ik", "a.npy", "b.npy", "--cotangent", "g.npy", "--out-dir", "d"];
+    let limited = [&vjp[..], &["--max-memory", "6MB"]].concat();
+    assert!(said(&alone(&folder, &limited))[0].starts_with("error: the run needs"));
+    checked(&alone(&folder, &vjp));
+    let expected = fs::read(folder.path("d/d0.npy")).unwrap();
+    fs::remove_file(folder.path("d/d0.npy")).unwrap();
+    checked(&on(&folder, 4, &limited));
+    assert!(fs::read(folder.path("d/d0.npy")).unwrap() == expected);
+}
+
+#[test]
 fn one_says_what_is_wrong_and_all_end() {
     let folder = Folder::new("mpi-refusals");
     arrays(&folder, &[("a.npy", &[6, 7]), ("b.npy", &[7, 8])]);
@@ -113,9 +146,13 @@ fn one_says_what_is_wrong_and_all_end() {
         (
             &["run", "ij,jk->ik", "a.npy", "b.npy", "--memory-limit", "100B", "--out", "o.npy"],
             2,
-            "error: the memory limit is 100 bytes",
+            "error: the memory limit is 100 bytes: shared by 3 ranks the run needs ",
         ),
-        (&["run", "ij,jk->ik", "a.npy", "b.npy", "--max-memory", "100B", "--out", "o.npy"], 2, "error: the run needs"),
+        (
+            &["run", "ij,jk->ik", "a.npy", "b.npy", "--max-memory", "100B", "--out", "o.npy"],
+            2,
+            "error: the memory limit is 100 bytes: shared by 3 ranks the run needs ",
+        ),
     ];
     for (arguments, code, message) in cases {
         let output = on(&folder, 3, arguments);

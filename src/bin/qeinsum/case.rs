@@ -6,7 +6,7 @@ use std::time::Instant;
 use num_complex::Complex;
 use qeinsum::io;
 use qeinsum::parse::Note;
-use qeinsum::spread::Checkpoint;
+use qeinsum::spread::{Checkpoint, Spread};
 use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 
 use crate::compute::{Computing, compute};
@@ -74,10 +74,23 @@ impl Case<'_> {
         let dtype = inputs.dtype(settings.cast)?;
         let start = Instant::now();
         together::check_asked(ranks, (&equation, &sizes), dtype, settings)?;
-        let plan = together::plan(ranks, || settings.plan(&equation, &sizes, dtype, ranks))?;
+        let planned = together::plan(ranks, (&equation, &sizes), dtype, settings)?;
+        let plan = &planned.plan;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
-        let given = ranks::agree(ranks, self.config(&plan, &inputs, dtype, settings))?;
-        let sharing = together::sharing(ranks, &plan, &inputs, given.as_ref())?;
+        let given = ranks::agree(ranks, self.config(plan, &inputs, settings))?;
+        let bytes = |spread: &Spread| {
+            let read = inputs.shared_converted_bytes(dtype, plan, spread);
+            spread.run_bytes(plan, dtype, given.as_ref())?.checked_add(read)
+        };
+        let within = (settings.limit, bytes);
+        let sharing = together::sharing(ranks, &planned, &inputs, given.as_ref(), within, |spread| spread)?;
+        let room = if let Some(Sharing { spread, .. }) = &sharing {
+            memory::within(bytes(spread), settings.limit)
+        } else {
+            let (work, converted) = (self.work(given.as_ref())?, inputs.converted_bytes(dtype));
+            memory::check(plan, dtype, work, converted, settings.limit)
+        };
+        ranks::agree(ranks, room)?;
         let operands = ranks::agree(ranks, read(inputs, dtype, settings.nonfinite(given.as_ref()), sharing.as_ref()))?;
         if sharing.is_none() {
             together::check_inputs(ranks, self.inputs, &operands)?;
@@ -96,8 +109,7 @@ impl Case<'_> {
         let checkpoint = self.checkpoint.as_ref();
         let equation = &self.equation;
         let sharing = sharing.as_ref();
-        let computing =
-            Computing { equation, plan: &plan, settings, work, reporting, precision, ranks, sharing, checkpoint };
+        let computing = Computing { equation, plan, settings, work, reporting, precision, ranks, sharing, checkpoint };
         let computed = compute(&computing, operands).map_err(|failure| ranks::fail(ranks, failure))?;
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
@@ -107,7 +119,7 @@ impl Case<'_> {
         console::detail(|| format!("wrote the result in {:.6} s", seconds(start)));
         let (chosen, report, times) = (computed.chosen, computed.report, computed.times);
         let config = chosen.as_ref().map_or(given, |chosen| Some(chosen.config.clone()));
-        Ok(Done { notes, plan, config, chosen, report, times })
+        Ok(Done { notes, plan: planned.plan, config, chosen, report, times })
     }
 
     /// The headers of the inputs, which fit the equation, and an output that can be written.
@@ -127,14 +139,8 @@ impl Case<'_> {
         Ok(inputs)
     }
 
-    /// How calls are quantized, for which there is memory.
-    fn config(
-        &self,
-        plan: &Plan,
-        inputs: &Inputs,
-        dtype: Dtype,
-        settings: &Settings<'_>,
-    ) -> Result<Option<QuantConfig>, Failure> {
+    /// How calls are quantized.
+    fn config(&self, plan: &Plan, inputs: &Inputs, settings: &Settings<'_>) -> Result<Option<QuantConfig>, Failure> {
         if self.checkpoint.is_some() && plan.slices().is_empty() {
             let message = "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`";
             return Err(Failure::Request(message.to_owned()));
@@ -144,7 +150,7 @@ impl Case<'_> {
             Precision::Chosen(_) => Some(DotGeneralConfig::v4().build()?.into()),
             _ => inputs.config(settings.config.as_ref())?,
         };
-        let work = self.work(given.as_ref())?;
+        self.work(given.as_ref())?;
         if let Some(config) = &given {
             plan.check_config(config)?;
         }
@@ -152,7 +158,6 @@ impl Case<'_> {
         if settings.key.is_none() && given.as_ref().is_some_and(adds_noise) && !inputs.any_frozen() {
             return Err(Failure::Request("the configuration adds noise: give `--seed`".to_owned()));
         }
-        memory::check(plan, dtype, work, inputs.converted_bytes(dtype), settings.limit)?;
         Ok(given)
     }
 

@@ -104,7 +104,7 @@ impl Computing<'_, '_> {
         if let Some(ranks) = self.ranks {
             let _progress = Progress::start("running");
             let result = match self.sharing {
-                Some(sharing) => plan.run_parts_on(ranks, &sharing.spread, views.to_vec(), config, key).map(Some),
+                Some(sharing) => plan.run_parts_for_first(ranks, &sharing.spread, views.to_vec(), config, key),
                 None => plan.run_for_first(ranks, views.to_vec(), config, key, None),
             };
             return Ok((result?, None));

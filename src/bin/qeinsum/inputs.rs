@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use qeinsum::io::{AnyArray, Header, Opened, Source};
-use qeinsum::{Dtype, Frozen, FrozenValues, QuantConfig};
+use qeinsum::spread::Spread;
+use qeinsum::{Dtype, Frozen, FrozenValues, Plan, QuantConfig};
 
 use crate::failure::Failure;
 use crate::memory;
@@ -168,10 +169,27 @@ impl Inputs {
 
     /// The bytes of the largest input that is converted to `dtype`, which are in memory beside its new ones.
     pub(crate) fn converted_bytes(&self, dtype: Dtype) -> u64 {
-        let converted = self.0.iter().filter(|input| input.header.dtype != dtype);
-        let bytes = converted.map(|input| {
+        self.converted(dtype, |at| self.0[at].header.shape.to_vec())
+    }
+
+    /// The same of what the rank reads that reads most.
+    pub(crate) fn shared_converted_bytes(&self, dtype: Dtype, plan: &Plan, spread: &Spread) -> u64 {
+        // What comes behind the operands is read whole.
+        let operands = plan.equation().operands().len();
+        let of = |at: usize, rank: usize| -> Vec<usize> {
+            if at < operands {
+                return spread.part(plan, at, rank).iter().map(ExactSizeIterator::len).collect();
+            }
+            self.0[at].header.shape.to_vec()
+        };
+        (0..spread.ranks()).map(|rank| self.converted(dtype, |at| of(at, rank))).max().unwrap_or(0)
+    }
+
+    fn converted(&self, dtype: Dtype, read: impl Fn(usize) -> Vec<usize>) -> u64 {
+        let converted = self.0.iter().enumerate().filter(|(_, input)| input.header.dtype != dtype);
+        let bytes = converted.map(|(at, input)| {
             let unit = input.header.dtype.bytes() as u64;
-            input.header.shape.iter().fold(unit, |bytes, &size| bytes.saturating_mul(size as u64))
+            read(at).into_iter().fold(unit, |bytes, size| bytes.saturating_mul(size as u64))
         });
         bytes.max().unwrap_or(0)
     }

@@ -122,7 +122,8 @@ pub(crate) fn check_file(bytes: u64, name: &str, limit: u64) -> Result<(), Failu
     )))
 }
 
-fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
+/// Refuses what needs so many bytes, none where 64 bits do not count them, where that is more than `limit` or than there is.
+pub(crate) fn within(needed: Option<u64>, limit: u64) -> Result<(), Failure> {
     if let Some(bytes) = needed.filter(|&bytes| bytes <= limit) {
         return given(bytes);
     }

@@ -63,17 +63,22 @@ pub(crate) struct SearchArgs {
 impl SearchArgs {
     /// The options of a search.
     pub(crate) fn options(&self) -> SearchOptions {
+        let options = self.unlimited();
+        match self.memory_limit {
+            Some(Bytes(bytes)) => options.memory_limit(bytes),
+            None => options,
+        }
+    }
+
+    /// Those of a search in as much memory as it takes.
+    pub(crate) fn unlimited(&self) -> SearchOptions {
         let options = SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort);
         let options = match &self.speeds {
             Some(speeds) => options.speeds(Arc::clone(speeds)),
             None => options,
         };
-        let options = match self.time_budget {
+        match self.time_budget {
             Some(budget) => options.time_budget(budget),
-            None => options,
-        };
-        match self.memory_limit {
-            Some(Bytes(bytes)) => options.memory_limit(bytes),
             None => options,
         }
     }

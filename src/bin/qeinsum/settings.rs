@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use clap::{Args, ValueEnum};
 use qeinsum::path::SearchOptions;
 use qeinsum::rng::Layout;
-use qeinsum::{Dtype, Equation, Key, Plan, QuantConfig, Sizes};
+use qeinsum::{Dtype, Equation, ErrorKind, Key, Plan, QuantConfig, Sizes};
 
 use crate::console;
 use crate::dtype::DtypeArg;
@@ -138,6 +138,27 @@ impl SettingsArgs {
     }
 }
 
+/// Why there is no plan.
+pub(crate) enum Unplanned {
+    /// None is within the limit of memory.
+    OverLimit(Failure),
+    Other(Failure),
+}
+
+impl From<Failure> for Unplanned {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<Unplanned> for Failure {
+    fn from(unplanned: Unplanned) -> Self {
+        match unplanned {
+            Unplanned::OverLimit(failure) | Unplanned::Other(failure) => failure,
+        }
+    }
+}
+
 impl Settings<'_> {
     /// What becomes of inputs that are not finite in a run of this configuration.
     pub(crate) fn nonfinite(&self, config: Option<&QuantConfig>) -> Nonfinite {
@@ -154,34 +175,48 @@ impl Settings<'_> {
         self.search.options()
     }
 
+    /// How a path is searched where ranks share what one process has no memory for.
+    pub(crate) fn unlimited(&self) -> SearchOptions {
+        self.search.unlimited()
+    }
+
     /// The plan of an equation: the one that was given, or one found for it, by several ranks where there are.
     pub(crate) fn plan(
         &self,
-        equation: &Equation,
-        sizes: &Sizes,
+        (equation, sizes): (&Equation, &Sizes),
         dtype: Dtype,
+        options: &SearchOptions,
         ranks: Ranks<'_>,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<Plan, Unplanned> {
         let Some(plan) = &self.plan else {
             let path = self.search.path().cloned();
-            let (options, config) = (self.search.options(), self.config.as_ref());
+            let config = self.config.as_ref();
             let plan = match ranks {
-                Some(ranks) => Plan::search_on(ranks, equation, sizes, &options, path, dtype, config),
-                None => Plan::search(equation, sizes, &options, path, dtype, config, &AtomicBool::new(false)),
+                Some(ranks) => Plan::search_on(ranks, equation, sizes, options, path, dtype, config),
+                None => Plan::search(equation, sizes, options, path, dtype, config, &AtomicBool::new(false)),
             };
-            return self.slices.apply(plan.map_err(|error| self.search.at_fault(error))?);
+            let plan = plan.map_err(|error| match error.kind() {
+                ErrorKind::Limit => Unplanned::OverLimit(error.into()),
+                _ => Unplanned::Other(self.search.at_fault(error)),
+            });
+            return Ok(self.slices.apply(plan?)?);
         };
-        if plan.equation() != equation {
-            let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());
+        Ok(checked(plan, equation, sizes)?)
+    }
+}
+
+/// The plan that was given, if it is one of this equation.
+fn checked(plan: &Plan, equation: &Equation, sizes: &Sizes) -> Result<Plan, Failure> {
+    if plan.equation() != equation {
+        let message = format!("the plan is one of `{}`, but the equation is `{equation}`", plan.equation());
+        return Err(Failure::Request(message));
+    }
+    let bound = plan.sizes().shapes().iter().zip(sizes.shapes()).enumerate();
+    for (operand, (planned, found)) in bound {
+        if planned != found {
+            let message = format!("operand {operand} has shape {found:?}, but the plan is bound to {planned:?}");
             return Err(Failure::Request(message));
         }
-        let bound = plan.sizes().shapes().iter().zip(sizes.shapes()).enumerate();
-        for (operand, (planned, found)) in bound {
-            if planned != found {
-                let message = format!("operand {operand} has shape {found:?}, but the plan is bound to {planned:?}");
-                return Err(Failure::Request(message));
-            }
-        }
-        Ok(plan.clone())
     }
+    Ok(plan.clone())
 }

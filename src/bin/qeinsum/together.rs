@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use qeinsum::spread::Spread;
-use qeinsum::{Dtype, Equation, Plan, QuantConfig, Sizes};
+use qeinsum::{Dtype, Equation, ErrorKind, Plan, QuantConfig, Sizes};
 
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded, Part};
 use crate::ranks::{self, Ranks};
-use crate::settings::Settings;
+use crate::settings::{Settings, Unplanned};
 use crate::text_file::shown;
 
 /// That ranks are asked for the same in the same way, after which they can search for it together.
@@ -31,13 +31,61 @@ pub(crate) fn check_asked(
     ranks::agree_on(ranks, "what a file of the command's flags holds", &format!("{:016x}", hash(files.as_bytes())))
 }
 
-/// The plan that all ranks find together.
-pub(crate) fn plan(ranks: Ranks<'_>, find: impl FnOnce() -> Result<Plan, Failure>) -> Result<Plan, Failure> {
-    let plan = ranks::agree(ranks, find())?;
-    if ranks.is_some() {
-        ranks::agree_on(ranks, "the plan", &format!("{:016x}", hash(plan.to_json().as_bytes())))?;
+/// A plan that all ranks have.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// The bytes that each rank has to stay within though one process cannot, and what that one would say.
+    pub(crate) only_within: Option<(u64, Failure)>,
+}
+
+/// The plan that all ranks find together: that of one process, or where it finds none within the limit of memory, the one without
+/// a limit, of whose values ranks have parts.
+pub(crate) fn plan(
+    ranks: Ranks<'_>,
+    (equation, sizes): (&Equation, &Sizes),
+    dtype: Dtype,
+    settings: &Settings<'_>,
+) -> Result<Planned, Failure> {
+    let found = |options| settings.plan((equation, sizes), dtype, &options, ranks);
+    let planned = match (found(settings.options()), ranks, settings.plan_limit()) {
+        (Err(Unplanned::OverLimit(failure)), Some(_), Some(limit)) => {
+            found(settings.unlimited()).map(|plan| Planned { plan, only_within: Some((limit, failure)) })
+        }
+        (found, ..) => found.map(|plan| Planned { plan, only_within: None }),
+    };
+    let planned = ranks::agree(ranks, planned.map_err(Failure::from))?;
+    agree_on_plan(ranks, &planned.plan)?;
+    Ok(planned)
+}
+
+/// The plan of a run that keeps what gradients need, which takes more than a limit of a plan knows of: ranks stay within that with
+/// all they do.
+pub(crate) fn plan_of_gradients(
+    ranks: Ranks<'_>,
+    (equation, sizes): (&Equation, &Sizes),
+    dtype: Dtype,
+    settings: &Settings<'_>,
+) -> Result<Planned, Failure> {
+    let options = if ranks.is_some() { settings.unlimited() } else { settings.options() };
+    let plan = settings.plan((equation, sizes), dtype, &options, ranks).map_err(Failure::from);
+    let plan = ranks::agree(
+        ranks,
+        plan.and_then(|plan| {
+            if plan.slices().is_empty() {
+                return Ok(plan);
+            }
+            Err(Failure::Request("gradients are taken by plans without slices only".to_owned()))
+        }),
+    )?;
+    agree_on_plan(ranks, &plan)?;
+    Ok(Planned { plan, only_within: None })
+}
+
+fn agree_on_plan(ranks: Ranks<'_>, plan: &Plan) -> Result<(), Failure> {
+    if ranks.is_none() {
+        return Ok(());
     }
-    Ok(plan)
+    ranks::agree_on(ranks, "the plan", &format!("{:016x}", hash(plan.to_json().as_bytes())))
 }
 
 /// How ranks share a run of whose inputs each reads a part.
@@ -47,16 +95,31 @@ pub(crate) struct Sharing {
     pub(crate) parts: Vec<Part>,
 }
 
-/// How ranks share a plan; none where each has to read every input: alone, in slices, and frozen ones.
+/// How ranks share a plan so that `bytes` of what is made of a choice are no more on any than a limit, or the one of the plan;
+/// none where each has to read every input: alone, in slices, and frozen ones.
 pub(crate) fn sharing(
     ranks: Ranks<'_>,
-    plan: &Plan,
+    planned: &Planned,
     inputs: &Inputs,
     config: Option<&QuantConfig>,
+    (limit, bytes): (u64, impl Fn(&Spread) -> Option<u64>),
+    refine: impl Fn(Spread) -> Spread,
 ) -> Result<Option<Sharing>, Failure> {
-    let Some(some) = ranks.filter(|_| plan.slices().is_empty() && !inputs.any_frozen()) else { return Ok(None) };
+    let Planned { plan, only_within } = planned;
+    let Some(some) = ranks.filter(|_| plan.slices().is_empty() && !inputs.any_frozen()) else {
+        return only_within.as_ref().map_or(Ok(None), |(_, failure)| Err(failure.clone()));
+    };
     inputs.check_samples(ranks)?;
-    let spread = Spread::on(some, plan, config)?;
+    let limit = only_within.as_ref().map_or(limit, |(own, _)| limit.min(*own));
+    let spread = Spread::within(some, plan, config, limit, |spread| bytes(&refine(spread.clone())))
+        .map(&refine)
+        .map_err(|error| match (error.kind(), only_within) {
+            (ErrorKind::Limit, None) => {
+                Failure::Request(format!("{error}; `--max-memory` and `--memory-limit` set how many it may take"))
+            }
+            _ => Failure::from(error),
+        });
+    let spread = ranks::agree(ranks, spread)?;
     let operands = 0..plan.equation().operands().len();
     let parts = operands.map(|operand| spread.part(plan, operand, some.rank())).collect();
     Ok(Some(Sharing { spread, parts }))

@@ -88,7 +88,7 @@ impl Freeze {
             }
             _ => inputs.dtype(settings.cast)?,
         };
-        let plan = settings.plan(&resolved, &sizes, dtype, None)?;
+        let plan = settings.plan((&resolved, &sizes), dtype, &settings.options(), None)?;
         plan.check_config(config)?;
         memory::check(&plan, dtype, Work::Quantized(config), inputs.converted_bytes(dtype), settings.limit)?;
         if let Some(layer) = &layer {

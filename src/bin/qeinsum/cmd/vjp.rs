@@ -10,6 +10,7 @@ use num_complex::Complex;
 use qeinsum::io::{self, AnyArray};
 use qeinsum::parse::Note;
 use qeinsum::ranks::Communicator;
+use qeinsum::spread::Spread;
 use qeinsum::{Dtype, Element, Equation, Plan, QuantConfig, Sizes};
 
 use crate::console;
@@ -63,16 +64,25 @@ impl Vjp {
     pub(crate) fn run(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
         let Asked { resolved, sizes, inputs, dtype, notes, settings, wrt } = ranks::agree(ranks, self.asked(ranks))?;
         together::check_asked(ranks, (&resolved, &sizes), dtype, &settings)?;
-        let plan = together::plan(ranks, || {
-            let plan = settings.plan(&resolved, &sizes, dtype, ranks)?;
-            if plan.slices().is_empty() {
-                return Ok(plan);
-            }
-            Err(Failure::Request("gradients are taken by plans without slices only".to_owned()))
-        })?;
-        ranks::agree(ranks, self.check(&plan, &inputs, dtype, &settings))?;
+        let planned = together::plan_of_gradients(ranks, (&resolved, &sizes), dtype, &settings)?;
+        let plan = &planned.plan;
         let config = settings.config.as_ref();
-        let sharing = together::sharing(ranks, &plan, &inputs, config)?;
+        ranks::agree(ranks, self.check(plan, &inputs, &settings))?;
+        let bytes = |spread: &Spread| {
+            let read = inputs.shared_converted_bytes(dtype, plan, spread);
+            spread.gradient_bytes(plan, dtype, config)?.checked_add(read)
+        };
+        let limit = settings.plan_limit().map_or(settings.limit, |limit| limit.min(settings.limit));
+        let gradients = |spread: Spread| spread.for_gradients(plan, dtype, config);
+        let sharing = together::sharing(ranks, &planned, &inputs, config, (limit, bytes), gradients)?;
+        let room = if let Some(Sharing { spread, .. }) = &sharing {
+            memory::within(bytes(spread), limit)
+        } else {
+            let work = config.map_or(Work::Float, Work::Quantized);
+            let converted = inputs.converted_bytes(dtype);
+            memory::check_gradients(plan, dtype, work, converted, settings.limit, settings.plan_limit())
+        };
+        ranks::agree(ranks, room)?;
         let parts = sharing.as_ref().map(|sharing| sharing.parts.as_slice());
         let arrays = ranks::agree(ranks, inputs.load(dtype, settings.nonfinite(config), parts))?;
         let compute = match dtype {
@@ -84,7 +94,7 @@ impl Vjp {
             Dtype::C64 => compute::<Complex<f64>>,
         };
         let progress = Progress::start("running");
-        let computed = compute(&plan, arrays, &wrt, &settings, ranks.zip(sharing.as_ref()));
+        let computed = compute(plan, arrays, &wrt, &settings, ranks.zip(sharing.as_ref()));
         drop(progress);
         let (out, gradients) = computed.map_err(|failure| ranks::fail(ranks, failure))?;
         console::notes(&notes);
@@ -136,8 +146,8 @@ impl Vjp {
         Ok(Asked { resolved, sizes, inputs, dtype, notes, settings, wrt })
     }
 
-    /// That the inputs fit the plan, and that there is memory for them.
-    fn check(&self, plan: &Plan, inputs: &Inputs, dtype: Dtype, settings: &Settings<'_>) -> Result<(), Failure> {
+    /// That the inputs fit the plan.
+    fn check(&self, plan: &Plan, inputs: &Inputs, settings: &Settings<'_>) -> Result<(), Failure> {
         let cotangent = inputs.shapes().pop().unwrap_or_default().to_vec();
         let expected = plan.value(plan.output()).shape();
         if cotangent != expected {
@@ -150,9 +160,7 @@ impl Vjp {
             plan.check_config(config)?;
             check_key(plan, config, settings)?;
         }
-        let work = config.map_or(Work::Float, Work::Quantized);
-        let (converted, limit) = (inputs.converted_bytes(dtype), settings.limit);
-        memory::check_gradients(plan, dtype, work, converted, limit, settings.plan_limit())
+        Ok(())
     }
 
     fn check_folder(&self) -> Result<(), Failure> {

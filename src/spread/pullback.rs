@@ -1,0 +1,184 @@
+//! Gradients on several ranks, as a program asks for them on each.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayViewD};
+
+use crate::cancel::{self, Cancel};
+use crate::compiled::Compiled;
+use crate::error::Result;
+use crate::exec::{self, Kept, QuantizedCalls, Recipients};
+use crate::kernel::Element;
+use crate::lower::Plan;
+use crate::operands::{Operand, Operands, arrays};
+use crate::quant::QuantConfig;
+use crate::ranks::Communicator;
+use crate::rng::Key;
+
+use super::api::{as_values, no_result};
+use super::gather::{Given, Share};
+use super::ranges::Spread;
+
+impl Compiled {
+    /// Runs on several ranks and keeps what gradients need; see [`Compiled::vjp`].
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use qeinsum::{DotGeneralConfig, Key, QEinsum, ranks};
+    /// let (x, w) = (Array2::from_elem((6, 40), 0.3_f32), Array2::from_elem((40, 5), -1.7_f32));
+    /// let layer = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let layer = layer.compile(&[&[6, 40], &[40, 5]])?;
+    /// let (y, pullback) = layer.vjp((&x, &w), Key::new(0))?;
+    /// let alone = pullback.pull(&y)?;
+    /// let together = ranks::in_threads(2, |ranks| {
+    ///     let (y, pullback) = layer.vjp_on(ranks, (&x, &w), Key::new(0))?;
+    ///     pullback.pull(&y)
+    /// });
+    /// for gradients in together {
+    ///     assert_eq!(gradients?, alone);
+    /// }
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp_on<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        operands: impl Operands<'a, T>,
+        key: impl Into<Option<Key>>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let spread = Spread::on(ranks, self.plan(), self.config())?;
+        let spread = spread.for_gradients(self.plan(), T::DTYPE, self.config());
+        self.vjp_spread(ranks, spread, operands, key.into())
+    }
+
+    /// The same by a choice that is known.
+    pub(crate) fn vjp_spread<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        spread: Spread,
+        operands: impl Operands<'a, T>,
+        key: Option<Key>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let cancel = self.cancel().cloned();
+        let how = (spread, Given::Wholes);
+        SpreadPullback::run(self.shared_plan(), ranks, how, operands, (self.config(), key), cancel)
+    }
+}
+
+impl Plan {
+    /// Runs the plan on several ranks and keeps what gradients need; see [`Compiled::vjp_on`].
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// use qeinsum::{QEinsum, ranks};
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let pulled = ranks::in_threads(2, |ranks| {
+    ///     plan.vjp_on(ranks, (&x, &y), None, None)?.1.pull(&arr0(1.0))
+    /// });
+    /// assert_eq!(pulled[1].as_ref().map(|gradients| &gradients[0]), Ok(&y.into_dyn()));
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp_on<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        operands: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let spread = Spread::on(ranks, self, config)?.for_gradients(self, T::DTYPE, config);
+        SpreadPullback::run(Arc::new(self.clone()), ranks, (spread, Given::Wholes), operands, (config, key), None)
+    }
+
+    /// The same of parts, as [`run_parts_on`](Self::run_parts_on) takes them; cotangents and gradients are whole. By a spread
+    /// [for gradients](Spread::for_gradients) ranks share more of them.
+    ///
+    /// ```
+    /// use ndarray::{Array2, ArrayView2};
+    /// use qeinsum::ranks::{self, Communicator as _};
+    /// use qeinsum::{QEinsum, spread::Spread};
+    /// let (x, y) = (Array2::from_elem((512, 512), 0.5_f32), Array2::from_elem((512, 512), 1.0_f32));
+    /// let plan = QEinsum::new("ij,jk->ik")?.plan(&[&[512, 512], &[512, 512]])?;
+    /// let gradients = ranks::in_threads(2, |ranks| {
+    ///     let spread = Spread::on(ranks, &plan, None)?;
+    ///     let part = |operand| -> ArrayView2<'_, f32> {
+    ///         let part = spread.part(&plan, operand, ranks.rank());
+    ///         x.slice(ndarray::s![part[0].clone(), part[1].clone()])
+    ///     };
+    ///     let parts = [part(0), part(1)];
+    ///     let (_, pullback) = plan.vjp_parts_on(ranks, &spread, &parts[..], None, None)?;
+    ///     pullback.pull(&y)
+    /// });
+    /// assert_eq!(gradients[1].as_ref().unwrap()[0], Array2::from_elem((512, 512), 256.0).into_dyn());
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn vjp_parts_on<'a, 'c, T: Element>(
+        &self,
+        ranks: &'c dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        config: Option<&QuantConfig>,
+        key: Option<Key>,
+    ) -> Result<(ArrayD<T>, SpreadPullback<'a, 'c, T>)> {
+        let how = (spread.clone(), Given::Parts);
+        SpreadPullback::run(Arc::new(self.clone()), ranks, how, parts, (config, key), None)
+    }
+}
+
+/// What a forward run on several ranks kept, ready to carry a gradient of its result back on all of them.
+///
+/// See [`Compiled::vjp_on`].
+pub struct SpreadPullback<'a, 'c, T> {
+    plan: Arc<Plan>,
+    spread: Spread,
+    ranks: &'c dyn Communicator,
+    tape: Vec<Kept<'a, T>>,
+    calls: Option<QuantizedCalls>,
+    cancel: Option<Cancel>,
+}
+
+impl<T> std::fmt::Debug for SpreadPullback<'_, '_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpreadPullback").field("spread", &self.spread).finish_non_exhaustive()
+    }
+}
+
+impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
+    fn run(
+        plan: Arc<Plan>,
+        ranks: &'c dyn Communicator,
+        (spread, given): (Spread, Given),
+        operands: impl Operands<'a, T>,
+        (config, key): (Option<&QuantConfig>, Option<Key>),
+        cancel: Option<Cancel>,
+    ) -> Result<(ArrayD<T>, Self)> {
+        if !plan.slices().is_empty() {
+            return Err(exec::unsliced("gradients are taken"));
+        }
+        let operands = arrays(operands, "a gradient")?;
+        let share = Share { plan: &plan, spread: &spread, ranks, given };
+        share.check(&operands.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
+        let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
+        exec::check_needed(&plan, T::DTYPE, || {
+            (spread.gradient_bytes(&plan, T::DTYPE, config), spread.operand_bytes(&plan, T::DTYPE))
+        })?;
+        let mut tape = Some(Vec::new());
+        let output = cancel::stoppable(cancel.as_ref(), || {
+            share.run(as_values(operands), calls.as_ref(), &mut tape, Recipients::All)
+        })?;
+        let output = output.ok_or_else(no_result)?;
+        Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, cancel }))
+    }
+
+    /// The gradients of `sum(cotangent · result)`, one per operand, on every rank; all have the same cotangent.
+    pub fn pull<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Vec<ArrayD<T>>> {
+        let cotangent = cotangent.into_operand().into_array("a gradient")?;
+        let asked = vec![true; self.plan.equation().operands().len()];
+        // Only runs look at what is given.
+        let share = Share { plan: &self.plan, spread: &self.spread, ranks: self.ranks, given: Given::Parts };
+        let gradients = cancel::stoppable(self.cancel.as_ref(), || {
+            share.pull(&self.tape, self.calls.as_ref(), &asked, &cotangent)
+        })?;
+        let row_major = |gradient: ArrayD<T>| exec::Value::Owned(gradient).into_row_major();
+        Ok(gradients.into_iter().flatten().map(row_major).collect())
+    }
+}

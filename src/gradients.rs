@@ -99,19 +99,7 @@ impl<'a, T: Element> Pullback<'a, T> {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn wrt(self, operands: &[usize]) -> Result<Self> {
-        let count = self.plan.equation().operands().len();
-        for (at, &operand) in operands.iter().enumerate() {
-            if operand >= count {
-                let message = format!("there is no operand {operand} to take a gradient of; there are {count}");
-                return Err(Error::new(ErrorKind::Shape, message));
-            }
-            if operands[..at].contains(&operand) {
-                return Err(Error::new(
-                    ErrorKind::Shape,
-                    format!("the gradient of operand {operand} is asked for twice"),
-                ));
-            }
-        }
+        check_asked(&self.plan, operands)?;
         Ok(Self { asked: operands.to_vec(), ..self })
     }
 
@@ -242,7 +230,23 @@ impl<'a, T: Element> Pullback<'a, T> {
     }
 }
 
-fn row_major<T: Element>(array: ArrayD<T>) -> ArrayD<T> {
+/// An error where gradients with respect to these operands cannot be asked for.
+pub(crate) fn check_asked(plan: &Plan, operands: &[usize]) -> Result<()> {
+    let count = plan.equation().operands().len();
+    for (at, &operand) in operands.iter().enumerate() {
+        let message = if operand >= count {
+            format!("there is no operand {operand} to take a gradient of; there are {count}")
+        } else if operands[..at].contains(&operand) {
+            format!("the gradient of operand {operand} is asked for twice")
+        } else {
+            continue;
+        };
+        return Err(Error::new(ErrorKind::Shape, message));
+    }
+    Ok(())
+}
+
+pub(crate) fn row_major<T: Element>(array: ArrayD<T>) -> ArrayD<T> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
 }
 

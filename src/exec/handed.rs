@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use ndarray::ArrayD;
 
 use crate::cancel;
+use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::kernel::Element;
 use crate::lower::{Plan, Stage, ValueId};
@@ -84,6 +85,29 @@ where
     Ok(Some(values.take_array(plan.output()).into_row_major()))
 }
 
+/// The bytes that the first of several ranks takes beside what a plan in slices takes alone: what its own unit makes, and the
+/// message of it, and those of other ranks that came, of which one is read. None where 64 bits do not count them.
+pub(crate) fn handed_bytes(plan: &Plan, ranks: usize, dtype: Dtype) -> Option<u64> {
+    if ranks == 1 {
+        return Some(0);
+    }
+    let sliced = Sliced::new(plan);
+    let mut largest = 0_u64;
+    for stage in plan.schedule() {
+        let Stage::Loop(outermost) = stage else { continue };
+        let passes = Passes::new(plan, &sliced, &outermost);
+        let came = if passes.are_ordered() { ahead(ranks) } else { 1 };
+        largest = largest.max(passes.unit_bytes(ranks, dtype)?.checked_mul(came as u64 + 3)?);
+    }
+    Some(largest)
+}
+
+/// How many units are handed out behind those that were added: units that come before one that was handed out earlier are kept until
+/// it does.
+fn ahead(ranks: usize) -> usize {
+    2 * AHEAD * ranks
+}
+
 /// A loop whose passes are handed out.
 struct Handed<'h, 'p, 'r> {
     passes: Passes<'h, 'p>,
@@ -149,8 +173,7 @@ impl Handed<'_, '_, '_> {
             None => self.passes.begin(),
         };
         let units = self.passes.units(&whole.done, self.ranks.size());
-        // Units that come before one that was handed out earlier are kept until it does.
-        let ahead = if self.passes.are_ordered() { 2 * AHEAD * self.ranks.size() } else { units.len() };
+        let ahead = if self.passes.are_ordered() { ahead(self.ranks.size()) } else { units.len() };
         let (next, accepted) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let hands = Hands { units: &units, ahead, next: &next, accepted: &accepted };
         let (sender, receiver) = channel();

@@ -42,7 +42,7 @@ pub(crate) use call::{Keep, QuantizedCall, Rescaled};
 pub(crate) use common::run_program;
 pub(crate) use fold::{Folded, fold, pack};
 pub(crate) use gradient::{Kept, KeptSide, gradient, unquantized_gradient};
-pub(crate) use handed::{Checkpoint, Recipients, execute_on};
+pub(crate) use handed::{Checkpoint, Recipients, execute_on, handed_bytes};
 pub(crate) use measure::MeasuredCalls;
 pub(crate) use memory::{check_bytes, check_gradient_room, check_needed, check_room, expanded_bytes, quantizing_bytes};
 pub(crate) use message::fill;

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 
+use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::kernel::{Element, Forest, Order, PartialSums, Tree};
+use crate::kernel::{Element, Forest, Order, PartialBytes, PartialSums, Tree};
 use crate::lower::{DimensionNumbers, Gathering, Loop, Op, Plan};
 use crate::ranks::lost;
 
@@ -70,12 +71,37 @@ impl<'h, 'p> Passes<'h, 'p> {
         Self { plan, sliced, outermost, made, count, least }
     }
 
-    /// The passes that are left, cut into units for so many ranks.
-    pub(super) fn units(&self, done: &[bool], ranks: usize) -> Vec<Range<usize>> {
-        let unit = match self.made {
+    /// Passes of a unit for so many ranks.
+    fn unit(&self, ranks: usize) -> usize {
+        match self.made {
             Made::Sides => 1,
             Made::Parts | Made::Trees => (self.count / (UNITS * ranks)).max(1).div_ceil(self.least) * self.least,
-        };
+        }
+    }
+
+    /// The bytes of what a unit makes, in elements of a type.
+    pub(super) fn unit_bytes(&self, ranks: usize, dtype: Dtype) -> Option<u64> {
+        let result = self.plan.value(self.outermost.result());
+        match self.made {
+            Made::Parts => result.bytes_in(dtype)?.checked_mul(self.unit(ranks) as u64),
+            Made::Sides => {
+                let sides = self.plan.maker(self.outermost.result()).op().inputs();
+                sides
+                    .map(|side| self.plan.value(side).bytes_in(dtype))
+                    .try_fold(0, |all: u64, side| all.checked_add(side?))
+            }
+            Made::Trees => {
+                let terms = self.plan.slice_terms(self.outermost.result()).saturating_mul(self.unit(ranks));
+                let PartialBytes { chains, trees, .. } = PartialBytes::new(dtype, result.elements()?, [terms, 1])?;
+                // Trees of terms that begin anywhere, which grow to the middle and shrink to the end.
+                chains.checked_add(trees.checked_mul(2)?)
+            }
+        }
+    }
+
+    /// The passes that are left, cut into units for so many ranks.
+    pub(super) fn units(&self, done: &[bool], ranks: usize) -> Vec<Range<usize>> {
+        let unit = self.unit(ranks);
         let mut units: Vec<Range<usize>> = Vec::new();
         for pass in (0..self.count).filter(|&pass| !done[pass]) {
             match units.last_mut() {

@@ -336,9 +336,6 @@ impl Share<'_> {
     /// An error where the system would not give what this rank's share takes beside its operands.
     fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
         let Self { plan, spread, .. } = *self;
-        if !plan.slices().is_empty() {
-            return exec::check_room(plan, dtype, config);
-        }
         exec::check_needed(plan, dtype, || (spread.run_bytes(plan, dtype, config), spread.operand_bytes(plan, dtype)))
     }
 

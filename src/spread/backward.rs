@@ -9,7 +9,8 @@ use ndarray::{ArrayD, ArrayViewD};
 use crate::equation::Label;
 use crate::error::Result;
 use crate::exec::{
-    Backward, CallParts, ForwardCall, Kept, KeptSide, QuantizedCalls, Value, gradient, unquantized_gradient, walk_back,
+    Backward, CallParts, ForwardCall, Kept, KeptSide, QuantizedCalls, Recipients, Value, gradient,
+    unquantized_gradient, walk_back,
 };
 use crate::kernel::Element;
 use crate::lower::{Side, ValueId};
@@ -18,18 +19,23 @@ use super::gather::Share;
 use super::gradient_sums::SharedCall;
 
 impl Share<'_> {
-    /// Runs the plan backward; all ranks have the cotangent, and the gradients of the operands that are `asked` for.
+    /// Runs the plan backward; all ranks have the cotangent, and who is given them the gradients of the operands that are `asked`
+    /// for.
     pub(super) fn pull<T: Element>(
         &self,
         tape: &[Kept<'_, T>],
         calls: Option<&QuantizedCalls>,
         asked: &[bool],
         cotangent: &ArrayViewD<'_, T>,
+        recipients: Recipients,
     ) -> Result<Vec<Option<ArrayD<T>>>> {
         let gradients = walk_back(self.plan, asked, cotangent, &mut Parts { share: self, tape, calls })?;
         let ids = (0..asked.len()).map(ValueId::new);
         let whole = |(id, gradient): (ValueId, Option<Value<'_, T>>)| -> Result<Option<ArrayD<T>>> {
             let Some(gradient) = gradient else { return Ok(None) };
+            if let (Recipients::First, Some(label)) = (recipients, self.spread.wants[id.index()]) {
+                return self.gather_first(&gradient.view(), &self.axes(id, label), label);
+            }
             Ok(Some(self.change(id, gradient, self.spread.wants[id.index()], None)?.into_owned()))
         };
         ids.zip(gradients).map(whole).collect()

@@ -112,16 +112,17 @@ impl<'s> Share<'s> {
         let mut whole = self.whole(own, axes, label);
         for root in 0..self.ranks.size() {
             let mut place = self.place(&mut whole, axes, label, root);
-            if place.is_empty() {
-                continue;
-            }
-            if root == self.ranks.rank() {
+            let is_own = root == self.ranks.rank();
+            if is_own {
                 place.assign(own);
-                self.ranks.broadcast(root, &mut message(own))?;
-            } else {
-                let mut bytes = Vec::new();
+            }
+            let (axis, rows) = piece(place.shape(), size_of::<T>());
+            for mut piece in place.axis_chunks_iter_mut(axis, rows) {
+                let mut bytes = if is_own { message(&piece.view()) } else { Vec::new() };
                 self.ranks.broadcast(root, &mut bytes)?;
-                take(&mut place, &bytes)?;
+                if !is_own {
+                    take(&mut piece, &bytes)?;
+                }
             }
         }
         Ok(whole)
@@ -135,21 +136,18 @@ impl<'s> Share<'s> {
         label: Label,
     ) -> Result<Option<ArrayD<T>>> {
         if self.ranks.rank() > 0 {
-            if !own.is_empty() {
-                self.ranks.send(0, &message(own))?;
-            }
+            let (axis, rows) = piece(own.shape(), size_of::<T>());
+            let mut pieces = own.axis_chunks_iter(axis, rows);
+            pieces.try_for_each(|piece| self.ranks.send(0, &message(&piece)))?;
             return Ok(None);
         }
         let mut whole = self.whole(own, axes, label);
-        for rank in 0..self.ranks.size() {
+        self.place(&mut whole, axes, label, 0).assign(own);
+        for rank in 1..self.ranks.size() {
             let mut place = self.place(&mut whole, axes, label, rank);
-            if place.is_empty() {
-                continue;
-            }
-            if rank == 0 {
-                place.assign(own);
-            } else {
-                take(&mut place, &self.ranks.receive(rank)?)?;
+            let (axis, rows) = piece(place.shape(), size_of::<T>());
+            for mut piece in place.axis_chunks_iter_mut(axis, rows) {
+                take(&mut piece, &self.ranks.receive(rank)?)?;
             }
         }
         Ok(Some(whole))
@@ -189,6 +187,23 @@ impl<'s> Share<'s> {
         let whole = |numbers: &ArrayD<f32>| self.gather(&numbers.view(), &[axis], label);
         Ok(Scales { scale: whole(&scales.scale)?, inverse: whole(&scales.inverse)?, kind: scales.kind })
     }
+}
+
+/// Bytes that a message of a part may have where no row of it has more: the more, the more memory is taken beside what is made.
+const PIECE: usize = 1 << 24;
+
+/// How a part of this shape is cut into messages, all of which but the last have so many indices of an axis.
+fn piece(shape: &[usize], element: usize) -> (Axis, usize) {
+    let axis = shape.iter().position(|&size| size > 1).unwrap_or(0);
+    let row: usize = shape.iter().skip(axis + 1).product::<usize>() * element;
+    (Axis(axis), (PIECE / row.max(1)).max(1))
+}
+
+/// The bytes of the largest of these messages.
+pub(super) fn piece_bytes(shape: &[usize], element: usize) -> u64 {
+    let (axis, rows) = piece(shape, element);
+    let sizes = shape.iter().enumerate().map(|(at, &size)| if at == axis.0 { size.min(rows) } else { size });
+    sizes.fold(element as u64, |bytes, size| bytes.saturating_mul(size as u64))
 }
 
 /// An array's elements in row-major order.

@@ -10,16 +10,18 @@ use crate::exec;
 use crate::lower::{Layout, Op, Plan, ValueId};
 use crate::quant::{DotGeneralConfig, Format, QuantConfig};
 
+use super::gather::piece_bytes;
 use super::ranges::{Spread, axes_of};
 
 /// Terms that are summed by one rank: of complex numbers half as many, which is one tree more.
 const BLOCK: usize = 1024;
 
 impl Spread {
-    /// The bytes that a run of a plan without slices takes at most on any rank, its parts of the operands among them: the first
-    /// rank, which has the whole result. `None` where 64 bits do not count them.
+    /// The bytes that a run takes at most on any rank, its parts of the operands among them: the first rank, which has the whole
+    /// result. `None` where 64 bits do not count them.
     ///
-    /// What [`Plan::run_bytes`] is for one process.
+    /// What [`Plan::run_bytes`] is for one process. Of a plan in slices that is what one process takes, and on the first rank what
+    /// others send it.
     ///
     /// ```
     /// use qeinsum::Dtype;
@@ -29,12 +31,15 @@ impl Spread {
     ///     Spread::choose(&plan, None, ranks, Network::default()).run_bytes(&plan, Dtype::F32, None)
     /// };
     /// assert_eq!(bytes(1), plan.run_bytes(Dtype::F32, None));
-    /// // A quarter of the rows; of the result a quarter, all of it, and twice a quarter of another rank.
+    /// // A quarter of the rows; of the result a quarter, all of it, and a message with the quarter of another rank, twice.
     /// assert_eq!(bytes(4), Some(4 * (1024 * 512 + 512 * 8 + 4096 * 8 + 3 * 1024 * 8)));
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     pub fn run_bytes(&self, plan: &Plan, dtype: Dtype, config: Option<&QuantConfig>) -> Option<u64> {
-        Room::new(self, plan, dtype, config).run()
+        if plan.slices().is_empty() {
+            return Room::new(self, plan, dtype, config).run();
+        }
+        plan.run_bytes(dtype, config)?.checked_add(exec::handed_bytes(plan, self.ranks, dtype)?)
     }
 
     /// The same of a run that keeps what gradients need, and of the gradients, which all ranks have.
@@ -54,7 +59,7 @@ impl Spread {
         Room::new(self, plan, dtype, config).gradients()
     }
 
-    /// The bytes of a rank's parts of the operands.
+    /// The bytes of a rank's parts of the operands, or, in slices, of the operands.
     pub(super) fn operand_bytes(&self, plan: &Plan, dtype: Dtype) -> Option<u64> {
         Room::new(self, plan, dtype, None).operands()
     }
@@ -88,13 +93,19 @@ impl<'r> Room<'r> {
         Self { spread, plan, dtype, config, configs }
     }
 
-    /// The elements of a value of which a rank has a range of a label, or all.
+    /// The shape of a value of which a rank has a range of a label, or all.
+    fn shape(&self, value: ValueId, label: Option<Label>) -> Vec<usize> {
+        let mut shape = self.plan.value(value).shape().to_vec();
+        if let Some(label) = label {
+            for &axis in &axes_of(self.plan, value, label) {
+                shape[axis] = self.spread.most(label);
+            }
+        }
+        shape
+    }
+
     fn elements(&self, value: ValueId, label: Option<Label>) -> Option<u64> {
-        let axes = label.map(|label| axes_of(self.plan, value, label)).unwrap_or_default();
-        let shape = self.plan.value(value).shape().iter().enumerate();
-        let part =
-            |axis: usize, size: usize| label.filter(|_| axes.contains(&axis)).map_or(size, |l| self.spread.most(l));
-        shape.map(|(axis, &size)| part(axis, size) as u64).try_fold(1, u64::checked_mul)
+        self.shape(value, label).into_iter().try_fold(1_u64, |elements, size| elements.checked_mul(size as u64))
     }
 
     fn bytes(&self, value: ValueId, label: Option<Label>) -> Option<u64> {
@@ -103,7 +114,7 @@ impl<'r> Room<'r> {
 
     /// What is read of a value.
     fn read(&self, value: ValueId) -> Option<u64> {
-        self.bytes(value, self.spread.wants[value.index()])
+        self.bytes(value, self.spread.wants[value.index()].filter(|_| self.plan.slices().is_empty()))
     }
 
     fn operands(&self) -> Option<u64> {
@@ -128,7 +139,7 @@ impl<'r> Room<'r> {
                     let beside = self.call(number, step.op(), result, made_by)?;
                     let summed =
                         label.filter(|_| made_by.is_none()).map_or(Some(0), |_| self.sum(number, step.op(), result));
-                    let settled = self.settle(result, made_by, made)?;
+                    let settled = self.settle(result, made_by)?;
                     most = most.max(live.checked_add(made)?.checked_add(beside.checked_add(summed?)?.max(settled))?);
                     number += 1;
                     self.read(result)?
@@ -178,15 +189,17 @@ impl<'r> Room<'r> {
     }
 
     /// What giving a result to who reads it takes, beside the part that is given.
-    fn settle(&self, result: ValueId, made_by: Option<Label>, made: u64) -> Option<u64> {
+    fn settle(&self, result: ValueId, made_by: Option<Label>) -> Option<u64> {
         let want = self.spread.wants[result.index()];
         if made_by == want {
             return Some(0);
         }
         let narrowed = if want.is_some() { self.read(result)? } else { 0 };
-        let gathered = match made_by {
-            None => 0,
-            Some(_) => self.bytes(result, None)?.checked_add(made.checked_mul(2)?)?,
+        let gathered = if made_by.is_some() {
+            let message = piece_bytes(&self.shape(result, made_by), self.dtype.bytes());
+            self.bytes(result, None)?.checked_add(message.checked_mul(2)?)?
+        } else {
+            0
         };
         gathered.checked_add(narrowed)
     }

@@ -60,7 +60,7 @@ impl Scaling {
         if plan.slices().is_empty() {
             Self::shared(plan, config, ranks, network, &per_step)
         } else {
-            Self::handed(plan, ranks, network, &per_step)
+            Self::handed(plan, config, ranks, network, &per_step)
         }
     }
 
@@ -96,7 +96,7 @@ impl Scaling {
         Self { ranks, seconds: computing + messages, messages, bytes, shared_by }
     }
 
-    fn handed(plan: &Plan, ranks: usize, network: Network, per_step: &[f64]) -> Self {
+    fn handed(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, network: Network, per_step: &[f64]) -> Self {
         let bytes =
             |value: ValueId| plan.value(value).bytes_in(plan.dtype()).map_or(f64::INFINITY, |bytes| bytes as f64);
         let (mut computing, mut messages) = (0.0, 0.0);
@@ -121,7 +121,8 @@ impl Scaling {
                 }
             }
         }
-        Self { ranks, seconds: computing + messages, messages, bytes: plan.peak_bytes(), shared_by }
+        let bytes = Spread::choose(plan, config, ranks, network).run_bytes(plan, plan.dtype(), config);
+        Self { ranks, seconds: computing + messages, messages, bytes, shared_by }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cancel::{self, Cancel};
 use crate::compiled::Compiled;
 use crate::error::Result;
 use crate::exec::{self, Kept, QuantizedCalls, Recipients};
+use crate::gradients::{check_asked, row_major};
 use crate::kernel::Element;
 use crate::lower::Plan;
 use crate::operands::{Operand, Operands, arrays};
@@ -133,6 +134,7 @@ pub struct SpreadPullback<'a, 'c, T> {
     ranks: &'c dyn Communicator,
     tape: Vec<Kept<'a, T>>,
     calls: Option<QuantizedCalls>,
+    asked: Vec<usize>,
     cancel: Option<Cancel>,
 }
 
@@ -166,19 +168,52 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
             share.run(as_values(operands), calls.as_ref(), &mut tape, Recipients::All)
         })?;
         let output = output.ok_or_else(no_result)?;
-        Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, cancel }))
+        let asked = (0..plan.equation().operands().len()).collect();
+        Ok((output, Self { plan, spread, ranks, tape: tape.unwrap_or_default(), calls, asked, cancel }))
     }
 
-    /// The gradients of `sum(cotangent · result)`, one per operand, on every rank; all have the same cotangent.
+    /// Asks for the gradients with respect to these operands only, in this order; an error where one does not exist, or stands
+    /// twice.
+    ///
+    /// ```
+    /// use ndarray::{arr0, array};
+    /// use qeinsum::{QEinsum, ranks};
+    /// let (x, y) = (array![1.0, 2.0], array![3.0, 4.0]);
+    /// let plan = QEinsum::new("i,i->")?.plan(&[&[2], &[2]])?;
+    /// let pulled = ranks::in_threads(2, |ranks| {
+    ///     plan.vjp_on(ranks, (&x, &y), None, None)?.1.wrt(&[1])?.pull_for_first(&arr0(1.0))
+    /// });
+    /// assert_eq!(pulled, [Ok(Some(vec![x.clone().into_dyn()])), Ok(None)]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn wrt(self, operands: &[usize]) -> Result<Self> {
+        check_asked(&self.plan, operands)?;
+        Ok(Self { asked: operands.to_vec(), ..self })
+    }
+
+    /// The gradients of `sum(cotangent · result)`, one per operand asked for, on every rank; all have the same cotangent.
     pub fn pull<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Vec<ArrayD<T>>> {
+        self.pull_for(Recipients::All, cotangent)?.ok_or_else(no_result)
+    }
+
+    /// The same for the first rank: the others are given none.
+    pub fn pull_for_first<'b>(&self, cotangent: impl Operand<'b, T>) -> Result<Option<Vec<ArrayD<T>>>> {
+        self.pull_for(Recipients::First, cotangent)
+    }
+
+    fn pull_for<'b>(&self, recipients: Recipients, cotangent: impl Operand<'b, T>) -> Result<Option<Vec<ArrayD<T>>>> {
         let cotangent = cotangent.into_operand().into_array("a gradient")?;
-        let asked = vec![true; self.plan.equation().operands().len()];
+        let mut asked = vec![false; self.plan.equation().operands().len()];
+        self.asked.iter().for_each(|&operand| asked[operand] = true);
         // Only runs look at what is given.
         let share = Share { plan: &self.plan, spread: &self.spread, ranks: self.ranks, given: Given::Parts };
-        let gradients = cancel::stoppable(self.cancel.as_ref(), || {
-            share.pull(&self.tape, self.calls.as_ref(), &asked, &cotangent)
+        let mut gradients = cancel::stoppable(self.cancel.as_ref(), || {
+            share.pull(&self.tape, self.calls.as_ref(), &asked, &cotangent, recipients)
         })?;
-        let row_major = |gradient: ArrayD<T>| exec::Value::Owned(gradient).into_row_major();
-        Ok(gradients.into_iter().flatten().map(row_major).collect())
+        if recipients == Recipients::First && self.ranks.rank() > 0 {
+            return Ok(None);
+        }
+        let gradients = self.asked.iter().filter_map(|&operand| gradients[operand].take());
+        Ok(Some(gradients.map(row_major).collect()))
     }
 }

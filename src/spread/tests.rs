@@ -88,7 +88,11 @@ fn check<T: Element>(equation: &str, shapes: &[&[usize]], config: Option<QuantCo
                     _ => compiled.vjp_spread(ranks, spread.clone(), &operands[..], Some(key))?,
                 };
                 assert_eq!(bits(&forward), bits(&run));
-                Ok::<_, Error>((run, pullback.pull(&cotangent)?))
+                let pulled = pullback.pull(&cotangent)?;
+                let for_first = pullback.wrt(&[pulled.len() - 1])?.pull_for_first(&cotangent)?;
+                let last = for_first.as_deref().map(|gradients| gradients.iter().map(bits).collect::<Vec<_>>());
+                assert_eq!(last, (ranks.rank() == 0).then(|| vec![bits(&pulled[pulled.len() - 1])]));
+                Ok::<_, Error>((run, pulled))
             });
             for made in made {
                 let (run, pulled) = made?;
@@ -196,6 +200,20 @@ fn what_a_rank_takes_is_known() {
         Spread::choose_within(&plan, None, 4, dear, 1000, bytes).unwrap_err().to_string(),
         "the memory limit is 1000 bytes: shared by 4 ranks the run needs 3145728 bytes on one"
     );
+}
+
+/// In slices the first rank takes more for what the others send it, and the more of them the more where what comes waits for its turn.
+#[test]
+fn what_the_first_rank_takes_for_slices_is_known() {
+    for (equation, shapes, path, slices) in SLICED {
+        let plan = QEinsum::new(equation).unwrap().with_path(path.parse().unwrap()).plan(shapes).unwrap();
+        let plan = plan.with_slices(slices).unwrap();
+        let bytes = |ranks| Spread::choose(&plan, None, ranks, Network::default()).run_bytes(&plan, plan.dtype(), None);
+        assert_eq!(bytes(1), plan.run_bytes(plan.dtype(), None), "{equation} {slices:?}");
+        let output = plan.value(plan.output()).bytes_in(plan.dtype()).unwrap();
+        assert!(bytes(2) >= bytes(1).map(|alone| alone + 4 * output.min(8)), "{equation} {slices:?}");
+        assert!(bytes(4) >= bytes(3), "{equation} {slices:?}");
+    }
 }
 
 /// Ranges that end where the blocks of a gradient's sums do change who computes what, and nothing of what comes out.

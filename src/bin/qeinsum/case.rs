@@ -6,7 +6,7 @@ use std::time::Instant;
 use num_complex::Complex;
 use qeinsum::io;
 use qeinsum::parse::Note;
-use qeinsum::spread::{Checkpoint, Spread};
+use qeinsum::spread::{Checkpoint, Network, Spread};
 use qeinsum::{ChosenBits, DotGeneralConfig, Dtype, Plan, QEinsum, QuantConfig};
 
 use crate::compute::{Computing, compute};
@@ -84,11 +84,17 @@ impl Case<'_> {
         };
         let within = (settings.limit, bytes);
         let sharing = together::sharing(ranks, &planned, &inputs, given.as_ref(), within, |spread| spread)?;
-        let room = if let Some(Sharing { spread, .. }) = &sharing {
-            memory::within(bytes(spread), settings.limit)
-        } else {
-            let (work, converted) = (self.work(given.as_ref())?, inputs.converted_bytes(dtype));
-            memory::check(plan, dtype, work, converted, settings.limit)
+        let room = match (&sharing, ranks) {
+            (Some(Sharing { spread, .. }), _) => memory::within(bytes(spread), settings.limit),
+            // The first rank takes what the others send it.
+            (None, Some(some)) if !plan.slices().is_empty() => {
+                let spread = Spread::choose(plan, given.as_ref(), some.size(), Network::default());
+                memory::within(bytes(&spread), settings.limit)
+            }
+            _ => {
+                let (work, converted) = (self.work(given.as_ref())?, inputs.converted_bytes(dtype));
+                memory::check(plan, dtype, work, converted, settings.limit)
+            }
         };
         ranks::agree(ranks, room)?;
         let operands = ranks::agree(ranks, read(inputs, dtype, settings.nonfinite(given.as_ref()), sharing.as_ref()))?;

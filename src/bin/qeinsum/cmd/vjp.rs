@@ -256,9 +256,8 @@ where
     if let Some((ranks, sharing)) = ranks {
         let (config, key) = (settings.config.as_ref(), settings.key);
         let (out, pullback) = plan.vjp_parts_on(ranks, &sharing.spread, views, config, key)?;
-        let mut gradients = pullback.pull(&cotangent)?.into_iter().map(Some).collect::<Vec<_>>();
-        let asked = wrt.iter().filter_map(|&operand| gradients[operand].take()).map(AnyArray::from).collect();
-        return Ok((out.into(), asked));
+        let gradients = pullback.wrt(wrt)?.pull_for_first(&cotangent)?.unwrap_or_default();
+        return Ok((out.into(), gradients.into_iter().map(AnyArray::from).collect()));
     }
     let (out, pullback) = plan.vjp(views, settings.config.as_ref(), settings.key)?;
     let gradients = pullback.wrt(wrt)?.pull(&cotangent)?;

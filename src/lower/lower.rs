@@ -11,6 +11,7 @@ use crate::path::{Found, sum_order};
 use crate::sizes::{Shape, Sizes};
 
 use super::dims::{Axes, DimensionNumbers};
+use super::lookup::{Lookup, distinct};
 use super::orient::orient;
 use super::plan::{Group, Layout, Op, Plan, Slice, Step, Value, ValueId};
 use super::schedule::Loops;
@@ -105,13 +106,13 @@ impl Lowering {
     }
 
     fn hold(&mut self, value: ValueId) {
-        for label in distinct(&self.values[value.index()].labels) {
+        for label in distinct(&self.values[value.index()].labels).iter() {
             self.holders[label.index()] += 1;
         }
     }
 
     fn release(&mut self, value: ValueId) {
-        for label in distinct(&self.values[value.index()].labels) {
+        for label in distinct(&self.values[value.index()].labels).iter() {
             self.holders[label.index()] -= 1;
         }
     }
@@ -119,7 +120,7 @@ impl Lowering {
     /// The labels of later ++ earlier that somebody else still needs, by first appearance.
     fn surviving(&self, later: ValueId, earlier: ValueId) -> Subscript {
         let both: Vec<Label> = self.labels(later).iter().chain(self.labels(earlier)).copied().collect();
-        distinct(&both).filter(|label| self.holders[label.index()] > 0).collect()
+        distinct(&both).iter().copied().filter(|label| self.holders[label.index()] > 0).collect()
     }
 
     fn push(&mut self, op: Op, labels: Subscript, shape: Shape, layout: Layout) -> ValueId {
@@ -132,7 +133,9 @@ impl Lowering {
     /// Pushes a unary operation whose result lacks the axes `dropped`.
     fn drop_axes(&mut self, input: ValueId, dropped: &[usize], op: Op, layout: Layout) -> ValueId {
         let value = &self.values[input.index()];
-        let kept: Axes = (0..value.labels.len()).filter(|axis| !dropped.contains(axis)).collect();
+        // Both rise.
+        let mut left = dropped.iter().peekable();
+        let kept: Axes = (0..value.labels.len()).filter(|axis| left.next_if_eq(&axis).is_none()).collect();
         let labels = kept.iter().map(|&axis| value.labels[axis]).collect();
         let shape = kept.iter().map(|&axis| value.shape[axis]).collect();
         self.push(op, labels, shape, layout)
@@ -149,12 +152,9 @@ impl Lowering {
     /// Axes of extent 1 whose label measures more in `other`.
     fn squeeze(&mut self, input: ValueId, other: ValueId) -> ValueId {
         let (value, facing) = (&self.values[input.index()], &self.values[other.index()]);
-        let axes: Axes = (0..value.labels.len())
-            .filter(|&axis| {
-                let met = facing.labels.iter().position(|&label| label == value.labels[axis]);
-                value.shape[axis] == 1 && met.is_some_and(|met| facing.shape[met] != 1)
-            })
-            .collect();
+        let places = Lookup::new(&facing.labels);
+        let meets_more = |axis: usize| places.first(value.labels[axis]).is_some_and(|met| facing.shape[met] != 1);
+        let axes: Axes = (0..value.labels.len()).filter(|&axis| value.shape[axis] == 1 && meets_more(axis)).collect();
         if axes.is_empty() {
             return input;
         }
@@ -162,30 +162,27 @@ impl Lowering {
     }
 
     /// Sums axes whose label occurs once here, not in `other`, and is needed by nobody else.
-    fn sum_lone(&mut self, input: ValueId, other: &[Label], result: &[Label]) -> ValueId {
+    fn sum_lone(&mut self, input: ValueId, other: &Lookup<'_>, result: &Lookup<'_>) -> ValueId {
         let labels = self.labels(input);
-        let axes: Axes = (0..labels.len())
-            .filter(|&axis| {
-                let label = labels[axis];
-                let times = labels.iter().filter(|&&each| each == label).count();
-                times == 1 && !other.contains(&label) && !result.contains(&label)
-            })
-            .collect();
+        let own = Lookup::new(labels);
+        let is_lone = |&label: &Label| own.count(label) == 1 && !other.contains(label) && !result.contains(label);
+        let axes: Axes = (0..labels.len()).filter(|&axis| is_lone(&labels[axis])).collect();
         self.reduce_sum(input, axes)
     }
 
     /// Diagonals of repeated labels, in order of first occurrence; one that nobody needs is summed at once.
-    fn diagonals(&mut self, mut input: ValueId, other: &[Label], result: &[Label]) -> ValueId {
+    fn diagonals(&mut self, mut input: ValueId, other: &Lookup<'_>, result: &Lookup<'_>) -> ValueId {
         let repeated: Vec<Label> = {
             let labels = self.labels(input);
-            distinct(labels).filter(|label| labels.iter().filter(|&each| each == label).count() > 1).collect()
+            let own = Lookup::new(labels);
+            distinct(labels).iter().copied().filter(|&label| own.count(label) > 1).collect()
         };
         for label in repeated {
             let axes: Axes = (0..self.labels(input).len()).filter(|&axis| self.labels(input)[axis] == label).collect();
             let Some((&last, dropped)) = axes.split_last() else { continue };
             let kept = last - dropped.len();
             input = self.drop_axes(input, dropped, Op::Diagonal { input, axes: axes.clone() }, Layout::View);
-            if !other.contains(&label) && !result.contains(&label) {
+            if !other.contains(label) && !result.contains(label) {
                 input = self.reduce_sum(input, Axes::from_slice(&[kept]));
             }
         }
@@ -194,8 +191,8 @@ impl Lowering {
 
     fn transpose(&mut self, input: ValueId, result: &[Label]) -> ValueId {
         let value = &self.values[input.index()];
-        let permutation: Axes =
-            result.iter().filter_map(|label| value.labels.iter().position(|each| each == label)).collect();
+        let places = Lookup::new(&value.labels);
+        let permutation: Axes = result.iter().filter_map(|&label| places.first(label)).collect();
         if permutation.iter().copied().eq(0..result.len()) {
             return input;
         }
@@ -204,37 +201,41 @@ impl Lowering {
     }
 
     fn single(&mut self, input: ValueId, result: &[Label]) -> ValueId {
-        let input = self.sum_lone(input, &[], result);
-        let input = self.diagonals(input, &[], result);
+        let (nothing, needed) = (Lookup::Few(&[]), Lookup::new(result));
+        let input = self.sum_lone(input, &nothing, &needed);
+        let input = self.diagonals(input, &nothing, &needed);
         self.transpose(input, result)
     }
 
     fn pair(&mut self, earlier: ValueId, later: ValueId, result: &[Label]) -> ValueId {
         let p = self.squeeze(later, earlier);
         let q = self.squeeze(earlier, p);
+        let needed = Lookup::new(result);
         let (p_labels, q_labels) = (self.values[p.index()].labels.clone(), self.values[q.index()].labels.clone());
-        let p = self.sum_lone(p, &q_labels, result);
-        let q = self.sum_lone(q, &p_labels, result);
+        let p = self.sum_lone(p, &Lookup::new(&q_labels), &needed);
+        let q = self.sum_lone(q, &Lookup::new(&p_labels), &needed);
         let q_labels = self.values[q.index()].labels.clone();
-        let p = self.diagonals(p, &q_labels, result);
+        let p = self.diagonals(p, &Lookup::new(&q_labels), &needed);
         let p_labels = self.values[p.index()].labels.clone();
-        let q = self.diagonals(q, &p_labels, result);
+        let q = self.diagonals(q, &Lookup::new(&p_labels), &needed);
         let product = self.call(q, p, result);
         self.transpose(product, result)
     }
 
     fn call(&mut self, earlier: ValueId, later: ValueId, result: &[Label]) -> ValueId {
         let (q, p) = (self.values[earlier.index()].labels.clone(), self.values[later.index()].labels.clone());
-        let batch: Vec<Label> = result.iter().copied().filter(|label| q.contains(label) && p.contains(label)).collect();
+        let (in_q, in_p, needed) = (Lookup::new(&q), Lookup::new(&p), Lookup::new(result));
+        let batch: Vec<Label> =
+            result.iter().copied().filter(|&label| in_q.contains(label) && in_p.contains(label)).collect();
         // JAX sorts these; an unsorted list would change the accumulation order and the golden values.
         let mut contracting: Vec<Label> =
-            q.iter().copied().filter(|label| p.contains(label) && !result.contains(label)).collect();
+            q.iter().copied().filter(|&label| in_p.contains(label) && !needed.contains(label)).collect();
         contracting.sort_unstable_by_key(|label| sum_order(&self.leading, *label));
         let orientation = orient(&batch, &q, &p, result);
         let ((lhs, left), (rhs, right)) = orientation.sides((earlier, &q), (later, &p));
-        let axis = |labels: &Subscript, label: &Label| labels.iter().position(|each| each == label);
+        let (in_left, in_right) = orientation.sides(&in_q, &in_p);
         let pairs = |labels: &[Label]| -> Vec<(usize, usize)> {
-            labels.iter().filter_map(|label| Some((axis(left, label)?, axis(right, label)?))).collect()
+            labels.iter().filter_map(|&label| Some((in_left.first(label)?, in_right.first(label)?))).collect()
         };
         let dims = DimensionNumbers::from_distinct(pairs(&batch), pairs(&contracting));
         let free = |labels: &Subscript, axes: Axes| -> Vec<Label> { axes.iter().map(|&axis| labels[axis]).collect() };
@@ -244,20 +245,14 @@ impl Lowering {
             .chain(free(left, dims.lhs_free(left.len())))
             .chain(free(right, dims.rhs_free(right.len())))
             .collect();
-        let extent = |label: &Label| {
-            let size = |value: ValueId| {
-                let value = &self.values[value.index()];
-                value.labels.iter().position(|each| each == label).map(|axis| value.shape[axis])
-            };
-            size(lhs).or_else(|| size(rhs)).expect("a label of a result is on one of the sides")
+        let size = |value: ValueId, axis: Option<usize>| axis.map(|axis| self.values[value.index()].shape[axis]);
+        let extent = |&label: &Label| {
+            size(lhs, in_left.first(label))
+                .or_else(|| size(rhs, in_right.first(label)))
+                .expect("a label of a result is on one of the sides")
         };
         let shape: Shape = labels.iter().map(extent).collect();
         let layout = Layout::row_major(labels.len());
         self.push(Op::DotGeneral { lhs, rhs, dims, orientation }, labels, shape, layout)
     }
-}
-
-/// Each label once, in order of first appearance.
-fn distinct(labels: &[Label]) -> impl Iterator<Item = Label> + '_ {
-    labels.iter().enumerate().filter(|&(at, label)| !labels[..at].contains(label)).map(|(_, &label)| label)
 }

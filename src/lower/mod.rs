@@ -9,6 +9,7 @@ mod display;
 mod dot;
 mod entry;
 mod gradient;
+mod lookup;
 #[expect(clippy::module_inception, reason = "the pass is called what its room is called")]
 mod lower;
 mod merge;

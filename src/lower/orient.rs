@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::equation::Label;
 
+use super::lookup::Lookup;
+
 /// Which of a step's two operands is the `lhs` of its call.
 ///
 /// ```
@@ -44,8 +46,9 @@ impl Orientation {
 ///
 /// `batch` are the labels of both operands that the result has, in result order.
 pub(crate) fn orient(batch: &[Label], earlier: &[Label], later: &[Label], result: &[Label]) -> Orientation {
+    let (needed, joined) = (Lookup::new(result), Lookup::new(batch));
     let free = |labels: &'_ [Label]| -> Vec<Label> {
-        labels.iter().copied().filter(|label| result.contains(label) && !batch.contains(label)).collect()
+        labels.iter().copied().filter(|&label| needed.contains(label) && !joined.contains(label)).collect()
     };
     let natural = batch.iter().copied().chain(free(earlier)).chain(free(later));
     if natural.eq(result.iter().copied()) { Orientation::AsWritten } else { Orientation::Swapped }

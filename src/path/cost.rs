@@ -174,6 +174,29 @@ impl From<usize> for Cost {
     }
 }
 
+/// A product of sizes, which is made of machine integers as long as they hold it: of two thousand factors most steps are.
+#[derive(Clone, Debug)]
+pub(super) struct Factors {
+    /// Those that were multiplied out.
+    before: Cost,
+    last: u128,
+}
+
+impl Factors {
+    pub(super) const NONE: Self = Self { before: Cost::ONE, last: 1 };
+
+    pub(super) fn times(&mut self, size: usize) {
+        self.last = self.last.checked_mul(size as u128).unwrap_or_else(|| {
+            self.before = &self.before * &Cost::from(self.last);
+            size as u128
+        });
+    }
+
+    pub(super) fn product(&self) -> Cost {
+        &self.before * &Cost::from(self.last)
+    }
+}
+
 impl Add<&Cost> for &Cost {
     type Output = Cost;
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Factors;
 use super::terms::{Leg, Terms, for_each_in_union};
 use super::tree::unfit;
 use crate::error::Result;
@@ -93,18 +94,18 @@ impl Terms {
         let mut per_step = Vec::with_capacity(steps.len());
         for &[a, b] in steps {
             let mut result = Vec::with_capacity(values[a].len().max(values[b].len()));
-            let mut multiplications = Cost::ONE;
+            let mut factors = Factors::NONE;
             for_each_in_union(&values[a], &values[b], |leg, shared| {
                 let label = leg.label as usize;
                 if leg.wide {
-                    multiplications = &multiplications * &Cost::from(self.extents[label]);
+                    factors.times(self.extents[label]);
                 }
                 left[label] -= u32::from(shared);
                 if left[label] > 1 || self.kept[label] || !shared {
                     result.push(leg);
                 }
             });
-            per_step.push(StepCost { multiplications, elements: self.elements(&result) });
+            per_step.push(StepCost { multiplications: factors.product(), elements: self.elements(&result) });
             values.push(result);
         }
         (per_step, values)

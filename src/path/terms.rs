@@ -3,6 +3,7 @@
 //! In comes the contraction graph; out go, per operand, sorted labels with a mark where one broadcasts. All
 //! searches and the cost of a path read these and nothing else.
 
+use super::cost::Factors;
 use super::layout::{Role, gathered};
 use super::scorer::Scorer;
 use crate::equation::Subscript;
@@ -178,8 +179,9 @@ impl Terms {
 
     /// The elements of an operand or result with these legs.
     pub(super) fn elements(&self, legs: &[Leg]) -> Cost {
-        let wide = legs.iter().filter(|leg| leg.wide);
-        wide.fold(Cost::ONE, |elements, leg| elements * Cost::from(self.extents[leg.label as usize]))
+        let mut factors = Factors::NONE;
+        legs.iter().filter(|leg| leg.wide).for_each(|leg| factors.times(self.extents[leg.label as usize]));
+        factors.product()
     }
 
     /// Of a side of a step that is an operand: how many of its elements lie beside each other, where it is gathered.

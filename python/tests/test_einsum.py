@@ -176,6 +176,8 @@ def test_threads_share_an_equation(make):
 
 def interrupted(code):
     """What a program prints that is sent a signal a second after it says that it is ready."""
+    # What runs in the background of a shell ignores the signal, and so would its children.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "ready\n"
     time.sleep(1)

@@ -117,6 +117,11 @@ fn ranks_share_what_one_has_no_memory_for() {
             assert!(fs::read(folder.path("o.npy")).unwrap() == expected, "{ranks} ranks");
         }
     }
+    // Frozen operands are read whole.
+    let freeze = ["freeze", "ij,jk->ik", "a.npy", "b.npy", "--operand", "1", "--bits", "8", "--out", "b.safetensors"];
+    checked(&alone(&folder, &freeze));
+    let serve = ["run", "ij,jk->ik", "a.npy", "b.safetensors", "--out", "p.npy", "--memory-limit", "1000kB"];
+    assert_eq!(said(&on(&folder, 3, &serve)), said(&output));
     // Of gradients too, of which one process says what it needs.
     let vjp = ["vjp", "ij,jk->ik", "a.npy", "b.npy", "--cotangent", "g.npy", "--out-dir", "d"];
     let limited = [&vjp[..], &["--max-memory", "6MB"]].concat();

@@ -107,7 +107,8 @@ pub(crate) fn sharing(
 ) -> Result<Option<Sharing>, Failure> {
     let Planned { plan, only_within } = planned;
     let Some(some) = ranks.filter(|_| plan.slices().is_empty() && !inputs.any_frozen()) else {
-        return only_within.as_ref().map_or(Ok(None), |(_, failure)| Err(failure.clone()));
+        let refused = only_within.as_ref().map_or(Ok(None), |(_, failure)| Err(failure.clone()));
+        return ranks::agree(ranks, refused);
     };
     inputs.check_samples(ranks)?;
     let limit = only_within.as_ref().map_or(limit, |(own, _)| limit.min(*own));

@@ -140,15 +140,7 @@ struct Choice {
 impl Spread {
     /// How so many ranks share a plan, whose calls are quantized by this configuration.
     pub fn choose(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, network: Network) -> Self {
-        Choosing {
-            plan,
-            configs: config.map(|config| plan.call_configs(config)),
-            ranks,
-            network,
-            only: None,
-            price: 0.0,
-        }
-        .spread(config)
+        Choosing::new(plan, config, ranks, network).spread()
     }
 
     /// The same of the least predicted time among those whose `bytes` are not more than a limit, as far as they are found: what
@@ -174,24 +166,18 @@ impl Spread {
         limit: u64,
         bytes: impl Fn(&Self) -> Option<u64>,
     ) -> Result<Self> {
-        let mut choosing = Choosing {
-            plan,
-            configs: config.map(|config| plan.call_configs(config)),
-            ranks,
-            network,
-            only: None,
-            price: 0.0,
-        };
-        let mut fewest = u64::MAX;
+        let mut choosing = Choosing::new(plan, config, ranks, network);
+        let mut fewest: Option<u64> = None;
         for price in PRICES {
             choosing.price = price;
-            let spread = choosing.spread(config);
+            let spread = choosing.spread();
             match bytes(&spread) {
                 Some(bytes) if bytes <= limit => return Ok(spread),
-                Some(bytes) => fewest = fewest.min(bytes),
+                Some(bytes) => fewest = Some(fewest.map_or(bytes, |fewest| fewest.min(bytes))),
                 None => {}
             }
         }
+        let fewest = fewest.map_or_else(|| "more than 2^64".to_owned(), |fewest| fewest.to_string());
         let message =
             format!("the memory limit is {limit} bytes: shared by {ranks} ranks the run needs {fewest} bytes on one");
         Err(Error::new(ErrorKind::Limit, message))
@@ -205,10 +191,9 @@ const PRICES: [f64; 9] = [0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-6, 1e-3, 1e9]
 impl Spread {
     /// All calls by one label, where they can be.
     pub(super) fn by(plan: &Plan, config: Option<&QuantConfig>, ranks: usize, label: Label) -> Option<Self> {
-        let configs = config.map(|config| plan.call_configs(config));
         let network = Network { latency: 0.0, bytes_per_second: f64::INFINITY };
-        let choosing = Choosing { plan, configs, ranks, network, only: Some(label), price: 0.0 };
-        let spread = choosing.spread(config);
+        let choosing = Choosing { only: Some(label), ..Choosing::new(plan, config, ranks, network) };
+        let spread = choosing.spread();
         spread.calls.contains(&Some(label)).then_some(spread)
     }
 }
@@ -216,6 +201,8 @@ impl Spread {
 struct Choosing<'p> {
     plan: &'p Plan,
     configs: Option<Vec<DotGeneralConfig>>,
+    /// By step, the seconds that it takes on one rank.
+    predicted: Vec<f64>,
     ranks: usize,
     network: Network,
     /// The one label that is looked at, where a test asks for that.
@@ -234,10 +221,15 @@ struct Best {
     before: Vec<[Option<usize>; 2]>,
 }
 
-impl Choosing<'_> {
-    fn spread(&self, config: Option<&QuantConfig>) -> Spread {
-        let plan = self.plan;
+impl<'p> Choosing<'p> {
+    fn new(plan: &'p Plan, config: Option<&QuantConfig>, ranks: usize, network: Network) -> Self {
+        let configs = config.map(|config| plan.call_configs(config));
         let predicted = plan.predict(config, &[], Speeds::shipped()).per_step;
+        Self { plan, configs, predicted, ranks, network, only: None, price: 0.0 }
+    }
+
+    fn spread(&self) -> Spread {
+        let plan = self.plan;
         // By value, the call that it comes from, through steps that compute nothing.
         let mut calls: Vec<Option<usize>> = vec![None; plan.values().len()];
         let mut found: Vec<Best> = Vec::new();
@@ -249,7 +241,7 @@ impl Choosing<'_> {
             let choices = self.choices(found.len(), [*lhs, *rhs], dims);
             let mut best = Best { step: at, choices, seconds: Vec::new(), before: Vec::new() };
             for choice in &best.choices {
-                let computing = predicted[at] / if choice.label.is_some() { self.ranks as f64 } else { 1.0 };
+                let computing = self.predicted[at] / if choice.label.is_some() { self.ranks as f64 } else { 1.0 };
                 let mut seconds = computing;
                 if choice.is_summed {
                     seconds += 2.0 * self.network.seconds(self.bytes(step.result()), self.ranks);

@@ -389,7 +389,7 @@ fn unquantized<'a, T: Element>(
     operands: Vec<OperandView<'a, T>>,
 ) -> Result<Served<'a, T>> {
     let served = frozen::serve(plan, ast, None, operands)?;
-    exec::check_room(plan, T::DTYPE, None)?;
+    exec::check_room(plan, T::DTYPE, None, served.read_bytes(plan))?;
     Ok(served)
 }
 
@@ -402,7 +402,7 @@ fn quantized<'a, T: Element>(
     key: Option<Key>,
 ) -> Result<(Served<'a, T>, exec::QuantizedCalls)> {
     let served = frozen::serve(plan, ast, Some(config), operands)?;
-    exec::check_room(plan, T::DTYPE, Some(config))?;
+    exec::check_room(plan, T::DTYPE, Some(config), served.read_bytes(plan))?;
     let calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)?;
     Ok((served, calls))
 }

@@ -94,7 +94,14 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of one's own, for what implements this crate's traits: the message in lower case, without a full stop.
+    ///
+    /// ```
+    /// use qeinsum::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Machine, "the tape is at its end");
+    /// assert_eq!(error.to_string(), "the tape is at its end");
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), snippet: None }))
     }
 

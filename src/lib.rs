@@ -157,6 +157,8 @@ mod span;
 #[forbid(unsafe_code)]
 pub mod spread;
 #[forbid(unsafe_code)]
+mod stored;
+#[forbid(unsafe_code)]
 mod unique;
 
 pub use cancel::Cancel;
@@ -184,3 +186,4 @@ pub use quant::{DotGeneralConfig, QuantConfig};
 pub use rng::Key;
 pub use sizes::{Shape, Sizes};
 pub use span::{Span, printable_text};
+pub use stored::Stored;

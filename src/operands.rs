@@ -4,8 +4,9 @@ use ndarray::{ArrayBase, ArrayView, ArrayViewD, Data, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frozen::Frozen;
+use crate::stored::Stored;
 
-/// What an operand is: an array, or one that was quantized before.
+/// What an operand is: an array, one that was quantized before, or one that is kept elsewhere.
 ///
 /// ```
 /// use ndarray::array;
@@ -23,6 +24,8 @@ pub enum OperandView<'a, T> {
     Array(ArrayViewD<'a, T>),
     /// A frozen operand in the array's place.
     Frozen(&'a Frozen),
+    /// An array that is read when it is needed.
+    Stored(&'a dyn Stored<T>),
 }
 
 impl<'a, T> OperandView<'a, T> {
@@ -31,10 +34,11 @@ impl<'a, T> OperandView<'a, T> {
         match self {
             Self::Array(array) => array.shape(),
             Self::Frozen(frozen) => frozen.shape(),
+            Self::Stored(stored) => stored.shape(),
         }
     }
 
-    /// The array; an error for a frozen operand, where `what` needs its floats.
+    /// The array; an error for one that is not there as floats, which `what` needs.
     pub(crate) fn into_array(self, what: &str) -> Result<ArrayViewD<'a, T>> {
         match self {
             Self::Array(array) => Ok(array),
@@ -42,6 +46,10 @@ impl<'a, T> OperandView<'a, T> {
                 let message =
                     format!("operand {} is frozen: it keeps integers, and {what} needs floats", frozen.operand());
                 Err(Error::new(ErrorKind::Freeze, message))
+            }
+            Self::Stored(_) => {
+                let message = format!("an operand is stored, and {what} needs it in memory: read it before");
+                Err(Error::new(ErrorKind::Value, message))
             }
         }
     }
@@ -94,7 +102,8 @@ impl<'a, T, D: Dimension> Operand<'a, T> for ArrayView<'a, T, D> {
 }
 
 /// The operands of a run: a tuple of up to twelve [`Operand`]s of any ranks, or an array, `Vec` or slice for any number
-/// of one rank (`ArrayD` or `ArrayViewD` where ranks differ; [`OperandView`] where some are frozen).
+/// of one rank (`ArrayD` or `ArrayViewD` where ranks differ; [`OperandView`] where some are frozen or
+/// stored).
 ///
 /// ```
 /// use ndarray::{arr0, array, ArrayD};

@@ -1,10 +1,15 @@
 //! Plans in slices: the same bits from less memory, printed, saved, loaded and refused as they should be.
 
-use ndarray::{Array, ArrayD, ArrayViewD, IxDyn};
+use std::ops::Range;
+use std::sync::Mutex;
+
+use ndarray::{Array, ArrayD, ArrayViewD, Axis, IxDyn};
 use num_complex::Complex;
 use qeinsum::graph::ContractionGraph;
 use qeinsum::path::{Certificate, Path, SearchOptions, Slicing};
-use qeinsum::{DotGeneralConfig, Element, ErrorKind, Group, Label, Plan, QEinsum, QuantConfig, Stage};
+use qeinsum::{
+    DotGeneralConfig, Element, ErrorKind, Group, Label, OperandView, Plan, QEinsum, QuantConfig, Result, Stage, Stored,
+};
 
 use crate::properties::{Problem, Random, random_path, relaid, seeds};
 use crate::snapshot;
@@ -40,6 +45,47 @@ fn same<T: Element>(a: &ArrayD<T>, b: &ArrayD<T>) -> bool {
     a.shape() == b.shape() && a.iter().zip(b).all(|(a, b)| format!("{a:?}") == format!("{b:?}"))
 }
 
+/// An array that is read part by part, and what was read of it.
+#[derive(Debug)]
+struct Kept<'a, T> {
+    array: &'a ArrayD<T>,
+    read: Mutex<Vec<Vec<Range<usize>>>>,
+}
+
+impl<T: Element> Stored<T> for Kept<'_, T> {
+    fn shape(&self) -> &[usize] {
+        self.array.shape()
+    }
+
+    fn read(&self, part: &[Range<usize>]) -> Result<ArrayD<T>> {
+        self.read.lock().unwrap().push(part.to_vec());
+        let mut view = self.array.view();
+        for (axis, range) in part.iter().enumerate() {
+            view.slice_axis_inplace(Axis(axis), range.clone().into());
+        }
+        Ok(view.to_owned())
+    }
+}
+
+/// The same operands stored: of each a slab is read in each pass, or all of it once.
+fn check_stored<T: Element>(sliced: &Plan, operands: &[ArrayD<T>], config: Option<&QuantConfig>) -> Result<ArrayD<T>> {
+    let kept: Vec<Kept<'_, T>> = operands.iter().map(|array| Kept { array, read: Mutex::default() }).collect();
+    let stored: Vec<OperandView<'_, T>> = kept.iter().map(|kept| OperandView::Stored(kept)).collect();
+    let made = match config {
+        None => sliced.run(stored),
+        Some(config) => sliced.run_quantized(stored, config, None),
+    };
+    for (operand, kept) in kept.iter().enumerate() {
+        let lengths = |part: &[Range<usize>]| part.iter().map(ExactSizeIterator::len).collect::<Vec<_>>();
+        let read = kept.read.lock().unwrap();
+        match sliced.slab(operand) {
+            Some(slab) => assert!(read.iter().all(|part| lengths(part) == lengths(&slab)), "{read:?}"),
+            None => assert!(read.len() <= 1 && read.iter().all(|part| lengths(part) == kept.array.shape())),
+        }
+    }
+    made
+}
+
 fn check<T: Element>(random: &mut Random, plan: &Plan, sliced: &Plan, config: Option<&QuantConfig>, context: &str) {
     let operands: Vec<ArrayD<T>> = plan
         .sizes()
@@ -57,8 +103,12 @@ fn check<T: Element>(random: &mut Random, plan: &Plan, sliced: &Plan, config: Op
         }
     };
     let context = format!("{context} in {}\n{sliced}", T::DTYPE);
+    let stored = check_stored(sliced, &operands, config);
     match (whole, parts) {
-        (Ok(whole), Ok(parts)) => assert!(same(&whole, &parts), "{context}\n{whole:?}\n{parts:?}"),
+        (Ok(whole), Ok(parts)) => {
+            assert!(same(&whole, &parts), "{context}\n{whole:?}\n{parts:?}");
+            assert!(stored.is_ok_and(|stored| same(&whole, &stored)), "stored: {context}");
+        }
         // Such as an empty contraction, which no scale fits.
         (Err(whole), Err(parts)) => assert_eq!(whole.message(), parts.message(), "{context}"),
         (whole, parts) => panic!("{context}\n{whole:?}\n{parts:?}"),

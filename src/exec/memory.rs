@@ -68,9 +68,12 @@ impl Plan {
     }
 }
 
-/// An error where the system would not give what a run takes beside its operands.
-pub(crate) fn check_room(plan: &Plan, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
-    check_needed(plan, dtype, || (plan.run_bytes(dtype, config), plan.operand_bytes(dtype)))
+/// An error where the system would not give what a run takes beside its operands, so many bytes of which are yet to be read.
+pub(crate) fn check_room(plan: &Plan, dtype: Dtype, config: Option<&QuantConfig>, read: u64) -> Result<()> {
+    check_needed(plan, dtype, || {
+        let needed = plan.run_bytes(dtype, config).and_then(|bytes| bytes.checked_add(read));
+        (needed, plan.operand_bytes(dtype))
+    })
 }
 
 /// The same for a run that keeps what gradients need, and for the gradients.
@@ -178,8 +181,8 @@ mod tests {
     #[test]
     fn what_no_system_gives_is_refused() {
         let plan = |size| QEinsum::new("i,j->ij").unwrap().plan(&[&[size], &[size]]).unwrap();
-        assert_eq!(check_room(&plan(1000), Dtype::F32, None), Ok(()));
-        let error = check_room(&plan(1 << 24), Dtype::F32, None).unwrap_err();
+        assert_eq!(check_room(&plan(1000), Dtype::F32, None, 0), Ok(()));
+        let error = check_room(&plan(1 << 24), Dtype::F32, None, 0).unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Memory);
         assert_eq!(
             error.message(),

@@ -25,6 +25,7 @@ mod run;
 mod shards;
 mod shared_terms;
 mod side;
+mod slab;
 mod sliced;
 mod slices;
 mod tape;
@@ -53,6 +54,7 @@ pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layo
 pub(crate) use run::{Call, Held, Unquantized, Values, apply, check, entering, run, view};
 pub(crate) use shared_terms::{CallParts, SharedTerms, TermKind};
 pub(crate) use side::{FrozenSide, Input};
+pub(crate) use slab::held_bytes;
 pub(crate) use sliced::{execute, unsliced};
 pub(crate) use slices::check_slices;
 pub(crate) use tape::TapedCalls;

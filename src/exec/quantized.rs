@@ -166,6 +166,7 @@ impl<T: Element> Held<'_, T> {
         match self {
             Self::Value(value) => Input::Array(T::floats(value.view())),
             Self::Frozen(side, packed) => Input::Frozen(side, *packed),
+            Self::Stored(_) => unreachable!("it was read"),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{self, Element, Order, PackedSide};
 use crate::lower::{DimensionNumbers, Op, Orientation, Plan, ValueId};
 use crate::sizes::check_elements;
+use crate::stored::{Stored, read_whole};
 
 use super::order::Readers;
 use super::side::FrozenSide;
@@ -37,6 +38,18 @@ pub(crate) enum Held<'a, T> {
     Value(Value<'a, T>),
     /// Quantized before, by a run of this plan's configuration; and packed before, if it was.
     Frozen(&'a FrozenSide, Option<&'a PackedSide>),
+    /// An operand that is read when it is needed; calls take what was read of it.
+    Stored(&'a dyn Stored<T>),
+}
+
+impl<T> Held<'_, T> {
+    /// The same, all of it read.
+    pub(super) fn read(self) -> Result<Self> {
+        match self {
+            Self::Stored(stored) => Ok(Self::Value(Value::Owned(read_whole(stored)?))),
+            held => Ok(held),
+        }
+    }
 }
 
 /// Calls as plain float products.
@@ -81,8 +94,8 @@ pub(crate) fn run_known<'a, T: Element>(
     calls: &mut impl Calls<'a, T>,
 ) -> Result<ArrayD<T>> {
     let mut values = Values::new(plan);
-    for (id, value) in known {
-        values.put(id, value);
+    for (id, held) in known {
+        values.put(id, held.read()?);
     }
     let needed = values.needed(plan);
     let walk = Walk::new(plan);
@@ -145,11 +158,19 @@ impl<'a, T: Element> Values<'a, T> {
         self.0[id.index()] = Some(value);
     }
 
-    /// What is there of a value, for whoever does not take it.
+    /// An array that is there, for whoever does not take it.
     pub(super) fn view(&self, id: ValueId) -> ArrayViewD<'_, T> {
         match &self.0[id.index()] {
             Some(Held::Value(value)) => value.view(),
             _ => unreachable!("a loop reads arrays that were made before it"),
+        }
+    }
+
+    /// An operand that is not there yet.
+    pub(super) fn stored(&self, id: ValueId) -> Option<&'a dyn Stored<T>> {
+        match self.0[id.index()] {
+            Some(Held::Stored(stored)) => Some(stored),
+            _ => None,
         }
     }
 
@@ -177,6 +198,7 @@ impl<'a, T: Element> Values<'a, T> {
         match self.take(id) {
             Held::Value(value) => value,
             Held::Frozen(..) => unreachable!("a frozen side stands for the value that a call reads"),
+            Held::Stored(_) => unreachable!("it was read"),
         }
     }
 }

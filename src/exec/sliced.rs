@@ -1,20 +1,22 @@
 //! Walks a sliced plan's schedule over arrays.
 //!
 //! In a pass of a loop every value that has the loop's label has extent 1 there, so that steps are what they are in an
-//! unsliced run; operands enter as views. Passes run one after the other and threads divide the products within them:
+//! unsliced run; operands enter as views, and of stored ones what a pass of an outermost loop reads. Passes run one after the other and threads divide the products within them:
 //! passes side by side would each need memory of their own, which is what slices are to save, and how much a plan takes
 //! would depend on the machine.
 
 use std::ops::Range;
 
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice};
+use ndarray::{ArrayD, ArrayViewMutD, Axis, IxDyn, Slice};
 
 use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Element, PartialSums};
 use crate::lower::{DimensionNumbers, Gathering, Loop, Op, Plan, Read, Stage, ValueId};
+use crate::stored::read_part;
 
 use super::run::{Calls, Held, Values, Walk};
+use super::slab::{Slabs, slab};
 use super::value::Value;
 
 /// Runs a plan on its operands, in slices where it has some; the result is in row-major order.
@@ -37,11 +39,14 @@ pub(super) fn operands<'a, T: Element>(
     known: impl IntoIterator<Item = (ValueId, Held<'a, T>)>,
 ) -> Result<Values<'a, T>> {
     let mut values = Values::new(plan);
-    for (id, value) in known {
-        if matches!(value, Held::Frozen(..)) {
-            return Err(unsliced("frozen operands are taken"));
-        }
-        values.put(id, value);
+    let slabs = Slabs::new(plan);
+    for (id, held) in known {
+        let held = match held {
+            Held::Frozen(..) => return Err(unsliced("frozen operands are taken")),
+            Held::Stored(stored) if slabs.are_read_of(id, stored) => Held::Stored(stored),
+            held => held.read()?,
+        };
+        values.put(id, held);
     }
     Ok(values)
 }
@@ -146,7 +151,7 @@ impl Sliced<'_> {
             let within = asked.start.max(first) - first..asked.end.min(first + each) - first;
             cancel::between_steps()?;
             for read in around.reads() {
-                values.put(read.value, Held::Value(Value::Borrowed(outside.at(read, index))));
+                values.put(read.value, Held::Value(outside.at(read, index)?));
             }
             let mut here = gathered.at(around.gathering(), index);
             for stage in around.body() {
@@ -205,12 +210,15 @@ impl Sliced<'_> {
 
 impl<T: Element> Values<'_, T> {
     /// A value at an index of the axes that are read there.
-    fn at(&self, read: &Read, index: usize) -> ArrayViewD<'_, T> {
+    fn at(&self, read: &Read, index: usize) -> Result<Value<'_, T>> {
+        if let Some(stored) = self.stored(read.value) {
+            return Ok(Value::Owned(read_part(stored, &slab(stored.shape(), &read.axes, index))?));
+        }
         let mut view = self.view(read.value);
         for &axis in &read.axes {
             view.slice_axis_inplace(Axis(axis), Slice::from(index..=index));
         }
-        view
+        Ok(Value::Borrowed(view))
     }
 
     /// Frees what has been read for the last time.

@@ -4,12 +4,13 @@ use std::fmt;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{Held, Value, check};
+use crate::exec::{self, Held, Value, check};
 use crate::kernel::Element;
 use crate::lower::{Entry, Plan, ValueId};
 use crate::operands::OperandView;
 use crate::parse::Ast;
 use crate::quant::QuantConfig;
+use crate::stored::Stored;
 
 use super::{Frozen, call, own_config};
 
@@ -17,6 +18,23 @@ use super::{Frozen, call, own_config};
 pub(crate) struct Served<'a, T> {
     pub(crate) known: Vec<(ValueId, Held<'a, T>)>,
     pub(crate) frozen: Vec<Entry>,
+}
+
+impl<'a, T: Element> Served<'a, T> {
+    /// Those that are not in memory yet.
+    pub(crate) fn stored(&self) -> Vec<(ValueId, &'a dyn Stored<T>)> {
+        let stored = self.known.iter().filter_map(|(id, held)| match held {
+            Held::Stored(stored) => Some((*id, *stored)),
+            _ => None,
+        });
+        stored.collect()
+    }
+
+    /// The bytes that a run of the plan has of those at a time.
+    pub(crate) fn read_bytes(&self, plan: &Plan) -> u64 {
+        let stored = self.stored();
+        if stored.is_empty() { 0 } else { exec::held_bytes(plan, &stored) }
+    }
 }
 
 /// Checks operands against a plan; frozen ones take the place of what their call would read.
@@ -40,6 +58,7 @@ pub(crate) fn serve<'a, T: Element>(
                 served.known.push((entry.value, Held::Frozen(&frozen.side, None)));
                 served.frozen.push(entry);
             }
+            OperandView::Stored(stored) => served.known.push((ValueId::new(position), Held::Stored(stored))),
         }
     }
     Ok(served)

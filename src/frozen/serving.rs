@@ -137,7 +137,7 @@ impl<T: Element> Serving<T> {
         let packed = |id: &ValueId| self.packed.iter().find(|(packed, _)| packed == id).map(|(_, side)| side);
         let known = arrays.chain(self.folded.iter().map(|(id, folded)| (*id, folded.held(packed(id)))));
         let config = config.expect("checked when this was made");
-        exec::check_room(plan, T::DTYPE, Some(config))?;
+        exec::check_room(plan, T::DTYPE, Some(config), 0)?;
         let mut calls = exec::QuantizedCalls::serving::<T>(plan, config, key, &self.frozen)?;
         cancel::stoppable(self.compiled.cancel(), || exec::execute(plan, known, &mut calls))
     }

@@ -27,6 +27,7 @@
 mod array;
 mod elements;
 mod error;
+mod file_array;
 mod npy;
 mod npz;
 mod part;
@@ -39,6 +40,7 @@ mod tensors;
 mod write;
 
 pub use array::{AnyArray, Header};
+pub use file_array::FileArray;
 pub use source::{Opened, Source, inspect, load, open};
 pub(crate) use tensors::{
     Tensor, TensorDtype, TensorFile, TensorHeader, inspect_tensor, load_tensor, metadata, names, read_whole,

@@ -11,10 +11,21 @@ use half::{bf16, f16};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
 use num_complex::Complex;
 
-use super::array::{AnyArray, each};
+use super::array::{AnyArray, Header, each};
 use super::elements::{Element, Layout, MemoryOrder, append};
 use super::error::FileError;
 use crate::dtype::Dtype;
+use crate::error::{Error, ErrorKind};
+
+/// An error where an array has other axes than a part has ranges, or one goes beyond its axis.
+pub(super) fn check_part(name: &str, header: &Header, part: &[Range<usize>]) -> Result<(), Error> {
+    let shape = &header.shape;
+    let fits = |(range, size): (&Range<usize>, &usize)| range.start <= range.end && range.end <= *size;
+    if part.len() == shape.len() && part.iter().zip(shape).all(fits) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Shape, format!("`{name}` has shape {shape:?}, of which {part:?} is no part")))
+}
 
 /// Reads the elements of a part, whose ranges are those of the array's axes.
 pub(super) fn read_part(
@@ -43,32 +54,54 @@ pub(super) fn part_of(array: &AnyArray, part: &[Range<usize>]) -> AnyArray {
     })
 }
 
+/// How many bytes of a part lie in the file without a gap.
+pub(super) fn run_bytes(layout: &Layout, part: &[Range<usize>]) -> u64 {
+    Run::take(&mut axes_of(layout, part)).length as u64 * layout.header.dtype.bytes() as u64
+}
+
+/// The axes of a part, from the one that goes slowest through the file to the one that goes fastest.
+fn axes_of(layout: &Layout, part: &[Range<usize>]) -> Vec<(usize, Range<usize>)> {
+    let mut axes: Vec<(usize, Range<usize>)> = layout.header.shape.iter().copied().zip(part.iter().cloned()).collect();
+    if layout.memory_order == MemoryOrder::Fortran {
+        axes.reverse();
+    }
+    axes
+}
+
+/// Elements of a part between which there is no gap.
+struct Run {
+    start: usize,
+    length: usize,
+}
+
+impl Run {
+    /// Takes the axes that such a run goes along: those at the end that are whole, and the last one that is not.
+    fn take(axes: &mut Vec<(usize, Range<usize>)>) -> Self {
+        let mut run = Self { start: 0, length: 1 };
+        while let Some((size, range)) = axes.pop() {
+            run.start = range.start * run.length;
+            run.length *= range.len();
+            if range.len() < size {
+                break;
+            }
+        }
+        run
+    }
+}
+
 fn read_as<T: Element>(
     file: &mut BufReader<File>,
     layout: &Layout,
     part: &[Range<usize>],
 ) -> Result<ArrayD<T>, FileError> {
-    // From the axis that goes slowest through the file to the one that goes fastest.
-    let mut axes: Vec<(usize, Range<usize>)> = layout.header.shape.iter().copied().zip(part.iter().cloned()).collect();
-    if layout.memory_order == MemoryOrder::Fortran {
-        axes.reverse();
-    }
+    let mut axes = axes_of(layout, part);
     let shape: Vec<usize> = axes.iter().map(|(_, range)| range.len()).collect();
     let count: usize = shape.iter().product();
     let too_large = || FileError::Memory((count * T::BYTES) as u64);
     let mut values: Vec<T> = Vec::new();
     values.try_reserve_exact(count).map_err(|_| too_large())?;
 
-    // Axes that are whole go on without a gap, as does the last one that is not.
-    let mut run = 1;
-    let mut start = 0;
-    while let Some((size, range)) = axes.pop() {
-        start = range.start * run;
-        run *= range.len();
-        if range.len() < size {
-            break;
-        }
-    }
+    let Run { start, length: run } = Run::take(&mut axes);
     let unit =
         layout.header.shape.iter().product::<usize>() / axes.iter().map(|(size, _)| size).product::<usize>().max(1);
     let (mut index, mut at) = (vec![0; axes.len()], 0);

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use super::array::{AnyArray, Header};
 use super::elements::{self, Layout, Supply};
 use super::error::{FileError, shown};
+use super::file_array::FileArray;
 use super::npy::Head;
 use super::{npz, part, safetensors};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// A file format, by extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,17 +266,22 @@ impl Opened {
     ///
     /// An error where there are other ranges than axes, or one goes beyond its axis.
     pub fn read_part(self, part: &[Range<usize>]) -> Result<AnyArray, Error> {
-        let shape = &self.header().shape;
-        let fits = |(range, size): (&Range<usize>, &usize)| range.start <= range.end && range.end <= *size;
-        if part.len() != shape.len() || !part.iter().zip(shape).all(fits) {
-            let message = format!("`{}` has shape {shape:?}, of which {part:?} is no part", self.name);
-            return Err(Error::new(ErrorKind::Shape, message));
-        }
+        part::check_part(&self.name, self.header(), part)?;
         match self.body {
             Body::Elements { reader: Reader::File(mut file), layout, .. } => {
                 part::read_part(&mut file, &layout, part).map_err(|error| error.named(&self.name))
             }
             _ => Ok(part::part_of(&self.read()?, part)),
+        }
+    }
+
+    /// The array as one of whose elements parts are read, one after the other; none where they are compressed, or come once.
+    pub fn into_file(self) -> Result<Option<FileArray>, Error> {
+        match self.body {
+            Body::Elements { reader: Reader::File(file), layout, .. } => {
+                FileArray::new(self.name, layout, file).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 }

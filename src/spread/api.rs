@@ -7,7 +7,7 @@ use crate::compiled::Compiled;
 use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Held, QuantizedCalls, Recipients};
-use crate::frozen;
+use crate::frozen::{self, Served};
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
 use crate::operands::{OperandView, Operands, arrays};
@@ -328,15 +328,31 @@ impl Share<'_> {
             return Err(exec::unsliced("operands are taken in parts"));
         }
         self.check(&arrays.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
-        self.check_room(T::DTYPE, config)?;
+        self.check_room(T::DTYPE, config, 0)?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &[])).transpose()?;
         self.run(as_values(arrays), calls.as_ref(), &mut None, recipients)
     }
 
-    /// An error where the system would not give what this rank's share takes beside its operands.
-    fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>) -> Result<()> {
+    /// An error where the system would not give what this rank's share takes beside its operands, so many bytes of which are yet
+    /// to be read.
+    fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>, read: u64) -> Result<()> {
         let Self { plan, spread, .. } = *self;
-        exec::check_needed(plan, dtype, || (spread.run_bytes(plan, dtype, config), spread.operand_bytes(plan, dtype)))
+        exec::check_needed(plan, dtype, || {
+            let needed = spread.run_bytes(plan, dtype, config).and_then(|bytes| bytes.checked_add(read));
+            (needed, spread.operand_bytes(plan, dtype))
+        })
+    }
+
+    /// The bytes that this rank reads of operands that are not in memory.
+    fn read_bytes<T: Element>(&self, served: &Served<'_, T>) -> u64 {
+        if !self.plan.slices().is_empty() {
+            return served.read_bytes(self.plan);
+        }
+        let bytes = served.stored().into_iter().map(|(id, _)| {
+            let sizes = self.spread.part(self.plan, id.index(), self.ranks.rank());
+            sizes.iter().fold(T::DTYPE.bytes() as u64, |bytes, range| bytes.saturating_mul(range.len() as u64))
+        });
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// Runs the plan on operands, some of which may be frozen.
@@ -361,9 +377,11 @@ impl Share<'_> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<Option<ArrayD<T>>> {
         let plan = self.plan;
-        let whose = checkpoint.as_ref().map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
+        // The first rank has the file.
+        let kept = checkpoint.as_ref().filter(|_| self.ranks.rank() == 0);
+        let whose = kept.map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
         let served = frozen::serve(plan, ast, config, operands)?;
-        self.check_room(T::DTYPE, config)?;
+        self.check_room(T::DTYPE, config, self.read_bytes(&served))?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
         if !plan.slices().is_empty() {
             let (mut saved, mut every) = (None, std::time::Duration::MAX);
@@ -388,6 +406,7 @@ impl Share<'_> {
             (_, Some(side)) => (*id, Held::Frozen(side, None)),
             (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
             (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
+            (Held::Stored(stored), None) => (*id, Held::Stored(*stored)),
         });
         self.run(known, calls.as_ref(), &mut None, recipients)
     }

@@ -12,6 +12,7 @@ use crate::exec::{
 use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Op, ValueId};
 use crate::quant::Format;
+use crate::stored::read_part;
 
 use super::gather::{Given, Share};
 
@@ -29,7 +30,7 @@ impl<'s> Share<'s> {
         known.iter().filter_map(narrow).collect()
     }
 
-    /// Runs the plan on values that all ranks have, but for frozen sides and given parts; the result is in row-major order, and
+    /// Runs the plan on values that all ranks have, but for frozen sides, given parts and what is stored, of which each reads its own; the result is in row-major order, and
     /// none on ranks that are not given it.
     pub(super) fn run<'a, T: Element>(
         &self,
@@ -43,6 +44,10 @@ impl<'s> Share<'s> {
             let held = match (held, self.spread.wants[id.index()]) {
                 (Held::Value(value), Some(label)) if self.given == Given::Wholes => {
                     Held::Value(self.narrow(value, &self.axes(id, label), label))
+                }
+                (Held::Stored(stored), _) => {
+                    let part = self.spread.part(self.plan, id.index(), self.ranks.rank());
+                    Held::Value(Value::Owned(read_part(stored, &part)?))
                 }
                 (held, _) => held,
             };

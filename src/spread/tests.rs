@@ -1,6 +1,7 @@
 //! The same bits on any number of ranks, by any labels.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use half::{bf16, f16};
@@ -15,7 +16,7 @@ use crate::lower::ValueId;
 use crate::quant::{DotGeneralConfig, Noise, QuantConfig};
 use crate::ranks::{Communicator as _, alone as alone_rank, in_threads};
 use crate::rng::Key;
-use crate::{Error, QEinsum};
+use crate::{Error, OperandView, Plan, QEinsum, Stored};
 
 /// Numbers that round.
 fn operand<T: Element>(shape: &[usize], seed: u32) -> ArrayD<T> {
@@ -288,6 +289,57 @@ fn slices_are_handed_out() {
     assert!(check_sliced::<f16>(None) > 2);
     assert!(check_sliced::<Complex<f64>>(None) > 2);
     assert!(check_sliced::<f32>(Some(&QuantConfig::from_bits(8).unwrap())) > 0);
+}
+
+/// An array that is read part by part, and how many elements were.
+#[derive(Debug)]
+struct Kept<'a> {
+    array: &'a ArrayD<f32>,
+    read: AtomicUsize,
+}
+
+impl Stored<f32> for Kept<'_> {
+    fn shape(&self) -> &[usize] {
+        self.array.shape()
+    }
+
+    fn read(&self, ranges: &[Range<usize>]) -> Result<ArrayD<f32>, Error> {
+        let part = part(self.array, ranges);
+        self.read.fetch_add(part.len(), Ordering::Relaxed);
+        Ok(part.to_owned())
+    }
+}
+
+#[test]
+fn ranks_read_of_what_is_stored_what_they_compute_with() {
+    let (x, w) = (operand::<f32>(&[64, 8, 30], 1), operand::<f32>(&[30, 9], 2));
+    let compiled = QEinsum::new("ijk,kl->ijl").unwrap().compile(&[x.shape(), w.shape()]).unwrap();
+    let plan = compiled.plan();
+    let run = |plan: &Plan, ranks: usize| {
+        let made = in_threads(ranks, |ranks| {
+            let kept = [&x, &w].map(|array| Kept { array, read: AtomicUsize::new(0) });
+            let operands: Vec<OperandView<'_, f32>> = kept.iter().map(|kept| OperandView::Stored(kept)).collect();
+            let made = if plan.slices().is_empty() {
+                let spread = Spread::by(plan, None, ranks.size(), plan.equation().label("i").unwrap()).unwrap();
+                compiled.run_spread(ranks, &spread, operands, None)
+            } else {
+                plan.run_on(ranks, operands, None, None)
+            };
+            (made.unwrap(), kept.map(|kept| kept.read.into_inner()))
+        });
+        let expected = plan.run((&x, &w)).unwrap();
+        assert!(made.iter().all(|(made, _)| *made == expected));
+        made.into_iter().map(|(_, read)| read).collect::<Vec<_>>()
+    };
+    assert_eq!(run(plan, 4), [[x.len() / 4, w.len()]; 4]);
+    // Who is given which passes is not known before; each pass reads its slab, and none anything else.
+    let sliced = plan.with_slices(&["i", "j"]).unwrap();
+    for ranks in [1, 3] {
+        let read = run(&sliced, ranks);
+        let all: usize = read.iter().map(|[x, _]| x).sum();
+        assert!(read.iter().all(|[_, read]| *read == w.len()));
+        assert!(all >= x.len() && all <= 2 * x.len(), "{all}");
+    }
 }
 
 #[test]

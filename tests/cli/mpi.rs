@@ -96,6 +96,26 @@ fn slices_are_the_same_on_any_number_of_ranks() {
 }
 
 #[test]
+fn of_large_files_slices_read_what_they_compute_with() {
+    let folder = Folder::new("mpi-slabs");
+    arrays(&folder, &[("a.npy", &[16, 512, 40]), ("b.npy", &[40, 2])]);
+    let run = ["run", "ijk,kl->ijl", "a.npy", "b.npy", "--out", "o.npy", "--slice", "i", "--checkpoint", "o.part"];
+    same_bytes(&folder, &run, &["o.npy"]);
+    // The operands are 1,311,040 bytes, of which each rank has a sixteenth at a time.
+    let limited = [&run[..], &["--max-memory", "600kB", "--bits", "8"]].concat();
+    assert!(said(&alone(&folder, &limited))[0].starts_with("error: the run needs 1."));
+    checked(&on(&folder, 2, &limited));
+    let mut broken = values(&[16, 512, 40], 1);
+    broken[[15, 3, 1]] = f32::NAN;
+    folder.save("a.npy", broken);
+    let message = "`a.npy`: the element at [15, 3, 1] is NaN or infinite, which a quantized run computes with only under \
+                   `--allow-nonfinite`";
+    let output = on(&folder, 2, &limited);
+    assert!(!output.status.success());
+    assert!(said(&output).iter().any(|said| said.ends_with(message)), "{:?}", said(&output));
+}
+
+#[test]
 fn ranks_share_what_one_has_no_memory_for() {
     let folder = Folder::new("mpi-memory");
     arrays(&folder, &[("a.npy", &[8192, 40]), ("b.npy", &[40, 8]), ("g.npy", &[8192, 8])]);

@@ -67,7 +67,7 @@ pub(crate) struct Done {
 impl Case<'_> {
     /// Reads headers, plans, checks memory, and only then reads elements, computes and writes.
     pub(crate) fn run(self, settings: &Settings<'_>, ranks: Ranks<'_>) -> Result<Done, Failure> {
-        let inputs = ranks::agree(ranks, self.opened(settings, ranks))?;
+        let mut inputs = ranks::agree(ranks, self.opened(settings, ranks))?;
         let (equation, sizes) = self.equation.bind(&inputs.shapes())?;
         let ranks_of: Vec<usize> = inputs.shapes().iter().map(|shape| shape.len()).collect();
         let notes = self.equation.notes(&ranks_of)?;
@@ -78,9 +78,14 @@ impl Case<'_> {
         let plan = &planned.plan;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
         let given = ranks::agree(ranks, self.config(plan, &inputs, settings))?;
+        if ranks.is_some() && !plan.slices().is_empty() {
+            inputs.check_samples(ranks)?;
+            ranks::agree(ranks, inputs.keep_files(plan))?;
+        }
         let bytes = |spread: &Spread| {
-            let read = inputs.shared_converted_bytes(dtype, plan, spread);
-            spread.run_bytes(plan, dtype, given.as_ref())?.checked_add(read)
+            let needed = spread.run_bytes(plan, dtype, given.as_ref())?;
+            let needed = needed.saturating_sub(inputs.left_in_files(plan, dtype));
+            needed.checked_add(inputs.shared_converted_bytes(dtype, plan, spread))
         };
         let within = (settings.limit, bytes);
         let sharing = together::sharing(ranks, &planned, &inputs, given.as_ref(), within, |spread| spread)?;

@@ -12,6 +12,7 @@ use qeinsum::{ChosenBits, Element, Frozen, Op, OperandView, Plan, QEinsum, Quant
 use crate::case::{Precision, Reporting};
 use crate::failure::Failure;
 use crate::inputs::Loaded;
+use crate::kept_file::KeptFile;
 use crate::memory::Work;
 use crate::progress::Progress;
 use crate::ranks::Ranks;
@@ -177,6 +178,7 @@ fn multiplications(plan: &Plan, op: &Op) -> u64 {
 enum Operand<T> {
     Array(ArrayD<T>),
     Frozen(Box<Frozen>),
+    Kept(KeptFile),
 }
 
 impl<T: Element> Operand<T>
@@ -188,6 +190,7 @@ where
         match loaded {
             Loaded::Array(array) => array.try_into().ok().map(Self::Array),
             Loaded::Frozen(frozen) => Some(Self::Frozen(frozen)),
+            Loaded::Kept(file) => Some(Self::Kept(file)),
         }
     }
 
@@ -195,6 +198,7 @@ where
         match self {
             Self::Array(array) => OperandView::Array(array.view()),
             Self::Frozen(frozen) => OperandView::Frozen(frozen),
+            Self::Kept(file) => OperandView::Stored(file),
         }
     }
 }

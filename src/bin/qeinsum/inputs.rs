@@ -5,11 +5,12 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use qeinsum::io::{AnyArray, Header, Opened, Source};
+use qeinsum::io::{AnyArray, FileArray, Header, Opened, Source};
 use qeinsum::spread::Spread;
 use qeinsum::{Dtype, Frozen, FrozenValues, Plan, QuantConfig};
 
 use crate::failure::Failure;
+use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, cast, is_apart, saved};
 use crate::memory;
 use crate::ranks::{self, Ranks};
 use crate::text_file::shown;
@@ -31,6 +32,8 @@ enum Content {
     File(Source),
     /// Standard input, which cannot be opened again.
     Stream(Opened),
+    /// A large file, of which a run reads slabs.
+    Kept(FileArray),
     /// A frozen operand, which is small and was read.
     Frozen(Box<Frozen>),
 }
@@ -40,12 +43,15 @@ enum Content {
 pub(crate) enum Loaded {
     Array(AnyArray),
     Frozen(Box<Frozen>),
+    /// It is read while the run needs it.
+    Kept(KeptFile),
 }
 
 impl Loaded {
-    /// What operands with the same elements have in common.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        match self {
+    /// What operands with the same elements have in common; none where they are not read yet.
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        Some(match self {
+            Self::Kept(_) => return None,
             Self::Array(array) => array.fingerprint(),
             Self::Frozen(frozen) => {
                 let scales = AnyArray::from(frozen.inverse_scale().to_owned()).fingerprint();
@@ -55,7 +61,7 @@ impl Loaded {
                 };
                 values.fingerprint() ^ scales.rotate_left(1)
             }
-        }
+        })
     }
 }
 
@@ -109,7 +115,7 @@ impl Inputs {
     fn frozen(&self) -> impl Iterator<Item = (&str, &Frozen)> {
         self.0.iter().filter_map(|input| match &input.content {
             Content::Frozen(frozen) => Some((input.name.as_str(), frozen.as_ref())),
-            Content::File(_) | Content::Stream(_) => None,
+            Content::File(_) | Content::Stream(_) | Content::Kept(_) => None,
         })
     }
 
@@ -194,6 +200,34 @@ impl Inputs {
         bytes.max().unwrap_or(0)
     }
 
+    /// Leaves large files to be read slab by slab, where a plan in slices does that.
+    pub(crate) fn keep_files(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let mut left = MOST_KEPT;
+        for (at, input) in self.0.iter_mut().enumerate() {
+            let Content::File(source) = &input.content else { continue };
+            let Some(slab) = plan.slab(at).filter(|slab| left > 0 && saved(&input.header, slab) >= LEAST_SAVED) else {
+                continue;
+            };
+            let opened = source.open()?;
+            check_unchanged(&input.name, &input.header, opened.header())?;
+            if let Some(file) = opened.into_file()?.filter(|file| is_apart(file, &slab)) {
+                input.content = Content::Kept(file);
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes of elements of `dtype` a run of the plan leaves in files.
+    pub(crate) fn left_in_files(&self, plan: &Plan, dtype: Dtype) -> u64 {
+        let kept = self.0.iter().enumerate().filter(|(_, input)| matches!(input.content, Content::Kept(_)));
+        let left = kept.filter_map(|(at, input)| {
+            let header = Header { dtype, shape: input.header.shape.clone() };
+            Some(saved(&header, &plan.slab(at)?))
+        });
+        left.fold(0, u64::saturating_add)
+    }
+
     /// Reads the elements: of each input those at a range of indices along each axis, or all.
     pub(crate) fn load(
         self,
@@ -215,11 +249,15 @@ impl Inputs {
         Ok(())
     }
 
-    /// Reads the elements of one, which is there, and of no other.
-    pub(crate) fn load_one(self, position: usize, dtype: Dtype, nonfinite: Nonfinite) -> Result<Loaded, Failure> {
+    /// Reads the elements of one, which is an array, and of no other.
+    pub(crate) fn load_one(self, position: usize, dtype: Dtype, nonfinite: Nonfinite) -> Result<AnyArray, Failure> {
         let one = self.0.into_iter().nth(position);
         let none = || Failure::Request(format!("there is no operand {position}"));
-        one.ok_or_else(none)?.load(dtype, nonfinite, None)
+        match one.ok_or_else(none)?.load(dtype, nonfinite, None)? {
+            Loaded::Array(array) => Ok(array),
+            Loaded::Frozen(_) => Err(Failure::Request(format!("operand {position} is frozen already"))),
+            Loaded::Kept(_) => unreachable!("files are kept for runs in slices"),
+        }
     }
 }
 
@@ -239,6 +277,7 @@ impl Input {
     fn load(self, dtype: Dtype, nonfinite: Nonfinite, part: Option<&[Range<usize>]>) -> Result<Loaded, Failure> {
         let opened = match self.content {
             Content::Stream(stream) => stream,
+            Content::Kept(file) => return Ok(Loaded::Kept(KeptFile::new(self.name, file, dtype, nonfinite))),
             Content::File(source) => source.open()?,
             Content::Frozen(frozen) if nonfinite == Nonfinite::Refused && !frozen.is_finite() => {
                 return Err(Failure::Request(format!(
@@ -249,25 +288,16 @@ impl Input {
             }
             Content::Frozen(frozen) => return Ok(Loaded::Frozen(frozen)),
         };
-        if *opened.header() != self.header {
-            return Err(Failure::Machine(format!("`{}`: the file changed while it was read", self.name)));
-        }
+        check_unchanged(&self.name, &self.header, opened.header())?;
         let array = match part {
             Some(part) => opened.read_part(part),
             None => opened.read(),
         };
-        let array = array?.cast(dtype).map_err(|error| Failure::from(error).within(&self.name))?;
-        if nonfinite == Nonfinite::Refused
-            && let Some(mut index) = array.first_nonfinite()
-        {
-            // That of the whole array.
-            index.iter_mut().zip(part.unwrap_or_default()).for_each(|(index, range)| *index += range.start);
-            return Err(Failure::Request(format!(
-                "`{}`: the element at {index:?} is NaN or infinite, which a quantized run computes with only under \
-                 `--allow-nonfinite`",
-                self.name
-            )));
-        }
-        Ok(Loaded::Array(array))
+        Ok(Loaded::Array(cast(array?, &self.name, dtype, nonfinite, part.unwrap_or_default())?))
     }
+}
+
+/// That a file that was opened again has the header that it had.
+fn check_unchanged(name: &str, was: &Header, is: &Header) -> Result<(), Failure> {
+    if is == was { Ok(()) } else { Err(Failure::Machine(format!("`{name}`: the file changed while it was read"))) }
 }

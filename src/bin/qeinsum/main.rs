@@ -17,6 +17,7 @@ mod equation;
 mod failure;
 mod inputs;
 mod interrupt;
+mod kept_file;
 mod memory;
 mod problem;
 mod progress;

@@ -11,7 +11,7 @@ use qeinsum::{Dtype, Element, FlaxLayer, Frozen, Plan, QEinsum, Side};
 
 use crate::equation::EquationArg;
 use crate::failure::Failure;
-use crate::inputs::{Inputs, Loaded, Nonfinite};
+use crate::inputs::{Inputs, Nonfinite};
 use crate::memory::{self, Work};
 use crate::settings::SettingsArgs;
 
@@ -101,12 +101,7 @@ impl Freeze {
             frozen.save(&self.out)?;
             return Ok(());
         }
-        let array = match inputs.load_one(self.operand, dtype, settings.nonfinite(Some(config)))? {
-            Loaded::Array(array) => array,
-            Loaded::Frozen(_) => {
-                return Err(Failure::Request(format!("operand {} is frozen already", self.operand)));
-            }
-        };
+        let array = inputs.load_one(self.operand, dtype, settings.nonfinite(Some(config)))?;
         let equation = equation.with_path(plan.path().clone()).with_config(config.clone());
         let freeze = match dtype {
             Dtype::F32 => freeze::<f32>,

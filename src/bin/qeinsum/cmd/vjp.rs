@@ -248,7 +248,7 @@ where
     // All were read as this type; were one not, the run would refuse the shorter list.
     let arrays = arrays.into_iter().filter_map(|loaded| match loaded {
         Loaded::Array(array) => array.try_into().ok(),
-        Loaded::Frozen(_) => None,
+        Loaded::Frozen(_) | Loaded::Kept(_) => None,
     });
     let mut arrays: Vec<ArrayD<T>> = arrays.collect();
     let Some(cotangent) = arrays.pop() else { return Err(Failure::Request("there is no cotangent".to_owned())) };

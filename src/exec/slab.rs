@@ -29,7 +29,9 @@ impl Plan {
 /// The part of an array at one index of some axes.
 pub(super) fn slab(shape: &[usize], axes: &[usize], index: usize) -> Vec<Range<usize>> {
     let mut part = whole(shape);
-    axes.iter().for_each(|&axis| part[axis] = index..index + 1);
+    for &axis in axes {
+        part[axis] = index..index + 1;
+    }
     part
 }
 

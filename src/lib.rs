@@ -168,7 +168,7 @@ pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
 pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
-pub use frozen::{FlaxLayer, Frozen, FrozenValues, Serving};
+pub use frozen::{FlaxLayer, Frozen, FrozenFile, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;
 pub use kernel::{Element, Real, keep_freed_memory, peak};

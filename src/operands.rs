@@ -3,7 +3,7 @@
 use ndarray::{ArrayBase, ArrayView, ArrayViewD, Data, Dimension};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::frozen::Frozen;
+use crate::frozen::{Frozen, FrozenFile};
 use crate::stored::Stored;
 
 /// What an operand is: an array, one that was quantized before, or one that is kept elsewhere.
@@ -24,6 +24,8 @@ pub enum OperandView<'a, T> {
     Array(ArrayViewD<'a, T>),
     /// A frozen operand in the array's place.
     Frozen(&'a Frozen),
+    /// The same in a file, of which a run reads what it multiplies.
+    FrozenFile(&'a FrozenFile),
     /// An array that is read when it is needed.
     Stored(&'a dyn Stored<T>),
 }
@@ -34,6 +36,7 @@ impl<'a, T> OperandView<'a, T> {
         match self {
             Self::Array(array) => array.shape(),
             Self::Frozen(frozen) => frozen.shape(),
+            Self::FrozenFile(file) => file.shape(),
             Self::Stored(stored) => stored.shape(),
         }
     }
@@ -42,11 +45,8 @@ impl<'a, T> OperandView<'a, T> {
     pub(crate) fn into_array(self, what: &str) -> Result<ArrayViewD<'a, T>> {
         match self {
             Self::Array(array) => Ok(array),
-            Self::Frozen(frozen) => {
-                let message =
-                    format!("operand {} is frozen: it keeps integers, and {what} needs floats", frozen.operand());
-                Err(Error::new(ErrorKind::Freeze, message))
-            }
+            Self::Frozen(frozen) => Err(frozen_error(frozen.operand(), what)),
+            Self::FrozenFile(file) => Err(frozen_error(file.operand(), what)),
             Self::Stored(_) => {
                 let message = format!("an operand is stored, and {what} needs it in memory: read it before");
                 Err(Error::new(ErrorKind::Value, message))
@@ -55,7 +55,12 @@ impl<'a, T> OperandView<'a, T> {
     }
 }
 
-/// One operand: a reference to an array, a view, or a reference to a [`Frozen`] operand.
+fn frozen_error(operand: usize, what: &str) -> Error {
+    let message = format!("operand {operand} is frozen: it keeps integers, and {what} needs floats");
+    Error::new(ErrorKind::Freeze, message)
+}
+
+/// One operand: a reference to an array, a view, or a reference to a [`Frozen`] operand or to a [`FrozenFile`].
 ///
 /// Implemented for `&Array`, `&ArrayView`, `ArrayView` and every other kind of `ndarray` array that can be read.
 ///
@@ -86,6 +91,12 @@ impl<'a, T> Operand<'a, T> for OperandView<'a, T> {
 impl<'a, T> Operand<'a, T> for &'a Frozen {
     fn into_operand(self) -> OperandView<'a, T> {
         OperandView::Frozen(self)
+    }
+}
+
+impl<'a, T> Operand<'a, T> for &'a FrozenFile {
+    fn into_operand(self) -> OperandView<'a, T> {
+        OperandView::FrozenFile(self)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) use quantized::{QuantizedCalls, RecordedCalls, call_key, check_call, 
 pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layout};
 pub(crate) use run::{Call, Held, Unquantized, Values, apply, check, entering, run, view};
 pub(crate) use shared_terms::{CallParts, SharedTerms, TermKind};
-pub(crate) use side::{FrozenSide, Input};
+pub(crate) use side::{FrozenSide, Input, StoredSide};
 pub(crate) use slab::held_bytes;
 pub(crate) use sliced::{execute, unsliced};
 pub(crate) use slices::check_slices;

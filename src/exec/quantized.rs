@@ -166,7 +166,8 @@ impl<T: Element> Held<'_, T> {
         match self {
             Self::Value(value) => Input::Array(T::floats(value.view())),
             Self::Frozen(side, packed) => Input::Frozen(side, *packed),
-            Self::Stored(_) => unreachable!("it was read"),
+            Self::Loaded(side) => Input::Frozen(side, None),
+            Self::Stored(_) | Self::StoredSide(_) => unreachable!("it was read"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::sizes::check_elements;
 use crate::stored::{Stored, read_whole};
 
 use super::order::Readers;
-use super::side::FrozenSide;
+use super::side::{FrozenSide, StoredSide};
 use super::value::{Value, diagonal_view};
 
 /// What runs the calls of a plan on values that may borrow for `'a`.
@@ -38,6 +38,10 @@ pub(crate) enum Held<'a, T> {
     Value(Value<'a, T>),
     /// Quantized before, by a run of this plan's configuration; and packed before, if it was.
     Frozen(&'a FrozenSide, Option<&'a PackedSide>),
+    /// A part of such a side, or one that was read.
+    Loaded(Box<FrozenSide>),
+    /// Such a side that is read when it is needed; calls take what was read of it.
+    StoredSide(&'a dyn StoredSide),
     /// An operand that is read when it is needed; calls take what was read of it.
     Stored(&'a dyn Stored<T>),
 }
@@ -47,6 +51,7 @@ impl<T> Held<'_, T> {
     pub(super) fn read(self) -> Result<Self> {
         match self {
             Self::Stored(stored) => Ok(Self::Value(Value::Owned(read_whole(stored)?))),
+            Self::StoredSide(stored) => Ok(Self::Loaded(Box::new(stored.side(None)?))),
             held => Ok(held),
         }
     }
@@ -197,8 +202,10 @@ impl<'a, T: Element> Values<'a, T> {
     pub(crate) fn take_array(&mut self, id: ValueId) -> Value<'a, T> {
         match self.take(id) {
             Held::Value(value) => value,
-            Held::Frozen(..) => unreachable!("a frozen side stands for the value that a call reads"),
-            Held::Stored(_) => unreachable!("it was read"),
+            Held::Frozen(..) | Held::Loaded(_) => {
+                unreachable!("a frozen side stands for the value that a call reads")
+            }
+            Held::Stored(_) | Held::StoredSide(_) => unreachable!("it was read"),
         }
     }
 }

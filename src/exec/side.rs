@@ -39,6 +39,12 @@ pub(crate) struct FrozenSide {
     pub(crate) kind: ScaleKind,
 }
 
+/// A side that was quantized once and is kept elsewhere.
+pub(crate) trait StoredSide: Sync + std::fmt::Debug {
+    /// What of it lies in a range along an axis, or all of it.
+    fn side(&self, part: Option<(usize, Range<usize>)>) -> Result<FrozenSide>;
+}
+
 /// One side of a call as it was quantized.
 ///
 /// ```
@@ -205,16 +211,24 @@ impl FrozenSide {
         }
     }
 
+    /// The inverse scale of a range along an axis of this size.
+    pub(crate) fn narrow_scale(
+        inverse: &ArrayD<f32>,
+        (axis, size): (usize, usize),
+        range: Range<usize>,
+    ) -> ArrayD<f32> {
+        let is_shared = inverse.shape()[axis] == 1 && size != 1;
+        if is_shared { inverse.clone() } else { inverse.slice_axis(Axis(axis), Slice::from(range)).to_owned() }
+    }
+
     /// What of it lies in a range along an axis.
     pub(crate) fn narrow(&self, axis: usize, range: Range<usize>) -> Self {
-        let along = Slice::from(range);
+        let along = Slice::from(range.clone());
         let values = match &self.values {
             Values::Int8(values) => Values::Int8(values.slice_axis(Axis(axis), along).to_owned()),
             Values::Float(values, format) => Values::Float(values.slice_axis(Axis(axis), along).to_owned(), *format),
         };
-        let inverse = &self.inverse_scale;
-        let is_shared = inverse.shape()[axis] == 1 && self.shape()[axis] != 1;
-        let inverse_scale = if is_shared { inverse.clone() } else { inverse.slice_axis(Axis(axis), along).to_owned() };
+        let inverse_scale = Self::narrow_scale(&self.inverse_scale, (axis, self.shape()[axis]), range);
         Self { values, inverse_scale, kind: self.kind }
     }
 

@@ -42,7 +42,9 @@ pub(super) fn operands<'a, T: Element>(
     let slabs = Slabs::new(plan);
     for (id, held) in known {
         let held = match held {
-            Held::Frozen(..) => return Err(unsliced("frozen operands are taken")),
+            Held::Frozen(..) | Held::Loaded(_) | Held::StoredSide(_) => {
+                return Err(unsliced("frozen operands are taken"));
+            }
             Held::Stored(stored) if slabs.are_read_of(id, stored) => Held::Stored(stored),
             held => held.read()?,
         };

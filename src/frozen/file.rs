@@ -7,31 +7,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
 
 use crate::dtype::Dtype;
-use crate::equation::Syntax;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::FrozenSide;
 use crate::io::{self, Tensor, TensorDtype, TensorFile};
-use crate::lower::{Orientation, Plan};
-use crate::parse;
+use crate::lower::Plan;
 use crate::quant::{
     Calibration, Clip, Format, IntNumerics, QuantConfig, Rounding, ScaleKind, Storage, TensorConfig, Values, Zero,
 };
-use crate::sizes::Shape;
 use crate::span::printable_text;
 
 use super::packing::{pack, unpack};
+use super::part::in_file;
+use super::place::{FORMAT, Place};
 use super::{Frozen, call, own_config};
-
-/// What the metadata call the format.
-const FORMAT: &str = "qeinsum.frozen";
-/// The version that is written, and the only one that is read.
-const VERSION: &str = "1";
 
 impl Frozen {
     /// Writes a file, whole or not at all. The same operand gives the same bytes.
@@ -59,8 +52,7 @@ impl Frozen {
     /// has no checksum: a bit that flips inside a value stays unnoticed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let name = printable_text(&path.to_string_lossy(), 80);
-        Self::from_bytes(&io::read_whole(path)?).map_err(|error| error.within(&format!("`{name}`")))
+        Self::from_bytes(&io::read_whole(path)?).map_err(|error| in_file(error, path))
     }
 
     /// Whether a file says that it holds a frozen operand; only its header is read.
@@ -86,12 +78,12 @@ impl Frozen {
         };
         let value = Tensor { dtype, shape, bytes };
         let inverse = self.inverse_scale();
-        let format = scale_format(self.side.kind, Format::of(self.dtype).unwrap_or(Format::F32));
+        let format = scale_format(self.side.kind, Format::of(self.place.dtype).unwrap_or(Format::F32));
         let bytes = float_bytes(&inverse, format);
         let scale = Tensor { dtype: tensor_dtype(format), shape: inverse.shape().to_vec(), bytes };
-        let mut metadata = self.description();
-        metadata.insert("config".to_owned(), self.config.to_json()?);
-        let plan = serde_json::to_string(&*self.plan).map_err(|error| file_error(&error.to_string()))?;
+        let mut metadata = self.place.description();
+        metadata.insert("config".to_owned(), self.place.config.to_json()?);
+        let plan = serde_json::to_string(&*self.place.plan).map_err(|error| file_error(&error.to_string()))?;
         metadata.insert("plan".to_owned(), plan);
         let tensors = BTreeMap::from([("value".to_owned(), value), ("scale".to_owned(), scale)]);
         TensorFile { tensors, metadata }.to_bytes()
@@ -100,90 +92,14 @@ impl Frozen {
     /// The operand in the bytes of a file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let TensorFile { mut tensors, metadata } = TensorFile::parse(bytes)?;
-        let text = |key: &str| {
-            metadata.get(key).map(String::as_str).ok_or_else(|| file_error(&format!("the metadata have no `{key}`")))
-        };
-        match metadata.get("format").map(String::as_str) {
-            Some(FORMAT) => {}
-            _ => return Err(file_error("the file is none of a frozen operand")),
-        }
-        let version = text("version")?;
-        if version != VERSION {
-            let version = printable_text(version, 20);
-            return Err(file_error(&format!("the file has version `{version}`, but only version {VERSION} is known")));
-        }
-        let plan = Plan::from_json(text("plan")?).map_err(|error| error.within("`plan`"))?;
-        let config = QuantConfig::from_json(text("config")?).map_err(|error| error.within("`config`"))?;
-        let syntax = if text("syntax")? == "named" { Syntax::Named } else { Syntax::Compact };
-        let equation = text("equation")?;
-        let ranks: Vec<usize> = plan.sizes().shapes().iter().map(Shape::len).collect();
-        let resolved = parse::resolve(&parse::parse(equation, syntax)?, &ranks)?;
-        if resolved.to_string() != plan.equation().to_string() {
-            return Err(file_error("the equation is not that of the plan"));
-        }
-        let operand = text("operand")?.parse().map_err(|_| file_error("`operand` is no number"))?;
-        let entry = plan.entry(operand).ok_or_else(|| file_error("the plan multiplies the operand with nothing"))?;
-        config.check_fits(ranks.len())?;
-        let name = text("dtype")?;
-        let dtype = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().find(|dtype| dtype.to_string() == name);
-        let dtype = dtype.ok_or_else(|| file_error("`dtype` is none of f32, f16 and bf16"))?;
-        if plan.dtype() != dtype {
-            return Err(file_error(&format!("`dtype` is {dtype}, but the plan is one for {}", plan.dtype())));
-        }
-        let frozen = |side| Self {
-            equation: equation.to_owned(),
-            syntax,
-            plan: Arc::new(plan.clone()),
-            operand,
-            entry,
-            config: Arc::new(config.clone()),
-            dtype,
-            side,
-        };
+        let place = Place::of(&metadata)?;
         let mut take = |name: &str| {
             tensors.remove(name).ok_or_else(|| file_error(&format!("the file has no tensor `{name}` of a known type")))
         };
-        let int = own_config(&plan, &config, entry);
-        let int = int.int().ok_or_else(|| file_error("the configuration does not quantize the operand"))?;
-        let stored = Stored { value: take("value")?, scale: take("scale")?, packed: is_packed(*int) };
-        let made = frozen(stored.side(&plan, &config, entry, dtype)?);
-        // What is said for people has to be what is so.
-        for (key, expected) in made.description() {
-            if text(&key)? != expected {
-                return Err(file_error(&format!("`{key}` contradicts the plan and the configuration")));
-            }
-        }
-        Ok(made)
-    }
-
-    /// What the metadata say of the operand.
-    fn description(&self) -> BTreeMap<String, String> {
-        let orientation = match self.orientation() {
-            Orientation::AsWritten => "as_written",
-            Orientation::Swapped => "swapped",
-        };
-        let own = self.tensor_config();
-        let bits = own.int().map_or(0, |int| int.bits.get());
-        let packed = own.int().is_some_and(|&int| is_packed(int));
-        let shape: Vec<String> = self.shape().iter().map(usize::to_string).collect();
-        let syntax = match self.syntax {
-            Syntax::Compact => "compact",
-            Syntax::Named => "named",
-        };
-        let entries = [
-            ("format", FORMAT.to_owned()),
-            ("version", VERSION.to_owned()),
-            ("equation", self.equation.clone()),
-            ("syntax", syntax.to_owned()),
-            ("operand", self.operand.to_string()),
-            ("side", self.entry.side.to_string()),
-            ("orientation", orientation.to_owned()),
-            ("dtype", self.dtype.to_string()),
-            ("bits", bits.to_string()),
-            ("shape", shape.join("x")),
-            ("packing", if packed { "low nibble first" } else { "none" }.to_owned()),
-        ];
-        entries.into_iter().map(|(key, text)| (key.to_owned(), text)).collect()
+        let packed = is_packed(place.int()?);
+        let stored = Stored { value: take("value")?, scale: take("scale")?, packed };
+        let side = stored.side(&place.plan, &place.config, place.entry, place.dtype)?;
+        Ok(Self { place, side })
     }
 }
 
@@ -206,13 +122,23 @@ impl Stored {
         let own = own_config(plan, config, entry);
         let Some(int) = own.int() else { return Err(file_error("the configuration does not quantize the operand")) };
         let Some(operands) = Format::of(dtype) else { return Err(file_error("operands of f64 are not quantized")) };
-        let kind = ScaleKind::of(&own).stored(operands);
-        let expected = if self.packed { TensorDtype::U8 } else { value_dtype(&own, *int, dtype) };
-        if self.value.dtype != expected {
-            let found = self.value.dtype;
-            return Err(file_error(&format!("`value` is {found:?}, but the configuration stores {expected:?}")));
-        }
+        self.check_dtype(&own, *int, dtype)?;
         let values = self.values(*int, plan.value(entry.value).shape(), value_format(&own, operands))?;
+        let (inverse_scale, kind) = self.inverse_scale(plan, config, entry, dtype)?;
+        Ok(FrozenSide { values, inverse_scale, kind })
+    }
+
+    /// The inverse scale of all of the side, in its own layout, and how it takes part in products.
+    pub(super) fn inverse_scale(
+        &self,
+        plan: &Plan,
+        config: &QuantConfig,
+        entry: crate::lower::Entry,
+        dtype: Dtype,
+    ) -> Result<(ArrayD<f32>, ScaleKind)> {
+        let own = own_config(plan, config, entry);
+        let Some(operands) = Format::of(dtype) else { return Err(file_error("operands of f64 are not quantized")) };
+        let kind = ScaleKind::of(&own).stored(operands);
         let expected = scale_dtype(&own, dtype);
         if self.scale.dtype != expected {
             let found = self.scale.dtype;
@@ -243,7 +169,29 @@ impl Stored {
         if inverse_scale.shape() != expected {
             return Err(self.misshapen(plan, entry));
         }
-        Ok(FrozenSide { values, inverse_scale, kind })
+        Ok((inverse_scale, kind))
+    }
+
+    /// That the values, which are not there, have the type and shape of those of an operand.
+    pub(super) fn check_value(&self, place: &Place) -> Result<()> {
+        self.check_dtype(&place.tensor_config(), place.int()?, place.dtype)?;
+        let shape = place.side_shape();
+        let count: usize = shape.iter().product();
+        let expected = if self.packed { vec![count.div_ceil(2)] } else { shape.to_vec() };
+        if self.value.shape == expected {
+            return Ok(());
+        }
+        let found = &self.value.shape;
+        Err(file_error(&format!("`value` has shape {found:?}, but the operand is stored with {expected:?}")))
+    }
+
+    fn check_dtype(&self, own: &TensorConfig, int: IntNumerics, dtype: Dtype) -> Result<()> {
+        let expected = if self.packed { TensorDtype::U8 } else { value_dtype(own, int, dtype) };
+        if self.value.dtype == expected {
+            return Ok(());
+        }
+        let found = self.value.dtype;
+        Err(file_error(&format!("`value` is {found:?}, but the configuration stores {expected:?}")))
     }
 
     fn misshapen(&self, plan: &Plan, entry: crate::lower::Entry) -> Error {
@@ -278,11 +226,19 @@ impl Stored {
         let Some(array) = values.and_then(|values| ArrayD::from_shape_vec(IxDyn(shape), values).ok()) else {
             return wrong(format!("has {} bytes, which are not {count} integers", bytes.len()));
         };
-        let most = int.clip_limit() as i32;
-        match array.iter().find(|&&value| int.clip == Clip::ToRange && i32::from(value).abs() > most) {
-            Some(value) => wrong(format!("has {value}, but {} bits reach from -{most} to {most}", int.bits.get())),
-            None => Ok(Values::Int8(array)),
+        checked(array, int).map(Values::Int8)
+    }
+}
+
+/// Integers that quantization can have made.
+pub(super) fn checked(values: ArrayD<i8>, int: IntNumerics) -> Result<ArrayD<i8>> {
+    let most = int.clip_limit() as i32;
+    match values.iter().find(|&&value| int.clip == Clip::ToRange && i32::from(value).abs() > most) {
+        Some(value) => {
+            let bits = int.bits.get();
+            Err(file_error(&format!("`value` has {value}, but {bits} bits reach from -{most} to {most}")))
         }
+        None => Ok(values),
     }
 }
 

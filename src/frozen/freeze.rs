@@ -13,6 +13,7 @@ use crate::parse::Ast;
 use crate::quant::{Format, QuantConfig, TensorConfig};
 use crate::rng::{CallKeys, Key};
 
+use super::place::Place;
 use super::{Frozen, call, own_config};
 
 /// Quantizes an operand as the call that it enters would, with the noise of `key` where its side has any.
@@ -44,7 +45,8 @@ pub(crate) fn freeze<T: Element>(
     let side = FrozenSide::new(&floats.view(), format, &contracting, &own, key)?;
     let side = side.ok_or_else(|| unquantized(operand))?.stored(format);
     let (equation, syntax) = (ast.to_string(), ast.syntax());
-    Ok(Frozen { equation, syntax, plan, operand, entry, config, dtype: T::DTYPE, side })
+    let place = Place { equation, syntax, plan, operand, entry, config, dtype: T::DTYPE };
+    Ok(Frozen { place, side })
 }
 
 /// Where an operand is quantized in a plan, and how; an error where it is not.

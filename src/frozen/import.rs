@@ -20,6 +20,7 @@ use crate::span::printable_text;
 
 use super::file::{Stored, file_error, scale_dtype, value_dtype};
 use super::freeze::site;
+use super::place::Place;
 use super::{Frozen, call};
 
 /// The collection of a checkpoint that has the frozen variables, where names begin with collections.
@@ -174,7 +175,7 @@ pub(crate) fn import(
     let stored = Stored { value, scale: narrowed(scale?, scale_dtype(&own, dtype)), packed: false };
     let side = stored.side(&plan, &config, entry, dtype).map_err(refused)?;
     let (equation, syntax) = (ast.to_string(), ast.syntax());
-    Ok(Frozen { equation, syntax, plan, operand, entry, config, dtype, side })
+    Ok(Frozen { place: Place { equation, syntax, plan, operand, entry, config, dtype }, side })
 }
 
 /// A float tensor in a narrower type where every value of it is one of that type: an `.npz` archive has no bf16, and the

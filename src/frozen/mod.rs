@@ -9,9 +9,9 @@ mod fit;
 mod freeze;
 mod import;
 mod packing;
+mod part;
+mod place;
 mod serving;
-
-use std::sync::Arc;
 
 use ndarray::ArrayD;
 
@@ -21,11 +21,14 @@ use crate::exec::{FrozenSide, lhs_in_output_layout, rhs_in_output_layout};
 use crate::lower::{DimensionNumbers, Entry, Op, Orientation, Plan, Side};
 use crate::quant::{QuantConfig, TensorConfig, Values};
 
-pub(crate) use fit::{Served, serve};
+pub(crate) use fit::{Served, list, serve};
 pub(crate) use freeze::freeze;
 pub use import::FlaxLayer;
 pub(crate) use import::import;
+pub use part::FrozenFile;
 pub use serving::Serving;
+
+use place::Place;
 
 /// An operand of an equation that was quantized once: integers, their scales, and what they are for.
 ///
@@ -57,67 +60,59 @@ pub use serving::Serving;
 #[derive(Clone, PartialEq, Debug)]
 #[doc(alias("Freezer", "CONVERT", "SERVE"))]
 pub struct Frozen {
-    /// The equation as it was written.
-    equation: String,
-    syntax: Syntax,
-    /// The plan that it was frozen in: the other operands' shapes and the path are those of that time.
-    plan: Arc<Plan>,
-    operand: usize,
-    entry: Entry,
-    config: Arc<QuantConfig>,
-    dtype: Dtype,
+    place: Place,
     side: FrozenSide,
 }
 
 impl Frozen {
     /// The equation, as it was written.
     pub fn equation(&self) -> &str {
-        &self.equation
+        &self.place.equation
     }
 
     /// The syntax of the equation.
     pub fn syntax(&self) -> Syntax {
-        self.syntax
+        self.place.syntax
     }
 
     /// The plan that the operand was frozen in.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.place.plan
     }
 
     /// The position of the operand in the equation.
     pub fn operand(&self) -> usize {
-        self.operand
+        self.place.operand
     }
 
     /// The shape of the operand.
     pub fn shape(&self) -> &[usize] {
-        &self.plan.sizes().shapes()[self.operand]
+        self.place.shape()
     }
 
     /// The configuration of the whole equation; a run that takes the operand has to have one that quantizes it alike.
     pub fn config(&self) -> &QuantConfig {
-        &self.config
+        &self.place.config
     }
 
     /// The element type of the operand, and of those that it is multiplied with.
     pub fn dtype(&self) -> Dtype {
-        self.dtype
+        self.place.dtype
     }
 
     /// Where the operand enters its call: which call it is, and which side of it, as executed.
     pub fn entry(&self) -> Entry {
-        self.entry
+        self.place.entry
     }
 
     /// The orientation of the call that the operand enters.
     pub fn orientation(&self) -> Orientation {
-        self.call().1
+        self.place.call().1
     }
 
     /// How the operand was quantized.
     pub fn tensor_config(&self) -> TensorConfig {
-        own_config(&self.plan, &self.config, self.entry)
+        self.place.tensor_config()
     }
 
     /// What the products of the integers are multiplied by, in the layout of the call's result: the batch axes, the free
@@ -126,8 +121,8 @@ impl Frozen {
     /// One over the scale of calibration; with a constant bound every extent is 1.
     #[doc(alias = "scale")]
     pub fn inverse_scale(&self) -> ArrayD<f32> {
-        let (dims, _, other_rank) = self.call();
-        match self.entry.side {
+        let (dims, _, other_rank) = self.place.call();
+        match self.place.entry.side {
             Side::Lhs => lhs_in_output_layout(&self.side.inverse_scale, dims, other_rank),
             Side::Rhs => rhs_in_output_layout(&self.side.inverse_scale, dims, other_rank),
         }
@@ -149,10 +144,6 @@ impl Frozen {
             Values::Float(values, _) => values.iter().all(|value| value.is_finite()),
         };
         values && self.side.inverse_scale.iter().all(|inverse| inverse.is_finite())
-    }
-
-    fn call(&self) -> (&DimensionNumbers, Orientation, usize) {
-        call(&self.plan, self.entry)
     }
 }
 

@@ -18,10 +18,15 @@ pub(super) fn unpack(bytes: &[u8], count: usize) -> Option<Vec<i8>> {
     if bytes.len() != count.div_ceil(2) {
         return None;
     }
-    let halves = bytes.iter().flat_map(|byte| [byte << 4, byte & 0xf0]);
-    let mut values: Vec<i8> = halves.map(|high| (high as i8) >> 4).collect();
+    let mut values: Vec<i8> = unpack_from(bytes, 0).collect();
     let left = values.split_off(count);
     left.iter().all(|&value| value == 0).then_some(values)
+}
+
+/// The integers of packed bytes after the first `skip`, which is 0 or 1; the last one may be what is left over.
+pub(super) fn unpack_from(bytes: &[u8], skip: usize) -> impl Iterator<Item = i8> {
+    let halves = bytes.iter().flat_map(|byte| [byte << 4, byte & 0xf0]);
+    halves.skip(skip).map(|high| (high as i8) >> 4)
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl<T: Element> Serving<T> {
         let (mut entries, mut known) = (Vec::new(), Vec::new());
         for operand in frozen {
             let position = operand.operand();
-            let entry = operand.fits(plan, Some(compiled.ast()), Some(config), position, T::DTYPE)?;
+            let entry = operand.place.fits(plan, Some(compiled.ast()), Some(config), position, T::DTYPE)?;
             if operand.shape() != plan.sizes().shapes()[position].as_slice() {
                 let (was, bound) = (operand.shape(), &plan.sizes().shapes()[position]);
                 let message = format!("operand {position} has shape {was:?}, but the plan is bound to {bound:?}");

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
+use std::ops::Range;
 use std::path::Path;
 
 use ::safetensors::Dtype as FileDtype;
 use ::safetensors::tensor::{SafeTensors, TensorInfo};
 
-use super::error::FileError;
+use super::error::{FileError, shown};
 use super::npz;
 use super::safetensors::{self, header_text, metadata_of};
 use super::source::{Format, regular};
@@ -186,6 +187,36 @@ pub(crate) fn load_tensor(path: &Path, name: &str) -> Result<Tensor, Error> {
         }
     };
     read().map_err(|error| error.of(path))
+}
+
+/// Ranges of the bytes of a tensor with this header, rising, one behind the other.
+pub(crate) fn load_tensor_ranges(
+    path: &Path,
+    (name, header): (&str, &TensorHeader),
+    ranges: &(impl Iterator<Item = Range<usize>> + Clone),
+) -> Result<Vec<u8>, Error> {
+    let read = || -> Result<Option<Vec<u8>>, FileError> {
+        let (file, length) = regular(path)?;
+        let mut reader = BufReader::new(file);
+        let (found, _) = seek(&mut reader, length, name)?;
+        if found != *header {
+            return Ok(None);
+        }
+        let count = ranges.clone().map(|range| range.len()).sum();
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(count).map_err(|_| FileError::Memory(count as u64))?;
+        let mut at = 0;
+        for range in ranges.clone() {
+            reader.seek_relative(range.start as i64 - at as i64).map_err(FileError::reading)?;
+            let filled = bytes.len();
+            bytes.resize(filled + range.len(), 0);
+            reader.read_exact(&mut bytes[filled..]).map_err(FileError::reading)?;
+            at = range.end;
+        }
+        Ok(Some(bytes))
+    };
+    let changed = || Error::new(ErrorKind::Machine, format!("`{}`: the file changed while it was read", shown(path)));
+    read().map_err(|error| error.of(path))?.ok_or_else(changed)
 }
 
 /// Goes to the first byte of a tensor; its header, and where it begins and ends.

@@ -10,7 +10,7 @@ use crate::exec::{self, Held, QuantizedCalls, Recipients};
 use crate::frozen::{self, Served};
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
-use crate::operands::{OperandView, Operands, arrays};
+use crate::operands::{OperandView, Operands};
 use crate::parse::Ast;
 use crate::qeinsum::QEinsum;
 use crate::quant::QuantConfig;
@@ -101,6 +101,33 @@ impl Compiled {
         let operands = operands.into_operands();
         cancel::stoppable(self.cancel(), || share.run_operands(Some(self.ast()), self.config(), operands, key))
     }
+
+    /// Runs on several ranks by a choice that is known, each of which has only its part of every array: as
+    /// [`Plan::run_parts_for_first`], for the equation as it is written, which is what operands are frozen for.
+    ///
+    /// ```
+    /// use ndarray::Array2;
+    /// use qeinsum::{DotGeneralConfig, QEinsum, ranks, spread::{Network, Spread}};
+    /// let dense = QEinsum::new("...i,io->...o")?.with_config(DotGeneralConfig::v4().build()?);
+    /// let (x, w) = (Array2::from_elem((4, 64), 0.5_f32), Array2::from_elem((64, 64), -1.0_f32));
+    /// let compiled = dense.compile(&[x.shape(), w.shape()])?;
+    /// let frozen = compiled.freeze(1, &w, None)?;
+    /// let slow = Network { latency: 1.0, bytes_per_second: 1.0 };
+    /// let spread = Spread::choose(compiled.plan(), compiled.config(), 2, slow); // each computes everything
+    /// let results = ranks::in_threads(2, |ranks| compiled.run_parts_for_first(ranks, &spread, (&x, &frozen), None));
+    /// assert_eq!(results, [Ok(Some(dense.run((&x, &w))?)), Ok(None)]);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn run_parts_for_first<'a, T: Element>(
+        &self,
+        ranks: &dyn Communicator,
+        spread: &Spread,
+        parts: impl Operands<'a, T>,
+        key: Option<Key>,
+    ) -> Result<Option<ArrayD<T>>> {
+        let to = (Recipients::First, Some(self.ast()));
+        cancel::stoppable(self.cancel(), || self.plan().run_given(to, ranks, spread, parts, (self.config(), key)))
+    }
 }
 
 impl Plan {
@@ -154,8 +181,8 @@ impl Plan {
     /// # Ok::<(), qeinsum::Error>(())
     /// ```
     ///
-    /// All ranks have the same spread. An error where an operand is no such part, or frozen, or the plan is in slices, whose
-    /// passes any rank may be given.
+    /// What is frozen or stored is given whole, and read in part. All ranks have the same spread. An error where an array is no
+    /// such part, or the plan is in slices, whose passes any rank may be given.
     pub fn run_parts_on<'a, T: Element>(
         &self,
         ranks: &dyn Communicator,
@@ -164,7 +191,7 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<ArrayD<T>> {
-        self.run_given(Recipients::All, ranks, spread, parts, (config, key))?.ok_or_else(no_result)
+        self.run_given((Recipients::All, None), ranks, spread, parts, (config, key))?.ok_or_else(no_result)
     }
 
     /// The same for the first rank: the others are not given the result, nor sent what the first one has no use for.
@@ -191,20 +218,22 @@ impl Plan {
         config: Option<&QuantConfig>,
         key: Option<Key>,
     ) -> Result<Option<ArrayD<T>>> {
-        self.run_given(Recipients::First, ranks, spread, parts, (config, key))
+        self.run_given((Recipients::First, None), ranks, spread, parts, (config, key))
     }
 
     fn run_given<'a, T: Element>(
         &self,
-        recipients: Recipients,
+        (recipients, ast): (Recipients, Option<&Ast>),
         ranks: &dyn Communicator,
         spread: &Spread,
         parts: impl Operands<'a, T>,
         (config, key): (Option<&QuantConfig>, Option<Key>),
     ) -> Result<Option<ArrayD<T>>> {
-        let parts = arrays(parts, "a part of an operand")?;
+        if !self.slices().is_empty() {
+            return Err(exec::unsliced("operands are taken in parts"));
+        }
         let share = Share { plan: self, spread, ranks, given: Given::Parts };
-        share.run_arrays(recipients, parts, config, key)
+        share.run_for(recipients, ast, config, parts.into_operands(), key, None)
     }
 
     /// Runs a plan in slices as [`run_on`](Self::run_on) does, and keeps what it has in a file, to go on where it was ended; see
@@ -315,24 +344,6 @@ impl Spread {
 }
 
 impl Share<'_> {
-    /// Runs a plan without slices on what this rank is given of each operand.
-    fn run_arrays<T: Element>(
-        &self,
-        recipients: Recipients,
-        arrays: Vec<ArrayViewD<'_, T>>,
-        config: Option<&QuantConfig>,
-        key: Option<Key>,
-    ) -> Result<Option<ArrayD<T>>> {
-        let plan = self.plan;
-        if !plan.slices().is_empty() {
-            return Err(exec::unsliced("operands are taken in parts"));
-        }
-        self.check(&arrays.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
-        self.check_room(T::DTYPE, config, 0)?;
-        let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &[])).transpose()?;
-        self.run(as_values(arrays), calls.as_ref(), &mut None, recipients)
-    }
-
     /// An error where the system would not give what this rank's share takes beside its operands, so many bytes of which are yet
     /// to be read.
     fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>, read: u64) -> Result<()> {
@@ -380,7 +391,8 @@ impl Share<'_> {
         // The first rank has the file.
         let kept = checkpoint.as_ref().filter(|_| self.ranks.rank() == 0);
         let whose = kept.map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
-        let served = frozen::serve(plan, ast, config, operands)?;
+        self.check(&operands)?;
+        let served = frozen::list(plan, ast, config, operands)?;
         self.check_room(T::DTYPE, config, self.read_bytes(&served))?;
         let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
         if !plan.slices().is_empty() {
@@ -399,16 +411,7 @@ impl Share<'_> {
                 None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized, kept, recipients),
             };
         }
-        let narrowed = self.narrow_frozen(&served.known);
-        // Views of what is served, which live as long as the parts of frozen sides.
-        let part = |id: ValueId| narrowed.iter().find(|(of, _)| *of == id).map(|(_, side)| side);
-        let known = served.known.iter().map(|(id, held)| match (held, part(*id)) {
-            (_, Some(side)) => (*id, Held::Frozen(side, None)),
-            (Held::Frozen(side, packed), None) => (*id, Held::Frozen(side, *packed)),
-            (Held::Value(value), None) => (*id, Held::Value(exec::Value::Borrowed(value.view()))),
-            (Held::Stored(stored), None) => (*id, Held::Stored(*stored)),
-        });
-        self.run(known, calls.as_ref(), &mut None, recipients)
+        self.run(served.known, calls.as_ref(), &mut None, recipients)
     }
 }
 

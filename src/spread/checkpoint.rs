@@ -148,7 +148,7 @@ pub(super) fn whose<T: Element>(
                     add(&mut hasher, &read_part(*stored, &part)?.view());
                 }
             }
-            OperandView::Frozen(_) => {}
+            OperandView::Frozen(_) | OperandView::FrozenFile(_) => {}
         }
     }
     Ok(hasher.finish())

@@ -6,8 +6,8 @@ use crate::cancel;
 use crate::equation::Label;
 use crate::error::Result;
 use crate::exec::{
-    Call, CallParts, FrozenSide, Held, Keep, Kept, KeptSide, QuantizedCalls, Readers, Recipients, Rescaled,
-    SharedTerms, Unquantized, Value, Values, apply,
+    Call, CallParts, Held, Keep, Kept, KeptSide, QuantizedCalls, Readers, Recipients, Rescaled, SharedTerms,
+    Unquantized, Value, Values, apply,
 };
 use crate::kernel::Element;
 use crate::lower::{DimensionNumbers, Op, ValueId};
@@ -20,17 +20,29 @@ use super::gather::{Given, Share};
 pub(super) type Tape<'a, T> = Option<Vec<Kept<'a, T>>>;
 
 impl<'s> Share<'s> {
-    /// What this rank has of the frozen sides of which each has a range.
-    pub(super) fn narrow_frozen<T>(&self, known: &[(ValueId, Held<'_, T>)]) -> Vec<(ValueId, FrozenSide)> {
-        let narrow = |(id, held): &(ValueId, Held<'_, T>)| {
-            let (Held::Frozen(side, _), Some(label)) = (held, self.spread.wants[id.index()]) else { return None };
-            // A side is what a call reads, and has a label once.
-            Some((*id, side.narrow(*self.axes(*id, label).first()?, self.range(label))))
-        };
-        known.iter().filter_map(narrow).collect()
+    /// What this rank has of an operand.
+    fn own<'a, T: Element>(&self, id: ValueId, held: Held<'a, T>) -> Result<Held<'a, T>> {
+        let want = self.spread.wants[id.index()];
+        // A side is what a call reads, and has a label once.
+        let along = want.and_then(|label| Some((*self.axes(id, label).first()?, self.range(label))));
+        Ok(match (held, want) {
+            (Held::Value(value), Some(label)) if self.given == Given::Wholes => {
+                Held::Value(self.narrow(value, &self.axes(id, label), label))
+            }
+            (Held::Stored(stored), _) => {
+                let part = self.spread.part(self.plan, id.index(), self.ranks.rank());
+                Held::Value(Value::Owned(read_part(stored, &part)?))
+            }
+            (Held::Frozen(side, packed), _) => match along {
+                Some((axis, range)) => Held::Loaded(Box::new(side.narrow(axis, range))),
+                None => Held::Frozen(side, packed),
+            },
+            (Held::StoredSide(stored), _) => Held::Loaded(Box::new(stored.side(along)?)),
+            (held, _) => held,
+        })
     }
 
-    /// Runs the plan on values that all ranks have, but for frozen sides, given parts and what is stored, of which each reads its own; the result is in row-major order, and
+    /// Runs the plan on operands of which each rank reads its own part, or is given that; the result is in row-major order, and
     /// none on ranks that are not given it.
     pub(super) fn run<'a, T: Element>(
         &self,
@@ -41,17 +53,7 @@ impl<'s> Share<'s> {
     ) -> Result<Option<ArrayD<T>>> {
         let mut values = Values::new(self.plan);
         for (id, held) in known {
-            let held = match (held, self.spread.wants[id.index()]) {
-                (Held::Value(value), Some(label)) if self.given == Given::Wholes => {
-                    Held::Value(self.narrow(value, &self.axes(id, label), label))
-                }
-                (Held::Stored(stored), _) => {
-                    let part = self.spread.part(self.plan, id.index(), self.ranks.rank());
-                    Held::Value(Value::Owned(read_part(stored, &part)?))
-                }
-                (held, _) => held,
-            };
-            values.put(id, held);
+            values.put(id, self.own(id, held)?);
         }
         let needed = values.needed(self.plan);
         let readers = Readers::new(self.plan);

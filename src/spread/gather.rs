@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, Value, fill};
 use crate::kernel::{self, Element};
 use crate::lower::{Axes, Plan, ValueId};
+use crate::operands::OperandView;
 use crate::quant::{Part, ScaleKind, Scales};
 use crate::ranks::Communicator;
 use crate::rng::Window;
@@ -40,20 +41,24 @@ impl<'s> Share<'s> {
         self.spread.range(label, self.ranks.rank())
     }
 
-    /// An error where these are no shapes of what this rank is given.
-    pub(super) fn check(&self, shapes: &[&[usize]]) -> Result<()> {
+    /// An error where these have no shapes of what this rank is given.
+    pub(super) fn check<T>(&self, operands: &[OperandView<'_, T>]) -> Result<()> {
         let wholes: Vec<&[usize]> = self.plan.sizes().shapes().iter().map(Shape::as_slice).collect();
+        let mut shapes: Vec<&[usize]> = operands.iter().map(OperandView::shape).collect();
         if self.given == Given::Wholes || shapes.len() != wholes.len() {
-            return exec::check(self.plan, shapes);
+            return exec::check(self.plan, &shapes);
         }
-        for (operand, &found) in shapes.iter().enumerate() {
+        for (operand, given) in operands.iter().enumerate() {
+            // Others are given whole.
+            let OperandView::Array(_) = given else { continue };
+            let found = std::mem::replace(&mut shapes[operand], wholes[operand]);
             let part = self.spread.part(self.plan, operand, self.ranks.rank());
             if !part.iter().map(ExactSizeIterator::len).eq(found.iter().copied()) {
                 let message = format!("operand {operand} has shape {found:?}, but this rank's part is {part:?}");
                 return Err(Error::new(ErrorKind::Shape, message));
             }
         }
-        exec::check(self.plan, &wholes)
+        exec::check(self.plan, &shapes)
     }
 
     pub(super) fn axes(&self, value: ValueId, label: Label) -> Axes {

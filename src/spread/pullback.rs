@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::ArrayD;
 
 use crate::cancel::{self, Cancel};
 use crate::compiled::Compiled;
@@ -156,9 +156,10 @@ impl<'a, 'c, T: Element> SpreadPullback<'a, 'c, T> {
         if !plan.slices().is_empty() {
             return Err(exec::unsliced("gradients are taken"));
         }
-        let operands = arrays(operands, "a gradient")?;
+        let operands = operands.into_operands();
         let share = Share { plan: &plan, spread: &spread, ranks, given };
-        share.check(&operands.iter().map(ArrayViewD::shape).collect::<Vec<_>>())?;
+        share.check(&operands)?;
+        let operands = arrays(operands, "a gradient")?;
         let calls = config.map(|config| QuantizedCalls::for_gradients::<T>(&plan, config, key)).transpose()?;
         exec::check_needed(&plan, T::DTYPE, || {
             (spread.gradient_bytes(&plan, T::DTYPE, config), spread.operand_bytes(&plan, T::DTYPE))

@@ -137,11 +137,18 @@ fn ranks_share_what_one_has_no_memory_for() {
             assert!(fs::read(folder.path("o.npy")).unwrap() == expected, "{ranks} ranks");
         }
     }
-    // Frozen operands are read whole.
-    let freeze = ["freeze", "ij,jk->ik", "a.npy", "b.npy", "--operand", "1", "--bits", "8", "--out", "b.safetensors"];
+    // Of frozen operands too, in the syntax that they were frozen for.
+    let freeze =
+        ["freeze", "i...,...k->ik", "a.npy", "b.npy", "--operand", "0", "--bits", "4", "--out", "a.safetensors"];
     checked(&alone(&folder, &freeze));
-    let serve = ["run", "ij,jk->ik", "a.npy", "b.safetensors", "--out", "p.npy", "--memory-limit", "1000kB"];
-    assert_eq!(said(&on(&folder, 3, &serve)), said(&output));
+    let serve = ["run", "i...,...k->ik", "a.safetensors", "b.npy", "--out", "p.npy"];
+    checked(&alone(&folder, &serve));
+    let expected = fs::read(folder.path("p.npy")).unwrap();
+    let limited = [&serve[..], &["--memory-limit", "1000kB"]].concat();
+    assert_eq!(said(&alone(&folder, &limited)), said(&output));
+    fs::remove_file(folder.path("p.npy")).unwrap();
+    checked(&on(&folder, 4, &limited));
+    assert!(fs::read(folder.path("p.npy")).unwrap() == expected);
     // Of gradients too, of which one process says what it needs.
     let vjp = ["vjp", "ij,jk->ik", "a.npy", "b.npy", "--cotangent", "g.npy", "--out-dir", "d"];
     let limited = [&vjp[..], &["--max-memory", "6MB"]].concat();

@@ -135,7 +135,7 @@ impl Case<'_> {
 
     /// The headers of the inputs, which fit the equation, and an output that can be written.
     fn opened(&self, settings: &Settings<'_>, ranks: Ranks<'_>) -> Result<Inputs, Failure> {
-        let inputs = Inputs::open(self.inputs, settings.limit)?;
+        let inputs = Inputs::open(self.inputs, settings.limit, ranks)?;
         if let Some(flag) = self.compares().filter(|_| inputs.any_frozen()) {
             return Err(Failure::Request(format!(
                 "{flag} compares with the unquantized result, and frozen operands keep their integers alone"

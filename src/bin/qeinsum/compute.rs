@@ -7,7 +7,9 @@ use ndarray::ArrayD;
 use qeinsum::io::AnyArray;
 use qeinsum::ranks;
 use qeinsum::spread::Checkpoint;
-use qeinsum::{ChosenBits, Element, Frozen, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError};
+use qeinsum::{
+    ChosenBits, Element, Frozen, FrozenFile, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError, Shape,
+};
 
 use crate::case::{Precision, Reporting};
 use crate::failure::Failure;
@@ -56,20 +58,23 @@ where
     let operands: Vec<Operand<T>> = operands.into_iter().filter_map(Operand::new).collect();
     let views: Vec<OperandView<'_, T>> = operands.iter().map(Operand::view).collect();
     let Computing { equation, plan, settings, work, .. } = *computing;
-    let is_frozen = operands.iter().any(|operand| matches!(operand, Operand::Frozen(_)));
+    let is_frozen = operands.iter().any(|operand| matches!(operand, Operand::Frozen(_) | Operand::FrozenFile(_)));
     if let (Some(config), true) = (work.config(), is_frozen) {
         // By the equation as it is written, for which operands are frozen; its plan is this one.
         let equation = equation.clone().with_path(plan.path().clone()).with_config(config.clone());
         let result = match (computing.ranks, settings.key) {
             (Some(ranks), key) => {
-                let shapes: Vec<Vec<usize>> = views.iter().map(|view| view.shape().to_vec()).collect();
-                let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-                equation.compile(&shapes)?.run_on(ranks, views, key)
+                let shapes: Vec<&[usize]> = plan.sizes().shapes().iter().map(Shape::as_slice).collect();
+                let compiled = equation.compile(&shapes)?;
+                match computing.sharing {
+                    Some(sharing) => compiled.run_parts_for_first(ranks, &sharing.spread, views, key)?,
+                    None => Some(compiled.run_on(ranks, views, key)?),
+                }
             }
-            (None, Some(key)) => equation.run_with_key(views, key),
-            (None, None) => equation.run(views),
+            (None, Some(key)) => Some(equation.run_with_key(views, key)?),
+            (None, None) => Some(equation.run(views)?),
         };
-        return Ok(Computed { result: Some(result?.into()), chosen: None, report: None, times: None });
+        return Ok(Computed { result: result.map(AnyArray::from), chosen: None, report: None, times: None });
     }
     let chosen = match computing.precision {
         Precision::Chosen(least) => {
@@ -178,6 +183,7 @@ fn multiplications(plan: &Plan, op: &Op) -> u64 {
 enum Operand<T> {
     Array(ArrayD<T>),
     Frozen(Box<Frozen>),
+    FrozenFile(Box<FrozenFile>),
     Kept(KeptFile),
 }
 
@@ -190,6 +196,7 @@ where
         match loaded {
             Loaded::Array(array) => array.try_into().ok().map(Self::Array),
             Loaded::Frozen(frozen) => Some(Self::Frozen(frozen)),
+            Loaded::FrozenFile(file) => Some(Self::FrozenFile(file)),
             Loaded::Kept(file) => Some(Self::Kept(file)),
         }
     }
@@ -198,6 +205,7 @@ where
         match self {
             Self::Array(array) => OperandView::Array(array.view()),
             Self::Frozen(frozen) => OperandView::Frozen(frozen),
+            Self::FrozenFile(file) => OperandView::FrozenFile(file),
             Self::Kept(file) => OperandView::Stored(file),
         }
     }

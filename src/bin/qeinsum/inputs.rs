@@ -7,7 +7,7 @@ use std::path::Path;
 
 use qeinsum::io::{AnyArray, FileArray, Header, Opened, Source};
 use qeinsum::spread::Spread;
-use qeinsum::{Dtype, Frozen, FrozenValues, Plan, QuantConfig};
+use qeinsum::{Dtype, Frozen, FrozenFile, FrozenValues, Plan, QuantConfig};
 
 use crate::failure::Failure;
 use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, cast, is_apart, saved};
@@ -34,8 +34,8 @@ enum Content {
     Stream(Opened),
     /// A large file, of which a run reads slabs.
     Kept(FileArray),
-    /// A frozen operand, which is small and was read.
-    Frozen(Box<Frozen>),
+    /// A frozen operand, of which the description was read.
+    Frozen(Box<FrozenInput>),
 }
 
 /// An operand that was read.
@@ -43,6 +43,8 @@ enum Content {
 pub(crate) enum Loaded {
     Array(AnyArray),
     Frozen(Box<Frozen>),
+    /// A part of it is read by the run.
+    FrozenFile(Box<FrozenFile>),
     /// It is read while the run needs it.
     Kept(KeptFile),
 }
@@ -51,7 +53,7 @@ impl Loaded {
     /// What operands with the same elements have in common; none where they are not read yet.
     pub(crate) fn fingerprint(&self) -> Option<u64> {
         Some(match self {
-            Self::Kept(_) => return None,
+            Self::Kept(_) | Self::FrozenFile(_) => return None,
             Self::Array(array) => array.fingerprint(),
             Self::Frozen(frozen) => {
                 let scales = AnyArray::from(frozen.inverse_scale().to_owned()).fingerprint();
@@ -78,8 +80,8 @@ pub(crate) enum Nonfinite {
 }
 
 impl Inputs {
-    /// Reads the headers, and frozen operands, which are small, if reading them takes no more than `limit` bytes.
-    pub(crate) fn open(arguments: &[OsString], limit: u64) -> Result<Self, Failure> {
+    /// Reads the headers, and of frozen operands all but their integers; reading those may take no more than `limit` bytes.
+    pub(crate) fn open(arguments: &[OsString], limit: u64, ranks: Ranks<'_>) -> Result<Self, Failure> {
         if arguments.iter().filter(|argument| *argument == "-").nth(1).is_some() {
             return Err(Failure::Request("`-` is standard input, which can be one operand only".to_owned()));
         }
@@ -88,10 +90,17 @@ impl Inputs {
             let source = Source::parse(argument)?;
             let name = shown(argument);
             if let Source::Safetensors { path, name: None } = &source
-                && let Some(frozen) = frozen(path, limit)?
+                // What cannot be asked is refused, with its reason, when it is opened as an array.
+                && Frozen::is_file(path).unwrap_or(false)
             {
-                let header = Header { dtype: frozen.dtype(), shape: frozen.shape().iter().copied().collect() };
-                inputs.push(Input { name, header, content: Content::Frozen(Box::new(frozen)) });
+                // Of several ranks each may read a part.
+                if ranks.is_none() {
+                    check_frozen(path, limit)?;
+                }
+                let file = FrozenFile::open(path)?;
+                let header = Header { dtype: file.dtype(), shape: file.shape().iter().copied().collect() };
+                let content = Content::Frozen(Box::new(FrozenInput { file, limit }));
+                inputs.push(Input { name, header, content });
                 continue;
             }
             let opened = source.open()?;
@@ -112,9 +121,9 @@ impl Inputs {
         self.frozen().next().is_some()
     }
 
-    fn frozen(&self) -> impl Iterator<Item = (&str, &Frozen)> {
+    fn frozen(&self) -> impl Iterator<Item = (&str, &FrozenFile)> {
         self.0.iter().filter_map(|input| match &input.content {
-            Content::Frozen(frozen) => Some((input.name.as_str(), frozen.as_ref())),
+            Content::Frozen(frozen) => Some((input.name.as_str(), &frozen.file)),
             Content::File(_) | Content::Stream(_) | Content::Kept(_) => None,
         })
     }
@@ -242,7 +251,11 @@ impl Inputs {
     /// That all ranks have the same files, as far as a sample of them tells.
     pub(crate) fn check_samples(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
         for input in &self.0 {
-            let Content::File(source) = &input.content else { continue };
+            let source = match &input.content {
+                Content::File(source) => source.clone(),
+                Content::Frozen(frozen) => Source::Safetensors { path: frozen.file.path().to_owned(), name: None },
+                Content::Stream(_) | Content::Kept(_) => continue,
+            };
             let sample = ranks::agree(ranks, source.sample().map_err(Failure::from))?;
             ranks::agree_on(ranks, &format!("what `{}` holds", input.name), &format!("{sample:?}"))?;
         }
@@ -255,22 +268,52 @@ impl Inputs {
         let none = || Failure::Request(format!("there is no operand {position}"));
         match one.ok_or_else(none)?.load(dtype, nonfinite, None)? {
             Loaded::Array(array) => Ok(array),
-            Loaded::Frozen(_) => Err(Failure::Request(format!("operand {position} is frozen already"))),
+            Loaded::Frozen(_) | Loaded::FrozenFile(_) => {
+                Err(Failure::Request(format!("operand {position} is frozen already")))
+            }
             Loaded::Kept(_) => unreachable!("files are kept for runs in slices"),
         }
     }
 }
 
-/// The frozen operand of a file that says that it holds one.
-fn frozen(path: &Path, limit: u64) -> Result<Option<Frozen>, Failure> {
-    // What cannot be asked is refused, with its reason, when it is opened as an array.
-    if !Frozen::is_file(path).unwrap_or(false) {
-        return Ok(None);
-    }
+/// Refuses a frozen operand that takes more to be read.
+fn check_frozen(path: &Path, limit: u64) -> Result<(), Failure> {
     // The file, its tensors, and what is made of them: floats of an integer at the most.
     let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
-    memory::check_file(length.saturating_mul(6), &shown(path.as_os_str()), limit)?;
-    Ok(Some(Frozen::load(path)?))
+    memory::check_file(length.saturating_mul(6), &shown(path.as_os_str()), limit)
+}
+
+/// A frozen operand, and how many bytes may be taken to read it.
+#[derive(Debug)]
+struct FrozenInput {
+    file: FrozenFile,
+    limit: u64,
+}
+
+impl FrozenInput {
+    /// All of it; or the file, of which a rank then reads its part.
+    fn load(
+        self,
+        name: &str,
+        header: &Header,
+        nonfinite: Nonfinite,
+        part: Option<&[Range<usize>]>,
+    ) -> Result<Loaded, Failure> {
+        if part.is_some() && self.file.is_of_integers() {
+            return Ok(Loaded::FrozenFile(Box::new(self.file)));
+        }
+        check_frozen(self.file.path(), self.limit)?;
+        let frozen = self.file.load()?;
+        let is = Header { dtype: frozen.dtype(), shape: frozen.shape().iter().copied().collect() };
+        check_unchanged(name, header, &is)?;
+        if nonfinite == Nonfinite::Refused && !frozen.is_finite() {
+            return Err(Failure::Request(format!(
+                "`{name}`: the frozen operand has a NaN or an infinity, which a quantized run computes with only under \
+                 `--allow-nonfinite`"
+            )));
+        }
+        Ok(Loaded::Frozen(Box::new(frozen)))
+    }
 }
 
 impl Input {
@@ -279,14 +322,7 @@ impl Input {
             Content::Stream(stream) => stream,
             Content::Kept(file) => return Ok(Loaded::Kept(KeptFile::new(self.name, file, dtype, nonfinite))),
             Content::File(source) => source.open()?,
-            Content::Frozen(frozen) if nonfinite == Nonfinite::Refused && !frozen.is_finite() => {
-                return Err(Failure::Request(format!(
-                    "`{}`: the frozen operand has a NaN or an infinity, which a quantized run computes with only under \
-                     `--allow-nonfinite`",
-                    self.name
-                )));
-            }
-            Content::Frozen(frozen) => return Ok(Loaded::Frozen(frozen)),
+            Content::Frozen(frozen) => return frozen.load(&self.name, &self.header, nonfinite, part),
         };
         check_unchanged(&self.name, &self.header, opened.header())?;
         let array = match part {

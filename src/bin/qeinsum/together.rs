@@ -96,7 +96,7 @@ pub(crate) struct Sharing {
 }
 
 /// How ranks share a plan so that `bytes` of what is made of a choice are no more on any than a limit, or the one of the plan;
-/// none where each has to read every input: alone, in slices, and frozen ones.
+/// none where each has to read every input: alone, and in slices.
 pub(crate) fn sharing(
     ranks: Ranks<'_>,
     planned: &Planned,
@@ -106,7 +106,7 @@ pub(crate) fn sharing(
     refine: impl Fn(Spread) -> Spread,
 ) -> Result<Option<Sharing>, Failure> {
     let Planned { plan, only_within } = planned;
-    let Some(some) = ranks.filter(|_| plan.slices().is_empty() && !inputs.any_frozen()) else {
+    let Some(some) = ranks.filter(|_| plan.slices().is_empty()) else {
         let refused = only_within.as_ref().map_or(Ok(None), |(_, failure)| Err(failure.clone()));
         return ranks::agree(ranks, refused);
     };

@@ -71,7 +71,7 @@ impl Freeze {
             let message = format!("`--operand {}`: the equation has {operands} operands, counted from 0", self.operand);
             return Err(Failure::Request(message));
         }
-        let inputs = Inputs::open(&self.inputs, settings.limit)?;
+        let inputs = Inputs::open(&self.inputs, settings.limit, None)?;
         let mut shapes: Vec<Vec<usize>> = inputs.shapes().into_iter().map(<[usize]>::to_vec).collect();
         let layer = match (&self.import, &self.layer) {
             (Some(checkpoint), Some(layer)) => Some(FlaxLayer::load(checkpoint, layer)?),

@@ -119,7 +119,7 @@ impl Vjp {
         if ranks.is_some() && files.iter().any(|file| file == "-") {
             return Err(Failure::Request("standard input is that of rank 0 alone: give a file".to_owned()));
         }
-        let inputs = Inputs::open(&files, settings.limit)?;
+        let inputs = Inputs::open(&files, settings.limit, ranks)?;
         if inputs.any_frozen() {
             let message = "a frozen operand keeps integers, and gradients need floats: give the operand itself";
             return Err(Failure::Request(message.to_owned()));
@@ -248,7 +248,7 @@ where
     // All were read as this type; were one not, the run would refuse the shorter list.
     let arrays = arrays.into_iter().filter_map(|loaded| match loaded {
         Loaded::Array(array) => array.try_into().ok(),
-        Loaded::Frozen(_) | Loaded::Kept(_) => None,
+        Loaded::Frozen(_) | Loaded::FrozenFile(_) | Loaded::Kept(_) => None,
     });
     let mut arrays: Vec<ArrayD<T>> = arrays.collect();
     let Some(cotangent) = arrays.pop() else { return Err(Failure::Request("there is no cotangent".to_owned())) };

@@ -1,0 +1,201 @@
+//! Frozen operands that stay in their files, of which a run reads what it multiplies.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use ndarray::{ArrayD, IxDyn};
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::exec::{FrozenSide, StoredSide};
+use crate::io::{self, Tensor, TensorHeader};
+use crate::quant::{QuantConfig, ScaleKind, Storage, Values};
+use crate::span::printable_text;
+
+use super::Frozen;
+use super::file::{Stored, checked, is_packed};
+use super::packing::unpack_from;
+use super::place::Place;
+
+/// A frozen operand in a file that [`Frozen::save`] wrote, whose integers are read in runs: of several ranks, each reads those
+/// that it multiplies.
+///
+/// ```
+/// use ndarray::Array2;
+/// use qeinsum::{DotGeneralConfig, FrozenFile, OperandView, QEinsum, ranks};
+/// let dense = QEinsum::new("bi,io->bo")?.with_config(DotGeneralConfig::v4().build()?);
+/// let (x, w) = (Array2::from_elem((8, 512), 0.5_f32), Array2::from_elem((512, 512), -1.0_f32));
+/// let frozen = dense.freeze(1, &w, &[x.shape(), w.shape()], None)?;
+/// let path = std::env::temp_dir().join(format!("qeinsum-frozen-file-doc-{}.safetensors", std::process::id()));
+/// frozen.save(&path)?;
+/// let file = FrozenFile::open(&path)?;
+/// assert_eq!((file.shape(), file.dtype(), file.config()), (w.shape(), frozen.dtype(), frozen.config()));
+/// let alone = dense.run((&x, &frozen))?;
+/// for together in ranks::in_threads(4, |ranks| dense.run_on(ranks, (&x, &file))) {
+///     assert_eq!(together?, alone);
+/// }
+/// # std::fs::remove_file(&path).ok();
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FrozenFile {
+    path: PathBuf,
+    pub(super) place: Place,
+    /// Of all of the operand, in its own layout.
+    inverse_scale: ArrayD<f32>,
+    kind: ScaleKind,
+    /// Two integers to a byte.
+    packed: bool,
+    /// The integers of the file.
+    header: TensorHeader,
+}
+
+impl FrozenFile {
+    /// Reads what the file says of the operand, and its scales.
+    ///
+    /// An error where [`Frozen::load`] has one but for what is found in the integers, which are checked when they are read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = io::metadata(path)?;
+        let read = || -> Result<(Place, bool)> {
+            let place = Place::of(&metadata)?;
+            let packed = is_packed(place.int()?);
+            Ok((place, packed))
+        };
+        let (place, packed) = read().map_err(|error| in_file(error, path))?;
+        let header = io::inspect_tensor(path, "value")?;
+        let value = Tensor { dtype: header.dtype, shape: header.shape.clone(), bytes: Vec::new() };
+        let stored = Stored { value, scale: io::load_tensor(path, "scale")?, packed };
+        let checked = stored.check_value(&place);
+        let scale = checked.and_then(|()| stored.inverse_scale(&place.plan, &place.config, place.entry, place.dtype));
+        let (inverse_scale, kind) = scale.map_err(|error| in_file(error, path))?;
+        Ok(Self { path: path.to_owned(), place, inverse_scale, kind, packed, header })
+    }
+
+    /// All of it.
+    pub fn load(&self) -> Result<Frozen> {
+        Frozen::load(&self.path)
+    }
+
+    /// The position of the operand in the equation.
+    pub fn operand(&self) -> usize {
+        self.place.operand
+    }
+
+    /// The shape of the operand.
+    pub fn shape(&self) -> &[usize] {
+        self.place.shape()
+    }
+
+    /// The element type of the operand, and of those that it is multiplied with.
+    pub fn dtype(&self) -> Dtype {
+        self.place.dtype
+    }
+
+    /// The configuration of the whole equation, as [`Frozen::config`].
+    pub fn config(&self) -> &QuantConfig {
+        &self.place.config
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its values are integers of up to eight bits with finite scales. Only of these a part is read by itself; of others,
+    /// which may have a NaN, all values are.
+    pub fn is_of_integers(&self) -> bool {
+        self.place.int().is_ok_and(|int| int.storage == Storage::Int8)
+            && self.inverse_scale.iter().all(|inverse| inverse.is_finite())
+    }
+
+    /// The integers that lie in a range along an axis.
+    fn integers(&self, axis: usize, range: Range<usize>) -> Result<ArrayD<i8>> {
+        let whole = self.place.side_shape();
+        let mut shape = whole.to_vec();
+        shape[axis] = range.len();
+        let inner: usize = whole[axis + 1..].iter().product();
+        let outer: usize = whole[..axis].iter().product();
+        let runs = (0..outer).map(|at| {
+            let start = at * whole[axis] * inner;
+            start + range.start * inner..start + range.end * inner
+        });
+        let per_byte = if self.packed { 2 } else { 1 };
+        let bytes = |run: Range<usize>| run.start / per_byte..run.end.div_ceil(per_byte);
+        let read = io::load_tensor_ranges(&self.path, ("value", &self.header), &runs.clone().map(bytes))?;
+        let values = if self.packed {
+            let mut rest = &read[..];
+            let mut values = Vec::with_capacity(shape.iter().product());
+            for run in runs {
+                let (own, after) = rest.split_at(bytes(run.clone()).len());
+                values.extend(unpack_from(own, run.start % 2).take(run.len()));
+                rest = after;
+            }
+            values
+        } else {
+            read.into_iter().map(|byte| byte as i8).collect()
+        };
+        let values = ArrayD::from_shape_vec(IxDyn(&shape), values).expect("as many as the ranges have");
+        self.place.int().and_then(|int| checked(values, int)).map_err(|error| in_file(error, &self.path))
+    }
+}
+
+impl StoredSide for FrozenFile {
+    fn side(&self, part: Option<(usize, Range<usize>)>) -> Result<FrozenSide> {
+        let Some((axis, range)) = part else { return Ok(self.load()?.side) };
+        if self.place.int()?.storage != Storage::Int8 {
+            return Ok(self.load()?.side.narrow(axis, range));
+        }
+        let values = Values::Int8(self.integers(axis, range.clone())?);
+        let size = self.place.side_shape()[axis];
+        let inverse_scale = FrozenSide::narrow_scale(&self.inverse_scale, (axis, size), range);
+        Ok(FrozenSide { values, inverse_scale, kind: self.kind })
+    }
+}
+
+/// The error of something that was found in a file.
+pub(super) fn in_file(error: Error, path: &Path) -> Error {
+    error.within(&format!("`{}`", printable_text(&path.to_string_lossy(), 80)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::QEinsum;
+    use crate::quant::DotGeneralConfig;
+
+    /// A part is that of the whole along each axis, whether a byte has one integer or two, and wherever it begins.
+    #[test]
+    fn a_part_is_that_of_the_whole() {
+        let path = std::env::temp_dir().join(format!("qeinsum-frozen-part-{}.safetensors", std::process::id()));
+        let w = Array3::from_shape_fn((3, 5, 7), |(i, j, k)| ((i * 35 + j * 7 + k * 3) % 11) as f32 - 5.0);
+        for bits in [4, 8, 12] {
+            let config = DotGeneralConfig::v4().fwd_bits(Some(bits)).build().unwrap();
+            let qe = QEinsum::new("bij,ijo->bo").unwrap().with_config(config);
+            let frozen = qe.freeze(1, &w, &[&[2, 3, 5], &[3, 5, 7]], None).unwrap();
+            frozen.save(&path).unwrap();
+            let file = FrozenFile::open(&path).unwrap();
+            assert_eq!(file.load().unwrap(), frozen);
+            assert_eq!(file.is_of_integers(), bits <= 8);
+            for (axis, size) in [3, 5, 7].into_iter().enumerate() {
+                for start in 0..=size {
+                    for end in start..=size {
+                        let part = file.side(Some((axis, start..end))).unwrap();
+                        assert_eq!(
+                            part,
+                            frozen.side.narrow(axis, start..end),
+                            "{bits} bits, axis {axis}, {start}..{end}"
+                        );
+                    }
+                }
+            }
+        }
+        // A file that is another one by now.
+        let file = FrozenFile::open(&path).unwrap();
+        std::fs::write(&path, b"nothing").unwrap();
+        assert!(file.side(Some((0, 0..1))).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

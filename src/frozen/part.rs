@@ -13,7 +13,7 @@ use crate::quant::{QuantConfig, ScaleKind, Storage, Values};
 use crate::span::printable_text;
 
 use super::Frozen;
-use super::file::{Stored, checked, is_packed};
+use super::file::{Stored, checked, file_error, is_packed};
 use super::packing::unpack_from;
 use super::place::Place;
 
@@ -72,9 +72,9 @@ impl FrozenFile {
         Ok(Self { path: path.to_owned(), place, inverse_scale, kind, packed, header })
     }
 
-    /// All of it.
+    /// All of it. Integers of up to eight bits are in memory once while they are read.
     pub fn load(&self) -> Result<Frozen> {
-        Frozen::load(&self.path)
+        Ok(Frozen { place: self.place.clone(), side: self.side(None)? })
     }
 
     /// The position of the operand in the equation.
@@ -114,6 +114,7 @@ impl FrozenFile {
         let whole = self.place.side_shape();
         let mut shape = whole.to_vec();
         shape[axis] = range.len();
+        let count: usize = whole.iter().product();
         let inner: usize = whole[axis + 1..].iter().product();
         let outer: usize = whole[..axis].iter().product();
         let runs = (0..outer).map(|at| {
@@ -123,6 +124,9 @@ impl FrozenFile {
         let per_byte = if self.packed { 2 } else { 1 };
         let bytes = |run: Range<usize>| run.start / per_byte..run.end.div_ceil(per_byte);
         let read = io::load_tensor_ranges(&self.path, ("value", &self.header), &runs.clone().map(bytes))?;
+        if self.packed && count % 2 == 1 && range.end == whole[axis] && read.last().is_some_and(|last| last >> 4 != 0) {
+            return Err(in_file(file_error("`value` has more than its last integer"), &self.path));
+        }
         let values = if self.packed {
             let mut rest = &read[..];
             let mut values = Vec::with_capacity(shape.iter().product());
@@ -142,12 +146,17 @@ impl FrozenFile {
 
 impl StoredSide for FrozenFile {
     fn side(&self, part: Option<(usize, Range<usize>)>) -> Result<FrozenSide> {
-        let Some((axis, range)) = part else { return Ok(self.load()?.side) };
-        if self.place.int()?.storage != Storage::Int8 {
-            return Ok(self.load()?.side.narrow(axis, range));
+        let shape = self.place.side_shape();
+        if self.place.int()?.storage != Storage::Int8 || shape.is_empty() {
+            let whole = Frozen::load(&self.path)?.side;
+            return Ok(match part {
+                Some((axis, range)) => whole.narrow(axis, range),
+                None => whole,
+            });
         }
+        let (axis, range) = part.unwrap_or((0, 0..shape[0]));
         let values = Values::Int8(self.integers(axis, range.clone())?);
-        let size = self.place.side_shape()[axis];
+        let size = shape[axis];
         let inverse_scale = FrozenSide::narrow_scale(&self.inverse_scale, (axis, size), range);
         Ok(FrozenSide { values, inverse_scale, kind: self.kind })
     }
@@ -192,8 +201,15 @@ mod tests {
                 }
             }
         }
-        // A file that is another one by now.
+        // A file that has something behind its last integer, or is another one by now.
+        let config = DotGeneralConfig::v4().fwd_bits(Some(4)).build().unwrap();
+        let qe = QEinsum::new("bij,ijo->bo").unwrap().with_config(config);
+        qe.freeze(1, &w, &[&[2, 3, 5], &[3, 5, 7]], None).unwrap().save(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() |= 0xf0;
         let file = FrozenFile::open(&path).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        assert!(file.load().is_err() && file.side(Some((2, 6..7))).is_err() && file.side(Some((2, 5..6))).is_ok());
         std::fs::write(&path, b"nothing").unwrap();
         assert!(file.side(Some((0, 0..1))).is_err());
         std::fs::remove_file(&path).unwrap();

@@ -4,10 +4,8 @@ use ndarray::{ArrayD, ArrayViewD};
 
 use crate::cancel;
 use crate::compiled::Compiled;
-use crate::dtype::Dtype;
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, Held, QuantizedCalls, Recipients};
-use crate::frozen::{self, Served};
+use crate::exec::{self, Held, Recipients};
 use crate::kernel::Element;
 use crate::lower::{Plan, ValueId};
 use crate::operands::{OperandView, Operands};
@@ -17,7 +15,7 @@ use crate::quant::QuantConfig;
 use crate::ranks::{Communicator, lost};
 use crate::rng::Key;
 
-use super::checkpoint::{Checkpoint, whose};
+use super::checkpoint::Checkpoint;
 use super::choose::Network;
 use super::gather::{Given, Share};
 use super::ranges::Spread;
@@ -340,78 +338,6 @@ impl Spread {
     ) -> Result<Self> {
         plan.same_on(ranks)?;
         Self::choose_within(plan, config, ranks.size(), Network::between(ranks)?, limit, bytes)
-    }
-}
-
-impl Share<'_> {
-    /// An error where the system would not give what this rank's share takes beside its operands, so many bytes of which are yet
-    /// to be read.
-    fn check_room(&self, dtype: Dtype, config: Option<&QuantConfig>, read: u64) -> Result<()> {
-        let Self { plan, spread, .. } = *self;
-        exec::check_needed(plan, dtype, || {
-            let needed = spread.run_bytes(plan, dtype, config).and_then(|bytes| bytes.checked_add(read));
-            (needed, spread.operand_bytes(plan, dtype))
-        })
-    }
-
-    /// The bytes that this rank reads of operands that are not in memory.
-    fn read_bytes<T: Element>(&self, served: &Served<'_, T>) -> u64 {
-        if !self.plan.slices().is_empty() {
-            return served.read_bytes(self.plan);
-        }
-        let bytes = served.stored().into_iter().map(|(id, _)| {
-            let sizes = self.spread.part(self.plan, id.index(), self.ranks.rank());
-            sizes.iter().fold(T::DTYPE.bytes() as u64, |bytes, range| bytes.saturating_mul(range.len() as u64))
-        });
-        bytes.fold(0, u64::saturating_add)
-    }
-
-    /// Runs the plan on operands, some of which may be frozen.
-    fn run_operands<T: Element>(
-        &self,
-        ast: Option<&Ast>,
-        config: Option<&QuantConfig>,
-        operands: Vec<OperandView<'_, T>>,
-        key: Option<Key>,
-    ) -> Result<ArrayD<T>> {
-        self.run_for(Recipients::All, ast, config, operands, key, None)?.ok_or_else(no_result)
-    }
-
-    /// The same for some of the ranks, with what is kept of plans in slices.
-    fn run_for<T: Element>(
-        &self,
-        recipients: Recipients,
-        ast: Option<&Ast>,
-        config: Option<&QuantConfig>,
-        operands: Vec<OperandView<'_, T>>,
-        key: Option<Key>,
-        checkpoint: Option<Checkpoint>,
-    ) -> Result<Option<ArrayD<T>>> {
-        let plan = self.plan;
-        // The first rank has the file.
-        let kept = checkpoint.as_ref().filter(|_| self.ranks.rank() == 0);
-        let whose = kept.map(|_| whose(plan, config, key, &operands)).transpose()?.unwrap_or_default();
-        self.check(&operands)?;
-        let served = frozen::list(plan, ast, config, operands)?;
-        self.check_room(T::DTYPE, config, self.read_bytes(&served))?;
-        let calls = config.map(|config| QuantizedCalls::serving::<T>(plan, config, key, &served.frozen)).transpose()?;
-        if !plan.slices().is_empty() {
-            let (mut saved, mut every) = (None, std::time::Duration::MAX);
-            let checkpoint = match checkpoint {
-                Some(mut checkpoint) => {
-                    (saved, every) = (checkpoint.take(whose)?, checkpoint.every);
-                    Some(checkpoint)
-                }
-                None => None,
-            };
-            let mut save = |kept: &[u8]| checkpoint.as_ref().map_or(Ok(()), |file| file.save(whose, kept));
-            let kept = Some(exec::Checkpoint { saved, every, save: &mut save });
-            return match calls {
-                Some(calls) => exec::execute_on(self.ranks, plan, served.known, &calls, kept, recipients),
-                None => exec::execute_on(self.ranks, plan, served.known, &exec::Unquantized, kept, recipients),
-            };
-        }
-        self.run(served.known, calls.as_ref(), &mut None, recipients)
     }
 }
 

@@ -21,6 +21,7 @@ mod memory;
 mod predict;
 mod pullback;
 mod ranges;
+mod run;
 
 pub use checkpoint::Checkpoint;
 pub use choose::Network;

@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::ranks::{self, Ranks};
 use crate::report::{Report, Times};
 use crate::settings::Settings;
-use crate::together::{self, Sharing};
+use crate::together::{self, Planned, Sharing};
 
 /// What to run.
 pub(crate) struct Case<'a> {
@@ -77,7 +77,7 @@ impl Case<'_> {
         let planned = together::plan(ranks, (&equation, &sizes), dtype, settings)?;
         let plan = &planned.plan;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
-        let given = ranks::agree(ranks, self.config(plan, &inputs, settings))?;
+        let given = ranks::agree(ranks, self.config(&planned, &inputs, settings))?;
         if ranks.is_some() && !plan.slices().is_empty() {
             inputs.check_samples(ranks)?;
             ranks::agree(ranks, inputs.keep_files(plan))?;
@@ -151,9 +151,19 @@ impl Case<'_> {
     }
 
     /// How calls are quantized.
-    fn config(&self, plan: &Plan, inputs: &Inputs, settings: &Settings<'_>) -> Result<Option<QuantConfig>, Failure> {
+    fn config(
+        &self,
+        planned: &Planned,
+        inputs: &Inputs,
+        settings: &Settings<'_>,
+    ) -> Result<Option<QuantConfig>, Failure> {
+        let (plan, only_shared) = (&planned.plan, planned.only_within.is_some());
         if self.checkpoint.is_some() && plan.slices().is_empty() {
-            let message = "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`";
+            let message = if only_shared {
+                "`--checkpoint` is for runs in slices, and no slices keep `--memory-limit`, only parts that ranks share"
+            } else {
+                "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`"
+            };
             return Err(Failure::Request(message.to_owned()));
         }
         let given = match self.precision {

@@ -63,22 +63,22 @@ pub(crate) struct SearchArgs {
 impl SearchArgs {
     /// The options of a search.
     pub(crate) fn options(&self) -> SearchOptions {
-        let options = self.unlimited();
+        let options = self.unlimited(Duration::ZERO);
         match self.memory_limit {
             Some(Bytes(bytes)) => options.memory_limit(bytes),
             None => options,
         }
     }
 
-    /// Those of a search in as much memory as it takes.
-    pub(crate) fn unlimited(&self) -> SearchOptions {
+    /// Those of a search in as much memory as it takes, after so much of the time was spent.
+    pub(crate) fn unlimited(&self, spent: Duration) -> SearchOptions {
         let options = SearchOptions::new().optimizer(self.optimize).objective(self.minimize).effort(self.effort);
         let options = match &self.speeds {
             Some(speeds) => options.speeds(Arc::clone(speeds)),
             None => options,
         };
         match self.time_budget {
-            Some(budget) => options.time_budget(budget),
+            Some(budget) => options.time_budget(budget.saturating_sub(spent)),
             None => options,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use qeinsum::path::SearchOptions;
@@ -175,9 +176,9 @@ impl Settings<'_> {
         self.search.options()
     }
 
-    /// How a path is searched where ranks share what one process has no memory for.
-    pub(crate) fn unlimited(&self) -> SearchOptions {
-        self.search.unlimited()
+    /// How a path is searched where ranks share what one process has no memory for, after so much of the time was spent.
+    pub(crate) fn unlimited(&self, spent: Duration) -> SearchOptions {
+        self.search.unlimited(spent)
     }
 
     /// The plan of an equation: the one that was given, or one found for it, by several ranks where there are.

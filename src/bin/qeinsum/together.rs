@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::time::{Duration, Instant};
 
 use qeinsum::spread::Spread;
 use qeinsum::{Dtype, Equation, ErrorKind, Plan, QuantConfig, Sizes};
@@ -46,10 +47,11 @@ pub(crate) fn plan(
     dtype: Dtype,
     settings: &Settings<'_>,
 ) -> Result<Planned, Failure> {
+    let start = Instant::now();
     let found = |options| settings.plan((equation, sizes), dtype, &options, ranks);
     let planned = match (found(settings.options()), ranks, settings.plan_limit()) {
         (Err(Unplanned::OverLimit(failure)), Some(_), Some(limit)) => {
-            found(settings.unlimited()).map(|plan| Planned { plan, only_within: Some((limit, failure)) })
+            found(settings.unlimited(start.elapsed())).map(|plan| Planned { plan, only_within: Some((limit, failure)) })
         }
         (found, ..) => found.map(|plan| Planned { plan, only_within: None }),
     };
@@ -66,7 +68,7 @@ pub(crate) fn plan_of_gradients(
     dtype: Dtype,
     settings: &Settings<'_>,
 ) -> Result<Planned, Failure> {
-    let options = if ranks.is_some() { settings.unlimited() } else { settings.options() };
+    let options = if ranks.is_some() { settings.unlimited(Duration::ZERO) } else { settings.options() };
     let plan = settings.plan((equation, sizes), dtype, &options, ranks).map_err(Failure::from);
     let plan = ranks::agree(
         ranks,

@@ -167,7 +167,7 @@ pub use dot::QDotGeneral;
 pub use dtype::Dtype;
 pub use equation::{Equation, Label, Subscript, Syntax};
 pub use error::{Error, ErrorKind, Result};
-pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Sums, interpret};
+pub use exec::{CallRecord, Factor, GradientRecord, QuantizationError, SideRecord, Slab, Sums, interpret};
 pub use frozen::{FlaxLayer, Frozen, FrozenFile, FrozenValues, Serving};
 pub use gradients::{DotPullback, Pullback};
 pub use graph::ContractionGraph;

@@ -79,7 +79,7 @@ fn check_stored<T: Element>(sliced: &Plan, operands: &[ArrayD<T>], config: Optio
         let lengths = |part: &[Range<usize>]| part.iter().map(ExactSizeIterator::len).collect::<Vec<_>>();
         let read = kept.read.lock().unwrap();
         match sliced.slab(operand) {
-            Some(slab) => assert!(read.iter().all(|part| lengths(part) == lengths(&slab)), "{read:?}"),
+            Some(slab) => assert!(read.iter().all(|part| lengths(part) == lengths(&slab.part)), "{read:?}"),
             None => assert!(read.len() <= 1 && read.iter().all(|part| lengths(part) == kept.array.shape())),
         }
     }

@@ -54,6 +54,7 @@ pub(crate) use rescale::{in_own_layout, lhs_in_output_layout, rhs_in_output_layo
 pub(crate) use run::{Call, Held, Unquantized, Values, apply, check, entering, run, view};
 pub(crate) use shared_terms::{CallParts, SharedTerms, TermKind};
 pub(crate) use side::{FrozenSide, Input, StoredSide};
+pub use slab::Slab;
 pub(crate) use slab::held_bytes;
 pub(crate) use sliced::{execute, unsliced};
 pub(crate) use slices::check_slices;

@@ -167,7 +167,7 @@ impl<T: Element> Held<'_, T> {
             Self::Value(value) => Input::Array(T::floats(value.view())),
             Self::Frozen(side, packed) => Input::Frozen(side, *packed),
             Self::Loaded(side) => Input::Frozen(side, None),
-            Self::Stored(_) | Self::StoredSide(_) => unreachable!("it was read"),
+            Self::Stored(_) | Self::StoredSide(_) | Self::Slabs(_) => unreachable!("it was read"),
         }
     }
 }

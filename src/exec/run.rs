@@ -14,6 +14,7 @@ use crate::stored::{Stored, read_whole};
 
 use super::order::Readers;
 use super::side::{FrozenSide, StoredSide};
+use super::slab::SlabReader;
 use super::value::{Value, diagonal_view};
 
 /// What runs the calls of a plan on values that may borrow for `'a`.
@@ -44,6 +45,8 @@ pub(crate) enum Held<'a, T> {
     StoredSide(&'a dyn StoredSide),
     /// An operand that is read when it is needed; calls take what was read of it.
     Stored(&'a dyn Stored<T>),
+    /// One of which the passes of a loop read slabs.
+    Slabs(SlabReader<'a, T>),
 }
 
 impl<T> Held<'_, T> {
@@ -171,10 +174,10 @@ impl<'a, T: Element> Values<'a, T> {
         }
     }
 
-    /// An operand that is not there yet.
-    pub(super) fn stored(&self, id: ValueId) -> Option<&'a dyn Stored<T>> {
-        match self.0[id.index()] {
-            Some(Held::Stored(stored)) => Some(stored),
+    /// What reads slabs of an operand that is not there.
+    pub(super) fn slabs(&self, id: ValueId) -> Option<&SlabReader<'a, T>> {
+        match &self.0[id.index()] {
+            Some(Held::Slabs(slabs)) => Some(slabs),
             _ => None,
         }
     }
@@ -205,7 +208,7 @@ impl<'a, T: Element> Values<'a, T> {
             Held::Frozen(..) | Held::Loaded(_) => {
                 unreachable!("a frozen side stands for the value that a call reads")
             }
-            Held::Stored(_) | Held::StoredSide(_) => unreachable!("it was read"),
+            Held::Stored(_) | Held::StoredSide(_) | Held::Slabs(_) => unreachable!("it was read"),
         }
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct FrozenSide {
 pub(crate) trait StoredSide: Sync + std::fmt::Debug {
     /// What of it lies in a range along an axis, or all of it.
     fn side(&self, part: Option<(usize, Range<usize>)>) -> Result<FrozenSide>;
+
+    /// The bytes that this takes, of so many indices along an axis, or of all.
+    fn bytes(&self, part: Option<(usize, usize)>) -> u64;
 }
 
 /// One side of a call as it was quantized.

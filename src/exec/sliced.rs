@@ -13,10 +13,9 @@ use crate::cancel;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Element, PartialSums};
 use crate::lower::{DimensionNumbers, Gathering, Loop, Op, Plan, Read, Stage, ValueId};
-use crate::stored::read_part;
 
 use super::run::{Calls, Held, Values, Walk};
-use super::slab::{Slabs, slab};
+use super::slab::Slabs;
 use super::value::Value;
 
 /// Runs a plan on its operands, in slices where it has some; the result is in row-major order.
@@ -45,7 +44,10 @@ pub(super) fn operands<'a, T: Element>(
             Held::Frozen(..) | Held::Loaded(_) | Held::StoredSide(_) => {
                 return Err(unsliced("frozen operands are taken"));
             }
-            Held::Stored(stored) if slabs.are_read_of(id, stored) => Held::Stored(stored),
+            Held::Stored(stored) => match slabs.reader(id, stored) {
+                Some(slabs) => Held::Slabs(slabs),
+                None => held.read()?,
+            },
             held => held.read()?,
         };
         values.put(id, held);
@@ -213,8 +215,8 @@ impl Sliced<'_> {
 impl<T: Element> Values<'_, T> {
     /// A value at an index of the axes that are read there.
     fn at(&self, read: &Read, index: usize) -> Result<Value<'_, T>> {
-        if let Some(stored) = self.stored(read.value) {
-            return Ok(Value::Owned(read_part(stored, &slab(stored.shape(), &read.axes, index))?));
+        if let Some(slabs) = self.slabs(read.value) {
+            return slabs.read(&read.axes, index).map(Value::Owned);
         }
         let mut view = self.view(read.value);
         for &axis in &read.axes {

@@ -1,7 +1,7 @@
 //! The operands of a run, frozen ones among them.
 
 use crate::error::Result;
-use crate::exec::{self, Held, Value, check};
+use crate::exec::{self, Held, StoredSide, Value, check};
 use crate::kernel::Element;
 use crate::lower::{Entry, Plan, ValueId};
 use crate::operands::OperandView;
@@ -25,10 +25,19 @@ impl<'a, T: Element> Served<'a, T> {
         stored.collect()
     }
 
+    /// The sides that are not in memory yet.
+    pub(crate) fn stored_sides(&self) -> impl Iterator<Item = (ValueId, &'a dyn StoredSide)> {
+        self.known.iter().filter_map(|(id, held)| match held {
+            Held::StoredSide(stored) => Some((*id, *stored)),
+            _ => None,
+        })
+    }
+
     /// The bytes that a run of the plan has of those at a time.
     pub(crate) fn read_bytes(&self, plan: &Plan) -> u64 {
         let stored = self.stored();
-        if stored.is_empty() { 0 } else { exec::held_bytes(plan, &stored) }
+        let arrays = if stored.is_empty() { 0 } else { exec::held_bytes(plan, &stored) };
+        self.stored_sides().fold(arrays, |bytes, (_, side)| bytes.saturating_add(side.bytes(None)))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
 
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{FrozenSide, StoredSide};
-use crate::io::{self, Tensor, TensorHeader};
+use crate::io::{OpenTensors, Tensor, TensorHeader};
 use crate::quant::{QuantConfig, ScaleKind, Storage, Values};
 use crate::span::printable_text;
 
@@ -40,36 +41,36 @@ use super::place::Place;
 #[derive(Clone, Debug)]
 pub struct FrozenFile {
     path: PathBuf,
+    file: Arc<OpenTensors>,
     pub(super) place: Place,
-    /// Of all of the operand, in its own layout.
-    inverse_scale: ArrayD<f32>,
-    kind: ScaleKind,
     /// Two integers to a byte.
     packed: bool,
-    /// The integers of the file.
-    header: TensorHeader,
+    value: TensorHeader,
+    scale: TensorHeader,
 }
 
 impl FrozenFile {
-    /// Reads what the file says of the operand, and its scales.
+    /// Reads what the file says of the operand; it then stays open, so that all that is read of it later is of this file.
     ///
-    /// An error where [`Frozen::load`] has one but for what is found in the integers, which are checked when they are read.
+    /// An error where [`Frozen::load`] has one, but for what is found in the integers and scales, which are checked when they are
+    /// read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let metadata = io::metadata(path)?;
-        let read = || -> Result<(Place, bool)> {
-            let place = Place::of(&metadata)?;
-            let packed = is_packed(place.int()?);
-            Ok((place, packed))
-        };
-        let (place, packed) = read().map_err(|error| in_file(error, path))?;
-        let header = io::inspect_tensor(path, "value")?;
-        let value = Tensor { dtype: header.dtype, shape: header.shape.clone(), bytes: Vec::new() };
-        let stored = Stored { value, scale: io::load_tensor(path, "scale")?, packed };
-        let checked = stored.check_value(&place);
-        let scale = checked.and_then(|()| stored.inverse_scale(&place.plan, &place.config, place.entry, place.dtype));
-        let (inverse_scale, kind) = scale.map_err(|error| in_file(error, path))?;
-        Ok(Self { path: path.to_owned(), place, inverse_scale, kind, packed, header })
+        let file = Arc::new(OpenTensors::open(path)?);
+        let place = Place::of(&file.metadata()?).map_err(|error| in_file(error, path))?;
+        let packed = is_packed(place.int().map_err(|error| in_file(error, path))?);
+        let (value, scale) = (file.header("value")?, file.header("scale")?);
+        // A scale has at most an element for each of the side.
+        if scale.elements() > place.side_shape().iter().product::<usize>().max(1) as u64 {
+            let message = format!("`scale` has shape {:?}, more than the operand has", scale.shape);
+            return Err(in_file(file_error(&message), path));
+        }
+        let found = Self { path: path.to_owned(), file, place, packed, value, scale };
+        found
+            .stored(found.scale.clone().without_bytes())
+            .check_value(&found.place)
+            .map_err(|error| in_file(error, path))?;
+        Ok(found)
     }
 
     /// All of it. Integers of up to eight bits are in memory once while they are read.
@@ -102,11 +103,34 @@ impl FrozenFile {
         &self.path
     }
 
-    /// Whether its values are integers of up to eight bits with finite scales. Only of these a part is read by itself; of others,
-    /// which may have a NaN, all values are.
+    /// Whether its values are integers of up to eight bits, of which a part is read by itself; of others all are.
     pub fn is_of_integers(&self) -> bool {
-        self.place.int().is_ok_and(|int| int.storage == Storage::Int8)
-            && self.inverse_scale.iter().all(|inverse| inverse.is_finite())
+        self.place.int().is_ok_and(|int| int.storage == Storage::Int8) && !self.place.side_shape().is_empty()
+    }
+
+    /// Whether all inverse scales are finite, which are read for that; see [`Frozen::is_finite`].
+    pub fn has_finite_scales(&self) -> Result<bool> {
+        Ok(self.inverse_scale()?.0.iter().all(|inverse| inverse.is_finite()))
+    }
+
+    /// The bytes that reading its scales takes, and all of its values where no part of them is read by itself.
+    pub fn least_bytes(&self) -> u64 {
+        let float =
+            |header: &TensorHeader| header.elements().saturating_mul((size_of::<f32>() + header.dtype.bytes()) as u64);
+        let values = if self.is_of_integers() { 0 } else { float(&self.value) };
+        float(&self.scale).saturating_add(values)
+    }
+
+    /// The tensors of the file, of whose values there are none.
+    fn stored(&self, scale: Tensor) -> Stored {
+        Stored { value: self.value.clone().without_bytes(), scale, packed: self.packed }
+    }
+
+    /// The inverse scale of all of the side, and how it takes part in products.
+    fn inverse_scale(&self) -> Result<(ArrayD<f32>, ScaleKind)> {
+        let Place { plan, config, entry, dtype, .. } = &self.place;
+        let stored = self.stored(self.file.load("scale", &self.scale)?);
+        stored.inverse_scale(plan, config, *entry, *dtype).map_err(|error| in_file(error, &self.path))
     }
 
     /// The integers that lie in a range along an axis.
@@ -123,13 +147,18 @@ impl FrozenFile {
         });
         let per_byte = if self.packed { 2 } else { 1 };
         let bytes = |run: Range<usize>| run.start / per_byte..run.end.div_ceil(per_byte);
-        let read = io::load_tensor_ranges(&self.path, ("value", &self.header), &runs.clone().map(bytes))?;
+        let read = self.file.ranges("value", &self.value, &runs.clone().map(bytes))?;
         if self.packed && count % 2 == 1 && range.end == whole[axis] && read.last().is_some_and(|last| last >> 4 != 0) {
             return Err(in_file(file_error("`value` has more than its last integer"), &self.path));
         }
         let values = if self.packed {
             let mut rest = &read[..];
-            let mut values = Vec::with_capacity(shape.iter().product());
+            let mut values = Vec::new();
+            let count = shape.iter().product();
+            values.try_reserve_exact(count).map_err(|_| {
+                let message = format!("the system gives no {count} bytes for the integers");
+                in_file(Error::new(ErrorKind::Memory, message), &self.path)
+            })?;
             for run in runs {
                 let (own, after) = rest.split_at(bytes(run.clone()).len());
                 values.extend(unpack_from(own, run.start % 2).take(run.len()));
@@ -147,18 +176,31 @@ impl FrozenFile {
 impl StoredSide for FrozenFile {
     fn side(&self, part: Option<(usize, Range<usize>)>) -> Result<FrozenSide> {
         let shape = self.place.side_shape();
-        if self.place.int()?.storage != Storage::Int8 || shape.is_empty() {
-            let whole = Frozen::load(&self.path)?.side;
+        if !self.is_of_integers() {
+            let Place { plan, config, entry, dtype, .. } = &self.place;
+            let value = self.file.load("value", &self.value)?;
+            let stored = Stored { value, scale: self.file.load("scale", &self.scale)?, packed: self.packed };
+            let whole = stored.side(plan, config, *entry, *dtype).map_err(|error| in_file(error, &self.path))?;
             return Ok(match part {
                 Some((axis, range)) => whole.narrow(axis, range),
                 None => whole,
             });
         }
+        let (inverse_scale, kind) = self.inverse_scale()?;
         let (axis, range) = part.unwrap_or((0, 0..shape[0]));
         let values = Values::Int8(self.integers(axis, range.clone())?);
-        let size = shape[axis];
-        let inverse_scale = FrozenSide::narrow_scale(&self.inverse_scale, (axis, size), range);
-        Ok(FrozenSide { values, inverse_scale, kind: self.kind })
+        let inverse_scale = FrozenSide::narrow_scale(&inverse_scale, (axis, shape[axis]), range);
+        Ok(FrozenSide { values, inverse_scale, kind })
+    }
+
+    fn bytes(&self, part: Option<(usize, usize)>) -> u64 {
+        let elements = self.place.side_shape().iter().enumerate().map(|(axis, &size)| match part {
+            Some((along, length)) if along == axis => length,
+            _ => size,
+        });
+        let values =
+            if self.is_of_integers() { elements.fold(1, |all: u64, size| all.saturating_mul(size as u64)) } else { 0 };
+        self.least_bytes().saturating_add(values)
     }
 }
 
@@ -201,14 +243,18 @@ mod tests {
                 }
             }
         }
-        // A file that has something behind its last integer, or is another one by now.
+        // Another file of the name is another one: what is open stays what it was.
+        let whole = FrozenFile::open(&path).unwrap().load().unwrap();
+        let opened = FrozenFile::open(&path).unwrap();
         let config = DotGeneralConfig::v4().fwd_bits(Some(4)).build().unwrap();
         let qe = QEinsum::new("bij,ijo->bo").unwrap().with_config(config);
         qe.freeze(1, &w, &[&[2, 3, 5], &[3, 5, 7]], None).unwrap().save(&path).unwrap();
+        assert_eq!(opened.load().unwrap(), whole);
+        // One that has something behind its last integer, and one that is cut meanwhile.
         let mut bytes = std::fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() |= 0xf0;
-        let file = FrozenFile::open(&path).unwrap();
         std::fs::write(&path, bytes).unwrap();
+        let file = FrozenFile::open(&path).unwrap();
         assert!(file.load().is_err() && file.side(Some((2, 6..7))).is_err() && file.side(Some((2, 5..6))).is_ok());
         std::fs::write(&path, b"nothing").unwrap();
         assert!(file.side(Some((0, 0..1))).is_err());

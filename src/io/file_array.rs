@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Seek as _, SeekFrom};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use super::error::FileError;
 use super::part::{check_part, read_part, run_bytes};
 use crate::error::Error;
 
-/// An array in a file that is not compressed, whose elements are read part by part; the file stays open.
+/// An array in an `.npy` or `.safetensors` file, whose elements are read part by part; the file stays open.
 ///
 /// ```
 /// use qeinsum::io::{self, AnyArray};
@@ -55,6 +56,42 @@ impl FileArray {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let read = file.seek(SeekFrom::Start(self.first)).map_err(FileError::reading);
         read.and_then(|_| read_part(&mut file, &self.layout, part)).map_err(|error| error.named(&self.name))
+    }
+
+    /// A number that files with the same elements in the same order have in common, and others hardly ever, in processes of one build;
+    /// they are read one after the other, and not kept.
+    ///
+    /// ```
+    /// use qeinsum::io::{self, AnyArray};
+    /// # let path = std::env::temp_dir().join(format!("qeinsum-file-hash-doc-{}.npy", std::process::id()));
+    /// let fingerprint = |x: f32| {
+    ///     io::save(&path, &AnyArray::F32(ndarray::arr1(&[1.0, x]).into_dyn()))?;
+    ///     io::open(&path)?.into_file()?.expect("an .npy file has its elements as they are").fingerprint()
+    /// };
+    /// assert_eq!(fingerprint(2.0)?, fingerprint(2.0)?);
+    /// assert_ne!(fingerprint(2.0)?, fingerprint(-2.0)?);
+    /// # std::fs::remove_file(&path).ok();
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn fingerprint(&self) -> Result<u64, Error> {
+        let mut hasher = DefaultHasher::new();
+        let header = self.header();
+        header.shape.hash(&mut hasher);
+        let mut left: usize = header.shape.iter().product::<usize>() * header.dtype.bytes();
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = || -> Result<(), FileError> {
+            file.seek(SeekFrom::Start(self.first)).map_err(FileError::reading)?;
+            let mut bytes = vec![0; 1 << 20];
+            while left > 0 {
+                let here = &mut bytes[..left.min(1 << 20)];
+                file.read_exact(here).map_err(FileError::reading)?;
+                hasher.write(here);
+                left -= here.len();
+            }
+            Ok(())
+        };
+        read().map_err(|error| error.named(&self.name))?;
+        Ok(hasher.finish())
     }
 
     /// How many bytes of such a part lie in the file without a gap.

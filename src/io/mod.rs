@@ -43,7 +43,7 @@ pub use array::{AnyArray, Header};
 pub use file_array::FileArray;
 pub use source::{Opened, Source, inspect, load, open};
 pub(crate) use tensors::{
-    Tensor, TensorDtype, TensorFile, TensorHeader, inspect_tensor, load_tensor, load_tensor_ranges, metadata, names,
+    OpenTensors, Tensor, TensorDtype, TensorFile, TensorHeader, inspect_tensor, load_tensor, metadata, names,
     read_whole,
 };
 pub use write::{check_output, check_tensors_output, check_whole, save, save_tensors, write_whole};

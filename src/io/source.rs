@@ -275,7 +275,7 @@ impl Opened {
         }
     }
 
-    /// The array as one of whose elements parts are read, one after the other; none where they are compressed, or come once.
+    /// The array as one of whose elements parts are read, one after the other; none where they are entries of an archive, or come once.
     pub fn into_file(self) -> Result<Option<FileArray>, Error> {
         match self.body {
             Body::Elements { reader: Reader::File(file), layout, .. } => {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{self, BufReader, Read as _, Seek as _};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ::safetensors::Dtype as FileDtype;
 use ::safetensors::tensor::{SafeTensors, TensorInfo};
@@ -67,6 +68,13 @@ impl TensorHeader {
     /// How many bytes they have.
     pub(crate) fn bytes(&self) -> u64 {
         self.elements() * self.dtype.bytes() as u64
+    }
+}
+
+impl TensorHeader {
+    /// A tensor like this whose elements are not there.
+    pub(crate) fn without_bytes(self) -> Tensor {
+        Tensor { dtype: self.dtype, shape: self.shape, bytes: Vec::new() }
     }
 }
 
@@ -189,34 +197,70 @@ pub(crate) fn load_tensor(path: &Path, name: &str) -> Result<Tensor, Error> {
     read().map_err(|error| error.of(path))
 }
 
-/// Ranges of the bytes of a tensor with this header, rising, one behind the other.
-pub(crate) fn load_tensor_ranges(
-    path: &Path,
-    (name, header): (&str, &TensorHeader),
-    ranges: &(impl Iterator<Item = Range<usize>> + Clone),
-) -> Result<Vec<u8>, Error> {
-    let read = || -> Result<Option<Vec<u8>>, FileError> {
-        let (file, length) = regular(path)?;
-        let mut reader = BufReader::new(file);
-        let (found, _) = seek(&mut reader, length, name)?;
-        if found != *header {
-            return Ok(None);
-        }
-        let count = ranges.clone().map(|range| range.len()).sum();
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(count).map_err(|_| FileError::Memory(count as u64))?;
-        let mut at = 0;
-        for range in ranges.clone() {
-            reader.seek_relative(range.start as i64 - at as i64).map_err(FileError::reading)?;
-            let filled = bytes.len();
-            bytes.resize(filled + range.len(), 0);
-            reader.read_exact(&mut bytes[filled..]).map_err(FileError::reading)?;
-            at = range.end;
-        }
-        Ok(Some(bytes))
-    };
-    let changed = || Error::new(ErrorKind::Machine, format!("`{}`: the file changed while it was read", shown(path)));
-    read().map_err(|error| error.of(path))?.ok_or_else(changed)
+/// A `.safetensors` file that stays open, so that all that is read of it is of one file.
+#[derive(Debug)]
+pub(crate) struct OpenTensors {
+    name: String,
+    length: u64,
+    file: Mutex<BufReader<File>>,
+}
+
+impl OpenTensors {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let (file, length) = regular(path).map_err(|error| error.of(path))?;
+        Ok(Self { name: shown(path), length, file: Mutex::new(BufReader::new(file)) })
+    }
+
+    /// The metadata of its header.
+    pub(crate) fn metadata(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.read(|file| metadata_of(file, self.length))
+    }
+
+    /// The type and shape of a tensor.
+    pub(crate) fn header(&self, name: &str) -> Result<TensorHeader, Error> {
+        self.read(|file| Ok(seek(file, self.length, name)?.0))
+    }
+
+    /// A tensor that has this header.
+    pub(crate) fn load(&self, name: &str, header: &TensorHeader) -> Result<Tensor, Error> {
+        let bytes = self.ranges(name, header, &std::iter::once(0..header.bytes() as usize))?;
+        Ok(Tensor { dtype: header.dtype, shape: header.shape.clone(), bytes })
+    }
+
+    /// Ranges of the bytes of a tensor that has this header, one behind the other.
+    pub(crate) fn ranges(
+        &self,
+        name: &str,
+        header: &TensorHeader,
+        ranges: &(impl Iterator<Item = Range<usize>> + Clone),
+    ) -> Result<Vec<u8>, Error> {
+        self.read(|file| {
+            let (found, _) = seek(file, self.length, name)?;
+            if found != *header {
+                return Err(FileError::reading(io::Error::other("the file changed while it was read")));
+            }
+            let count = ranges.clone().map(|range| range.len()).sum();
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(count).map_err(|_| FileError::Memory(count as u64))?;
+            let mut at = 0;
+            for range in ranges.clone() {
+                // Back, where two ranges have a byte in common.
+                file.seek_relative(range.start as i64 - at as i64).map_err(FileError::reading)?;
+                let filled = bytes.len();
+                bytes.resize(filled + range.len(), 0);
+                file.read_exact(&mut bytes[filled..]).map_err(FileError::reading)?;
+                at = range.end;
+            }
+            Ok(bytes)
+        })
+    }
+
+    /// Reads from the beginning.
+    fn read<R>(&self, read: impl FnOnce(&mut BufReader<File>) -> Result<R, FileError>) -> Result<R, Error> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = file.rewind().map_err(FileError::reading).and_then(|()| read(&mut file));
+        found.map_err(|error| error.named(&self.name))
+    }
 }
 
 /// Goes to the first byte of a tensor; its header, and where it begins and ends.

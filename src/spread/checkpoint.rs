@@ -6,8 +6,6 @@ use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ndarray::ArrayViewD;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::write_whole;
 use crate::kernel::{self, Element};
@@ -16,9 +14,6 @@ use crate::operands::OperandView;
 use crate::quant::QuantConfig;
 use crate::rng::Key;
 use crate::span::printable_text;
-use crate::stored::{read_part, whole};
-
-use super::gather::piece;
 
 /// What a file begins with.
 const MAGIC: &[u8] = b"qeinsum checkpoint 1\n";
@@ -112,14 +107,6 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Elements in row-major order.
-fn add<T: Element>(hasher: &mut DefaultHasher, array: &ArrayViewD<'_, T>) {
-    match array.as_slice() {
-        Some(elements) => hasher.write(kernel::bytes(elements)),
-        None => array.iter().for_each(|element| hasher.write(kernel::bytes(std::slice::from_ref(element)))),
-    }
-}
-
 /// What runs of the same plan on the same operands have in common.
 pub(super) fn whose<T: Element>(
     plan: &Plan,
@@ -135,19 +122,11 @@ pub(super) fn whose<T: Element>(
     for operand in operands {
         operand.shape().hash(&mut hasher);
         match operand {
-            OperandView::Array(array) => add(&mut hasher, array),
-            OperandView::Stored(stored) => {
-                // So much of it at a time as of a message.
-                let mut part = whole(stored.shape());
-                let (axis, rows) = piece(stored.shape(), size_of::<T>());
-                let size = stored.shape().get(axis.index()).copied().unwrap_or(1);
-                for start in (0..size).step_by(rows) {
-                    if let Some(range) = part.get_mut(axis.index()) {
-                        *range = start..(start + rows).min(size);
-                    }
-                    add(&mut hasher, &read_part(*stored, &part)?.view());
-                }
-            }
+            OperandView::Array(array) => match array.as_slice() {
+                Some(elements) => hasher.write(kernel::bytes(elements)),
+                None => array.iter().for_each(|element| hasher.write(kernel::bytes(std::slice::from_ref(element)))),
+            },
+            OperandView::Stored(stored) => stored.fingerprint()?.hash(&mut hasher),
             OperandView::Frozen(_) | OperandView::FrozenFile(_) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! A plan's steps on one rank of several.
 
+use std::ops::Range;
+
 use ndarray::ArrayD;
 
 use crate::cancel;
@@ -20,11 +22,16 @@ use super::gather::{Given, Share};
 pub(super) type Tape<'a, T> = Option<Vec<Kept<'a, T>>>;
 
 impl<'s> Share<'s> {
+    /// The range of a side that this rank has, if it has one; a side is what a call reads, and has a label once.
+    pub(super) fn along(&self, id: ValueId) -> Option<(usize, Range<usize>)> {
+        let label = self.spread.wants[id.index()]?;
+        Some((*self.axes(id, label).first()?, self.range(label)))
+    }
+
     /// What this rank has of an operand.
     fn own<'a, T: Element>(&self, id: ValueId, held: Held<'a, T>) -> Result<Held<'a, T>> {
         let want = self.spread.wants[id.index()];
-        // A side is what a call reads, and has a label once.
-        let along = want.and_then(|label| Some((*self.axes(id, label).first()?, self.range(label))));
+        let along = self.along(id);
         Ok(match (held, want) {
             (Held::Value(value), Some(label)) if self.given == Given::Wholes => {
                 Held::Value(self.narrow(value, &self.axes(id, label), label))

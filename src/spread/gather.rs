@@ -198,7 +198,7 @@ impl<'s> Share<'s> {
 const PIECE: usize = 1 << 24;
 
 /// How a part of this shape is cut into messages, all of which but the last have so many indices of an axis.
-pub(super) fn piece(shape: &[usize], element: usize) -> (Axis, usize) {
+fn piece(shape: &[usize], element: usize) -> (Axis, usize) {
     let axis = shape.iter().position(|&size| size > 1).unwrap_or(0);
     let row: usize = shape.iter().skip(axis + 1).product::<usize>() * element;
     (Axis(axis), (PIECE / row.max(1)).max(1))

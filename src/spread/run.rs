@@ -36,7 +36,11 @@ impl Share<'_> {
             let sizes = self.spread.part(self.plan, id.index(), self.ranks.rank());
             sizes.iter().fold(T::DTYPE.bytes() as u64, |bytes, range| bytes.saturating_mul(range.len() as u64))
         });
-        bytes.fold(0, u64::saturating_add)
+        let arrays = bytes.fold(0, u64::saturating_add);
+        served.stored_sides().fold(arrays, |bytes, (id, side)| {
+            let along = self.along(id).map(|(axis, range)| (axis, range.len()));
+            bytes.saturating_add(side.bytes(along))
+        })
     }
 
     /// Runs the plan on operands, some of which may be frozen.
@@ -72,7 +76,11 @@ impl Share<'_> {
             let (mut saved, mut every) = (None, std::time::Duration::MAX);
             let checkpoint = match checkpoint {
                 Some(mut checkpoint) => {
-                    (saved, every) = (checkpoint.take(whose)?, checkpoint.every);
+                    every = checkpoint.every;
+                    // Others may have read the file too, but do not know whose it is.
+                    if self.ranks.rank() == 0 {
+                        saved = checkpoint.take(whose)?;
+                    }
                     Some(checkpoint)
                 }
                 None => None,

@@ -332,14 +332,44 @@ fn ranks_read_of_what_is_stored_what_they_compute_with() {
         made.into_iter().map(|(_, read)| read).collect::<Vec<_>>()
     };
     assert_eq!(run(plan, 4), [[x.len() / 4, w.len()]; 4]);
-    // Who is given which passes is not known before; each pass reads its slab, and none anything else.
-    let sliced = plan.with_slices(&["i", "j"]).unwrap();
-    for ranks in [1, 3] {
-        let read = run(&sliced, ranks);
-        let all: usize = read.iter().map(|[x, _]| x).sum();
-        assert!(read.iter().all(|[_, read]| *read == w.len()));
-        assert!(all >= x.len() && all <= 2 * x.len(), "{all}");
+    // Who is given which passes is not known before; each pass reads its slab, and no rank the same twice.
+    for (slices, slabs) in [(&["i"][..], 1), (&["i", "j"], 2), (&["l"], 0)] {
+        let sliced = plan.with_slices(slices).unwrap();
+        let once = slabs == 1;
+        assert_eq!(sliced.slab(0).map_or(0, |slab| slab.held), slabs);
+        for ranks in [1, 3] {
+            let read = run(&sliced, ranks);
+            let all: usize = read.iter().map(|[x, _]| x).sum();
+            assert!(read.iter().all(|[read, _]| *read <= x.len()), "{read:?}");
+            assert!(all >= x.len() && (!once || all == x.len()), "{slices:?} {all}");
+        }
     }
+}
+
+#[test]
+fn ranks_go_on_with_a_file_that_all_have_read() {
+    let path = std::env::temp_dir().join(format!("qeinsum-resumed-on-ranks-{}", std::process::id()));
+    let (x, w) = (operand::<f32>(&[64, 8, 30], 1), operand::<f32>(&[30, 9], 2));
+    let plan = QEinsum::new("ijk,kl->ijl").unwrap().plan(&[x.shape(), w.shape()]).unwrap();
+    let plan = plan.with_slices(&["i"]).unwrap();
+    let run = |ranks: usize, array: &ArrayD<f32>, checkpoint: &super::Checkpoint| {
+        in_threads(ranks, |ranks| {
+            let kept = [array, &w].map(|array| Kept { array, read: AtomicUsize::new(0) });
+            let operands: Vec<OperandView<'_, f32>> = kept.iter().map(|kept| OperandView::Stored(kept)).collect();
+            plan.run_kept(ranks, operands, None, None, checkpoint.clone())
+        })
+    };
+    let begun = super::Checkpoint::new(&path).every(Duration::ZERO);
+    let first = run(1, &x, &begun).pop().unwrap().unwrap();
+    for made in run(3, &x, &super::Checkpoint::new(&path).resume().unwrap()) {
+        assert_eq!(made.unwrap(), first);
+    }
+    // Of other elements it is another's.
+    let mut other = x.clone();
+    other[[63, 7, 29]] += 1.0;
+    let error = run(1, &other, &super::Checkpoint::new(&path).resume().unwrap()).pop().unwrap().unwrap_err();
+    assert!(error.to_string().ends_with("this is the checkpoint of another run"), "{error}");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

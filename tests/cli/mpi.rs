@@ -105,6 +105,13 @@ fn of_large_files_slices_read_what_they_compute_with() {
     let limited = [&run[..], &["--max-memory", "600kB", "--bits", "8"]].concat();
     assert!(said(&alone(&folder, &limited))[0].starts_with("error: the run needs 1."));
     checked(&on(&folder, 2, &limited));
+    // Frozen operands are of no plan in slices.
+    let freeze = ["freeze", "ijk,kl->ijl", "a.npy", "b.npy", "--operand", "1", "--bits", "8", "--out", "b.safetensors"];
+    checked(&alone(&folder, &freeze));
+    let sliced = ["run", "ijk,kl->ijl", "a.npy", "b.safetensors", "--slice", "i", "--out", "o.npy"];
+    let refused = "error: frozen operands are taken by plans without slices only";
+    assert!(said(&alone(&folder, &sliced))[0].starts_with(refused));
+    assert!(said(&on(&folder, 2, &sliced))[0].starts_with(refused));
     let mut broken = values(&[16, 512, 40], 1);
     broken[[15, 3, 1]] = f32::NAN;
     folder.save("a.npy", broken);

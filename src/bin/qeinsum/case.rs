@@ -74,7 +74,7 @@ impl Case<'_> {
         let dtype = inputs.dtype(settings.cast)?;
         let start = Instant::now();
         together::check_asked(ranks, (&equation, &sizes), dtype, settings)?;
-        let planned = together::plan(ranks, (&equation, &sizes), dtype, settings)?;
+        let planned = together::plan(ranks, (&equation, &sizes), dtype, (settings, &inputs))?;
         let plan = &planned.plan;
         console::detail(|| format!("planned in {:.6} s: {}, {}", seconds(start), plan.order(), plan.certificate()));
         let given = ranks::agree(ranks, self.config(&planned, &inputs, settings))?;
@@ -85,7 +85,8 @@ impl Case<'_> {
         let bytes = |spread: &Spread| {
             let needed = spread.run_bytes(plan, dtype, given.as_ref())?;
             let needed = needed.saturating_sub(inputs.left_in_files(plan, dtype));
-            needed.checked_add(inputs.shared_converted_bytes(dtype, plan, spread))
+            let beside = inputs.shared_converted_bytes(dtype, plan, spread).checked_add(inputs.frozen_bytes())?;
+            needed.checked_add(beside)
         };
         let within = (settings.limit, bytes);
         let sharing = together::sharing(ranks, &planned, &inputs, given.as_ref(), within, |spread| spread)?;
@@ -165,6 +166,9 @@ impl Case<'_> {
                 "`--checkpoint` is for runs in slices: give `--slice` or `--memory-limit`"
             };
             return Err(Failure::Request(message.to_owned()));
+        }
+        if inputs.any_frozen() && !plan.slices().is_empty() {
+            return Err(together::frozen_in_slices());
         }
         let given = match self.precision {
             // Bits are chosen among these and floats, which no run of them takes more than.

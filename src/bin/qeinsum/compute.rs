@@ -8,7 +8,7 @@ use qeinsum::io::AnyArray;
 use qeinsum::ranks;
 use qeinsum::spread::Checkpoint;
 use qeinsum::{
-    ChosenBits, Element, Frozen, FrozenFile, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError, Shape,
+    ChosenBits, Element, Frozen, FrozenFile, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError,
 };
 
 use crate::case::{Precision, Reporting};
@@ -64,8 +64,7 @@ where
         let equation = equation.clone().with_path(plan.path().clone()).with_config(config.clone());
         let result = match (computing.ranks, settings.key) {
             (Some(ranks), key) => {
-                let shapes: Vec<&[usize]> = plan.sizes().shapes().iter().map(Shape::as_slice).collect();
-                let compiled = equation.compile(&shapes)?;
+                let compiled = equation.compile_plan(plan.clone())?;
                 match computing.sharing {
                     Some(sharing) => compiled.run_parts_for_first(ranks, &sharing.spread, views, key)?,
                     None => Some(compiled.run_on(ranks, views, key)?),

@@ -34,8 +34,10 @@ enum Content {
     Stream(Opened),
     /// A large file, of which a run reads slabs.
     Kept(FileArray),
-    /// A frozen operand, of which the description was read.
-    Frozen(Box<FrozenInput>),
+    /// A frozen operand, which is small and was read.
+    Frozen(Box<Frozen>),
+    /// One that stays in its file, of which a rank reads its part.
+    FrozenFile(Box<FrozenFile>),
 }
 
 /// An operand that was read.
@@ -55,14 +57,7 @@ impl Loaded {
         Some(match self {
             Self::Kept(_) | Self::FrozenFile(_) => return None,
             Self::Array(array) => array.fingerprint(),
-            Self::Frozen(frozen) => {
-                let scales = AnyArray::from(frozen.inverse_scale().to_owned()).fingerprint();
-                let values = match frozen.values() {
-                    FrozenValues::Int8(values) => AnyArray::from(values.mapv(f32::from)),
-                    FrozenValues::Float(values) => AnyArray::from(values.clone()),
-                };
-                values.fingerprint() ^ scales.rotate_left(1)
-            }
+            Self::Frozen(frozen) => fingerprint(frozen),
         })
     }
 }
@@ -80,7 +75,8 @@ pub(crate) enum Nonfinite {
 }
 
 impl Inputs {
-    /// Reads the headers, and of frozen operands all but their integers; reading those may take no more than `limit` bytes.
+    /// Reads the headers, and frozen operands, which are small, if reading them takes no more than `limit` bytes; of several ranks
+    /// each reads its part of them later.
     pub(crate) fn open(arguments: &[OsString], limit: u64, ranks: Ranks<'_>) -> Result<Self, Failure> {
         if arguments.iter().filter(|argument| *argument == "-").nth(1).is_some() {
             return Err(Failure::Request("`-` is standard input, which can be one operand only".to_owned()));
@@ -93,13 +89,7 @@ impl Inputs {
                 // What cannot be asked is refused, with its reason, when it is opened as an array.
                 && Frozen::is_file(path).unwrap_or(false)
             {
-                // Of several ranks each may read a part.
-                if ranks.is_none() {
-                    check_frozen(path, limit)?;
-                }
-                let file = FrozenFile::open(path)?;
-                let header = Header { dtype: file.dtype(), shape: file.shape().iter().copied().collect() };
-                let content = Content::Frozen(Box::new(FrozenInput { file, limit }));
+                let (content, header) = frozen(path, limit, ranks.filter(|_| inputs.len() < MOST_KEPT))?;
                 inputs.push(Input { name, header, content });
                 continue;
             }
@@ -121,11 +111,22 @@ impl Inputs {
         self.frozen().next().is_some()
     }
 
-    fn frozen(&self) -> impl Iterator<Item = (&str, &FrozenFile)> {
+    /// The name and the configuration of each frozen operand.
+    fn frozen(&self) -> impl Iterator<Item = (&str, &QuantConfig)> {
         self.0.iter().filter_map(|input| match &input.content {
-            Content::Frozen(frozen) => Some((input.name.as_str(), &frozen.file)),
+            Content::Frozen(frozen) => Some((input.name.as_str(), frozen.config())),
+            Content::FrozenFile(file) => Some((input.name.as_str(), file.config())),
             Content::File(_) | Content::Stream(_) | Content::Kept(_) => None,
         })
+    }
+
+    /// What frozen operands take on each rank beside its part of them.
+    pub(crate) fn frozen_bytes(&self) -> u64 {
+        let bytes = self.0.iter().map(|input| match &input.content {
+            Content::FrozenFile(file) => file.least_bytes(),
+            _ => 0,
+        });
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// The configuration of a run: the one that was given, else that of the frozen operands, which then has to be one.
@@ -135,8 +136,8 @@ impl Inputs {
         }
         let mut frozen = self.frozen();
         let Some((first, chosen)) = frozen.next() else { return Ok(None) };
-        match frozen.find(|(_, other)| other.config() != chosen.config()) {
-            None => Ok(Some(chosen.config().clone())),
+        match frozen.find(|(_, other)| *other != chosen) {
+            None => Ok(Some(chosen.clone())),
             Some((other, _)) => Err(Failure::Request(format!(
                 "`{first}` and `{other}` were frozen with different configurations; `--config` says which one the run has"
             ))),
@@ -153,24 +154,25 @@ impl Inputs {
                     input.name, input.header.dtype
                 )));
             }
-            if let Some((name, frozen)) = self.frozen().find(|(_, frozen)| frozen.dtype() != dtype) {
-                let message =
-                    format!("`{name}` was frozen for {} operands: `--cast {dtype}` cannot convert it", frozen.dtype());
-                return Err(Failure::Request(message));
+            if let Some(input) = self.0.iter().find(|input| input.is_frozen() && input.header.dtype != dtype) {
+                return Err(Failure::Request(format!(
+                    "`{}` was frozen for {} operands: `--cast {dtype}` cannot convert it",
+                    input.name, input.header.dtype
+                )));
             }
             return Ok(dtype);
         }
         // Without an input the equation is refused for it.
         let Some(first) = self.0.first() else { return Ok(Dtype::F32) };
         // A frozen operand is of its type for good: the others would be converted to it.
-        let first = self.0.iter().find(|input| matches!(input.content, Content::Frozen(_))).unwrap_or(first);
+        let first = self.0.iter().find(|input| input.is_frozen()).unwrap_or(first);
         match self.0.iter().find(|input| input.header.dtype != first.header.dtype) {
             None => Ok(first.header.dtype),
             Some(other) => {
                 let (a, b) = (first.header.dtype, other.header.dtype);
-                let remedy = match (&first.content, b.is_complex()) {
+                let remedy = match (first.is_frozen(), b.is_complex()) {
                     // No complex input can become what the first one is.
-                    (Content::Frozen(_), true) => String::new(),
+                    (true, true) => String::new(),
                     (_, true) if !a.is_complex() => format!("; `--cast {b}` would convert them"),
                     _ => format!("; `--cast {a}` would convert them"),
                 };
@@ -197,6 +199,10 @@ impl Inputs {
             }
             self.0[at].header.shape.to_vec()
         };
+        let of = |at: usize, rank: usize| match (&self.0[at].content, plan.slab(at)) {
+            (Content::Kept(_), Some(slab)) => slab.part.iter().map(ExactSizeIterator::len).collect(),
+            _ => of(at, rank),
+        };
         (0..spread.ranks()).map(|rank| self.converted(dtype, |at| of(at, rank))).max().unwrap_or(0)
     }
 
@@ -219,7 +225,7 @@ impl Inputs {
             };
             let opened = source.open()?;
             check_unchanged(&input.name, &input.header, opened.header())?;
-            if let Some(file) = opened.into_file()?.filter(|file| is_apart(file, &slab)) {
+            if let Some(file) = opened.into_file()?.filter(|file| is_apart(file, &slab.part)) {
                 input.content = Content::Kept(file);
                 left -= 1;
             }
@@ -251,12 +257,16 @@ impl Inputs {
     /// That all ranks have the same files, as far as a sample of them tells.
     pub(crate) fn check_samples(&self, ranks: Ranks<'_>) -> Result<(), Failure> {
         for input in &self.0 {
-            let source = match &input.content {
-                Content::File(source) => source.clone(),
-                Content::Frozen(frozen) => Source::Safetensors { path: frozen.file.path().to_owned(), name: None },
+            let sample = match &input.content {
+                Content::File(source) => source.sample().map_err(Failure::from),
+                Content::FrozenFile(file) => {
+                    let source = Source::Safetensors { path: file.path().to_owned(), name: None };
+                    source.sample().map_err(Failure::from)
+                }
+                Content::Frozen(frozen) => Ok(Some(fingerprint(frozen))),
                 Content::Stream(_) | Content::Kept(_) => continue,
             };
-            let sample = ranks::agree(ranks, source.sample().map_err(Failure::from))?;
+            let sample = ranks::agree(ranks, sample)?;
             ranks::agree_on(ranks, &format!("what `{}` holds", input.name), &format!("{sample:?}"))?;
         }
         Ok(())
@@ -276,53 +286,60 @@ impl Inputs {
     }
 }
 
-/// Refuses a frozen operand that takes more to be read.
-fn check_frozen(path: &Path, limit: u64) -> Result<(), Failure> {
+/// A frozen operand, if reading it takes no more than `limit` bytes; of several ranks each reads its part of it later.
+fn frozen(path: &Path, limit: u64, ranks: Ranks<'_>) -> Result<(Content, Header), Failure> {
+    let header = |dtype, shape: &[usize]| Header { dtype, shape: shape.iter().copied().collect() };
+    if ranks.is_some() {
+        let file = FrozenFile::open(path)?;
+        let header = header(file.dtype(), file.shape());
+        return Ok((Content::FrozenFile(Box::new(file)), header));
+    }
     // The file, its tensors, and what is made of them: floats of an integer at the most.
     let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
-    memory::check_file(length.saturating_mul(6), &shown(path.as_os_str()), limit)
+    memory::check_file(length.saturating_mul(6), &shown(path.as_os_str()), limit)?;
+    let frozen = Frozen::load(path)?;
+    let header = header(frozen.dtype(), frozen.shape());
+    Ok((Content::Frozen(Box::new(frozen)), header))
 }
 
-/// A frozen operand, and how many bytes may be taken to read it.
-#[derive(Debug)]
-struct FrozenInput {
-    file: FrozenFile,
-    limit: u64,
-}
-
-impl FrozenInput {
-    /// All of it; or the file, of which a rank then reads its part.
-    fn load(
-        self,
-        name: &str,
-        header: &Header,
-        nonfinite: Nonfinite,
-        part: Option<&[Range<usize>]>,
-    ) -> Result<Loaded, Failure> {
-        if part.is_some() && self.file.is_of_integers() {
-            return Ok(Loaded::FrozenFile(Box::new(self.file)));
-        }
-        check_frozen(self.file.path(), self.limit)?;
-        let frozen = self.file.load()?;
-        let is = Header { dtype: frozen.dtype(), shape: frozen.shape().iter().copied().collect() };
-        check_unchanged(name, header, &is)?;
-        if nonfinite == Nonfinite::Refused && !frozen.is_finite() {
-            return Err(Failure::Request(format!(
-                "`{name}`: the frozen operand has a NaN or an infinity, which a quantized run computes with only under \
-                 `--allow-nonfinite`"
-            )));
-        }
-        Ok(Loaded::Frozen(Box::new(frozen)))
-    }
+/// What frozen operands with the same integers and scales have in common.
+fn fingerprint(frozen: &Frozen) -> u64 {
+    let scales = AnyArray::from(frozen.inverse_scale().to_owned()).fingerprint();
+    let values = match frozen.values() {
+        FrozenValues::Int8(values) => AnyArray::from(values.mapv(f32::from)),
+        FrozenValues::Float(values) => AnyArray::from(values.clone()),
+    };
+    values.fingerprint() ^ scales.rotate_left(1)
 }
 
 impl Input {
+    fn is_frozen(&self) -> bool {
+        matches!(self.content, Content::Frozen(_) | Content::FrozenFile(_))
+    }
+
     fn load(self, dtype: Dtype, nonfinite: Nonfinite, part: Option<&[Range<usize>]>) -> Result<Loaded, Failure> {
         let opened = match self.content {
             Content::Stream(stream) => stream,
             Content::Kept(file) => return Ok(Loaded::Kept(KeptFile::new(self.name, file, dtype, nonfinite))),
             Content::File(source) => source.open()?,
-            Content::Frozen(frozen) => return frozen.load(&self.name, &self.header, nonfinite, part),
+            Content::FrozenFile(file) => {
+                if nonfinite == Nonfinite::Refused && !file.has_finite_scales()? {
+                    return Err(nonfinite_frozen(&self.name));
+                }
+                if file.is_of_integers() {
+                    return Ok(Loaded::FrozenFile(file));
+                }
+                let frozen = Box::new(file.load()?);
+                return if nonfinite == Nonfinite::Refused && !frozen.is_finite() {
+                    Err(nonfinite_frozen(&self.name))
+                } else {
+                    Ok(Loaded::Frozen(frozen))
+                };
+            }
+            Content::Frozen(frozen) if nonfinite == Nonfinite::Refused && !frozen.is_finite() => {
+                return Err(nonfinite_frozen(&self.name));
+            }
+            Content::Frozen(frozen) => return Ok(Loaded::Frozen(frozen)),
         };
         check_unchanged(&self.name, &self.header, opened.header())?;
         let array = match part {
@@ -331,6 +348,12 @@ impl Input {
         };
         Ok(Loaded::Array(cast(array?, &self.name, dtype, nonfinite, part.unwrap_or_default())?))
     }
+}
+
+fn nonfinite_frozen(name: &str) -> Failure {
+    Failure::Request(format!(
+        "`{name}`: the frozen operand has a NaN or an infinity, which a quantized run computes with only under `--allow-nonfinite`"
+    ))
 }
 
 /// That a file that was opened again has the header that it had.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::ArrayD;
 use qeinsum::io::{AnyArray, FileArray, Header};
-use qeinsum::{Dtype, Element, Error, ErrorKind, Stored};
+use qeinsum::{Dtype, Element, Error, ErrorKind, Slab, Stored};
 
 use crate::inputs::Nonfinite;
 
@@ -22,11 +22,12 @@ pub(crate) fn is_apart(file: &FileArray, slab: &[Range<usize>]) -> bool {
     file.run_bytes(slab) >= PAGE
 }
 
-/// The bytes of an array beside those of a part of it.
-pub(crate) fn saved(header: &Header, part: &[Range<usize>]) -> u64 {
+/// The bytes of an array beside those of the slabs that a run has at a time.
+pub(crate) fn saved(header: &Header, slab: &Slab) -> u64 {
     let unit = header.dtype.bytes() as u64;
     let bytes = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(unit, |all, size| all.saturating_mul(size as u64));
-    bytes(&mut header.shape.iter().copied()).saturating_sub(bytes(&mut part.iter().map(ExactSizeIterator::len)))
+    let held = bytes(&mut slab.part.iter().map(ExactSizeIterator::len)).saturating_mul(slab.held as u64);
+    bytes(&mut header.shape.iter().copied()).saturating_sub(held)
 }
 
 /// An input of which parts are read as they are needed.
@@ -55,6 +56,10 @@ where
     fn read(&self, part: &[Range<usize>]) -> Result<ArrayD<T>, Error> {
         let array = cast(self.file.read_part(part)?, &self.name, self.dtype, self.nonfinite, part)?;
         array.try_into().map_err(|_| Error::new(ErrorKind::Value, format!("`{}` is no {}", self.name, T::DTYPE)))
+    }
+
+    fn fingerprint(&self) -> Result<u64, Error> {
+        self.file.fingerprint()
     }
 
     fn reads_only(&self, part: &[Range<usize>]) -> bool {

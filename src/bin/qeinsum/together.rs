@@ -45,11 +45,18 @@ pub(crate) fn plan(
     ranks: Ranks<'_>,
     (equation, sizes): (&Equation, &Sizes),
     dtype: Dtype,
-    settings: &Settings<'_>,
+    (settings, inputs): (&Settings<'_>, &Inputs),
 ) -> Result<Planned, Failure> {
     let start = Instant::now();
     let found = |options| settings.plan((equation, sizes), dtype, &options, ranks);
-    let planned = match (found(settings.options()), ranks, settings.plan_limit()) {
+    let alone = match found(settings.options()) {
+        // What one process would then refuse.
+        Ok(plan) if !plan.slices().is_empty() && inputs.any_frozen() && settings.plan.is_none() => {
+            Err(Unplanned::OverLimit(frozen_in_slices()))
+        }
+        found => found,
+    };
+    let planned = match (alone, ranks, settings.plan_limit()) {
         (Err(Unplanned::OverLimit(failure)), Some(_), Some(limit)) => {
             found(settings.unlimited(start.elapsed())).map(|plan| Planned { plan, only_within: Some((limit, failure)) })
         }
@@ -81,6 +88,11 @@ pub(crate) fn plan_of_gradients(
     )?;
     agree_on_plan(ranks, &plan)?;
     Ok(Planned { plan, only_within: None })
+}
+
+/// That frozen operands are given to a plan in slices.
+pub(crate) fn frozen_in_slices() -> Failure {
+    Failure::Request("frozen operands are taken by plans without slices only: give no `--slice`, and a `--memory-limit` that needs none".to_owned())
 }
 
 fn agree_on_plan(ranks: Ranks<'_>, plan: &Plan) -> Result<(), Failure> {

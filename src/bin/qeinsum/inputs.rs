@@ -10,7 +10,7 @@ use qeinsum::spread::Spread;
 use qeinsum::{Dtype, Frozen, FrozenFile, FrozenValues, Plan, QuantConfig};
 
 use crate::failure::Failure;
-use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, cast, is_apart, saved};
+use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, bytes, cast, is_apart, saved};
 use crate::memory;
 use crate::ranks::{self, Ranks};
 use crate::text_file::shown;
@@ -194,14 +194,13 @@ impl Inputs {
         // What comes behind the operands is read whole.
         let operands = plan.equation().operands().len();
         let of = |at: usize, rank: usize| -> Vec<usize> {
-            if at < operands {
-                return spread.part(plan, at, rank).iter().map(ExactSizeIterator::len).collect();
-            }
-            self.0[at].header.shape.to_vec()
-        };
-        let of = |at: usize, rank: usize| match (&self.0[at].content, plan.slab(at)) {
-            (Content::Kept(_), Some(slab)) => slab.part.iter().map(ExactSizeIterator::len).collect(),
-            _ => of(at, rank),
+            let kept = matches!(self.0[at].content, Content::Kept(_)).then(|| plan.slab(at)).flatten();
+            let part = match kept {
+                Some(slab) => slab.part,
+                None if at < operands => spread.part(plan, at, rank),
+                None => return self.0[at].header.shape.to_vec(),
+            };
+            part.iter().map(ExactSizeIterator::len).collect()
         };
         (0..spread.ranks()).map(|rank| self.converted(dtype, |at| of(at, rank))).max().unwrap_or(0)
     }
@@ -220,9 +219,11 @@ impl Inputs {
         let mut left = MOST_KEPT;
         for (at, input) in self.0.iter_mut().enumerate() {
             let Content::File(source) = &input.content else { continue };
-            let Some(slab) = plan.slab(at).filter(|slab| left > 0 && saved(&input.header, slab) >= LEAST_SAVED) else {
+            // Of thousands of small ones nothing is asked of the plan.
+            if left == 0 || bytes(&input.header) < LEAST_SAVED {
                 continue;
-            };
+            }
+            let Some(slab) = plan.slab(at).filter(|slab| saved(&input.header, slab) >= LEAST_SAVED) else { continue };
             let opened = source.open()?;
             check_unchanged(&input.name, &input.header, opened.header())?;
             if let Some(file) = opened.into_file()?.filter(|file| is_apart(file, &slab.part)) {

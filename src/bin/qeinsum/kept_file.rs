@@ -22,12 +22,19 @@ pub(crate) fn is_apart(file: &FileArray, slab: &[Range<usize>]) -> bool {
     file.run_bytes(slab) >= PAGE
 }
 
+/// The bytes of an array.
+pub(crate) fn bytes(header: &Header) -> u64 {
+    bytes_of(header, header.shape.iter().copied())
+}
+
 /// The bytes of an array beside those of the slabs that a run has at a time.
 pub(crate) fn saved(header: &Header, slab: &Slab) -> u64 {
-    let unit = header.dtype.bytes() as u64;
-    let bytes = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(unit, |all, size| all.saturating_mul(size as u64));
-    let held = bytes(&mut slab.part.iter().map(ExactSizeIterator::len)).saturating_mul(slab.held as u64);
-    bytes(&mut header.shape.iter().copied()).saturating_sub(held)
+    let slab_bytes = bytes_of(header, slab.part.iter().map(ExactSizeIterator::len));
+    bytes(header).saturating_sub(slab_bytes.saturating_mul(slab.held as u64))
+}
+
+fn bytes_of(header: &Header, sizes: impl Iterator<Item = usize>) -> u64 {
+    sizes.fold(header.dtype.bytes() as u64, |bytes, size| bytes.saturating_mul(size as u64))
 }
 
 /// An input of which parts are read as they are needed.

@@ -193,6 +193,19 @@ fn pairs_of_axes_in_another_order_are_refused() {
     }
 }
 
+/// Only what broadcasts loses an axis without a sum.
+#[test]
+fn an_axis_of_several_indices_is_not_squeezed() {
+    let plan = QEinsum::new("ij,jk->ik").unwrap().plan(&[&[2, 1], &[3, 4]]).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&plan.to_json()).unwrap();
+    assert_eq!(document["steps"][0]["op"], "squeeze");
+    // The first operand as if `j` did not broadcast there.
+    document["shapes"][0][1] = 3.into();
+    document["values"][0]["shape"][1] = 3.into();
+    let error = Plan::from_json(&document.to_string()).unwrap_err();
+    assert!(error.to_string().contains("squeezes axis 1, which broadcasts against nothing"), "{error}");
+}
+
 /// Axes end where their value does.
 #[test]
 fn axes_that_a_value_does_not_have_are_refused() {

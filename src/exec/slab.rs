@@ -99,9 +99,12 @@ impl Slabs {
 #[derive(Debug)]
 pub(crate) struct SlabReader<'a, T> {
     stored: &'a dyn Stored<T>,
-    /// The slab that was read last, and its index, where it may be asked for again.
-    last: Option<Mutex<Option<(usize, ArrayD<T>)>>>,
+    /// The slab that was read last, where it may be asked for again.
+    last: Option<Mutex<Last<T>>>,
 }
+
+/// A slab and its index.
+type Last<T> = Option<(usize, ArrayD<T>)>;
 
 impl<T: Element> SlabReader<'_, T> {
     /// The slab at an index of these axes.

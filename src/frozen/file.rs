@@ -99,6 +99,7 @@ impl Frozen {
         let packed = is_packed(place.int()?);
         let stored = Stored { value: take("value")?, scale: take("scale")?, packed };
         let side = stored.side(&place.plan, &place.config, place.entry, place.dtype)?;
+        place.check_description(&metadata)?;
         Ok(Self { place, side })
     }
 }
@@ -176,8 +177,7 @@ impl Stored {
     pub(super) fn check_value(&self, place: &Place) -> Result<()> {
         self.check_dtype(&place.tensor_config(), place.int()?, place.dtype)?;
         let shape = place.side_shape();
-        let count: usize = shape.iter().product();
-        let expected = if self.packed { vec![count.div_ceil(2)] } else { shape.to_vec() };
+        let expected = if self.packed { vec![place.side_elements().div_ceil(2)] } else { shape.to_vec() };
         if self.value.shape == expected {
             return Ok(());
         }

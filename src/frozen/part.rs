@@ -57,11 +57,12 @@ impl FrozenFile {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = Arc::new(OpenTensors::open(path)?);
-        let place = Place::of(&file.metadata()?).map_err(|error| in_file(error, path))?;
+        let metadata = file.metadata()?;
+        let place = Place::of(&metadata).map_err(|error| in_file(error, path))?;
         let packed = is_packed(place.int().map_err(|error| in_file(error, path))?);
         let (value, scale) = (file.header("value")?, file.header("scale")?);
         // A scale has at most an element for each of the side.
-        if scale.elements() > place.side_shape().iter().product::<usize>().max(1) as u64 {
+        if scale.elements() > place.side_elements().max(1) as u64 {
             let message = format!("`scale` has shape {:?}, more than the operand has", scale.shape);
             return Err(in_file(file_error(&message), path));
         }
@@ -69,6 +70,7 @@ impl FrozenFile {
         found
             .stored(found.scale.clone().without_bytes())
             .check_value(&found.place)
+            .and_then(|()| found.place.check_description(&metadata))
             .map_err(|error| in_file(error, path))?;
         Ok(found)
     }

@@ -69,14 +69,18 @@ impl Place {
             return Err(file_error(&format!("`dtype` is {dtype}, but the plan is one for {}", plan.dtype())));
         }
         let (plan, config) = (Arc::new(plan), Arc::new(config));
-        let place = Self { equation, syntax, plan, operand, entry, config, dtype };
-        // What is said for people has to be what is so.
-        for (key, expected) in place.description() {
-            if text(&key)? != expected {
+        Ok(Self { equation, syntax, plan, operand, entry, config, dtype })
+    }
+
+    /// That what metadata say for people is what is so.
+    pub(super) fn check_description(&self, metadata: &BTreeMap<String, String>) -> Result<()> {
+        for (key, expected) in self.description() {
+            let said = metadata.get(&key).ok_or_else(|| file_error(&format!("the metadata have no `{key}`")))?;
+            if *said != expected {
                 return Err(file_error(&format!("`{key}` contradicts the plan and the configuration")));
             }
         }
-        Ok(place)
+        Ok(())
     }
 
     /// The shape of the operand.
@@ -87,6 +91,11 @@ impl Place {
     /// The shape that its call reads.
     pub(super) fn side_shape(&self) -> &[usize] {
         self.plan.value(self.entry.value).shape()
+    }
+
+    /// How many elements its call reads, which are no more than the operand has, and those can be counted.
+    pub(super) fn side_elements(&self) -> usize {
+        self.side_shape().iter().product()
     }
 
     /// The dimension numbers and orientation of the call that it enters, and the rank of the other side.

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::logs;
+use super::logs::{self, Tables};
 use super::random::Random;
 use super::scaled::Scaled;
 use super::terms::{Leg, Terms, for_each_in_union};
@@ -24,37 +24,52 @@ const MANY_CANDIDATES: usize = 64;
 /// among equals, the one with the lowest ids. Scalars are multiplied together, and then into the smallest array
 /// that the tree has; what no label joins is combined smallest first.
 pub(super) fn greedy(terms: &Terms, alpha: f64) -> Vec<[usize; 2]> {
-    Greedy::new(terms, alpha, None).joined()
+    let mut greedy = Greedy::new(terms, alpha, None);
+    greedy.join_all();
+    greedy.joins
 }
 
-/// The joins of a greedy tree whose choices are random, the better ones being likelier.
+/// The weights `alpha` of trees whose choices are random: those far above 1 let one value grow and join what it touches, which is
+/// best where a network is wide, and those below join small things all over it.
+const ALPHAS: [f64; 2] = [0.5, 32.0];
+const TEMPERATURES: [f64; 2] = [0.0005, 0.03];
+
+/// The joins of a greedy tree whose choices are random, the better ones being likelier, and the work that it took.
 ///
-/// Which weight `alpha` it uses and how hot it is, is random too, since what is good differs between networks.
-pub(super) fn random_greedy(terms: &Terms, random: &mut Random) -> Vec<[usize; 2]> {
-    let between = |low: f64, high: f64, unit: f64| low * logs::exp(unit * logs::ln(high / low));
-    let alpha = between(0.1, 4.0, random.unit());
-    let temperature = between(0.001, 1.0, random.unit());
-    Greedy::new(terms, alpha, Some(Noise { temperature, random })).joined()
+/// Which weight `alpha` is good differs between networks: `place`, from 0 to 1, is where it lies between the least and the most.
+/// How hot the tree is, is random.
+pub(super) fn random_greedy(terms: &Terms, place: f64, random: &mut Random) -> (Vec<[usize; 2]>, u64) {
+    let between = |[low, high]: [f64; 2], place: f64| low * logs::exp(place * logs::ln(high / low));
+    let temperature = between(TEMPERATURES, random.unit());
+    let mut greedy = Greedy::new(terms, between(ALPHAS, place), Some(Noise::new(temperature, random)));
+    greedy.join_all();
+    (greedy.joins, greedy.work)
 }
+
+/// Work for a join and for each leg of its result, with all that their tree needs besides, and for a candidate, of which a leg
+/// is a unit: measured.
+const JOIN_WORK: u64 = 120;
+const LEG_WORK: u64 = 6;
+const CANDIDATE_WORK: u64 = 10;
 
 /// What makes choices random: as if each were drawn with a probability of `exp(-score / temperature)`.
 struct Noise<'a> {
-    temperature: f64,
+    /// In units of 2^-16.
+    temperature: i64,
+    tables: &'static Tables,
     random: &'a mut Random,
 }
 
-impl Noise<'_> {
+impl<'a> Noise<'a> {
+    fn new(temperature: f64, random: &'a mut Random) -> Self {
+        Self { temperature: (temperature * logs::ONE as f64) as i64, tables: Tables::get(), random }
+    }
+
     /// The score with noise, on a scale of logarithms: sizes differ by orders of magnitude.
     fn on(&mut self, score: Scaled) -> i64 {
-        // The negative logarithm of an exponential variate has the distribution that makes the least of several
-        // noisy scores a draw with those probabilities.
-        let gumbel = -logs::ln(-logs::ln(self.random.unit()));
-        ((score.signed_ln() - self.temperature * gumbel) * NOISE_UNIT) as i64
+        score.signed_log(self.tables) * logs::ONE - self.temperature * self.tables.gumbel(self.random.next())
     }
 }
-
-/// Units of a noisy score.
-const NOISE_UNIT: f64 = (1_u64 << 32) as f64;
 
 /// A candidate pair; the order of the heap is that of its fields.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -100,6 +115,8 @@ struct Greedy<'a> {
     terms: &'a Terms,
     alpha: Scaled,
     noise: Option<Noise<'a>>,
+    /// By label.
+    extents: Vec<Scaled>,
     /// Operands and results by id; empty once joined.
     values: Vec<Vec<Leg>>,
     sizes: Vec<Scaled>,
@@ -111,6 +128,8 @@ struct Greedy<'a> {
     heap: BinaryHeap<Reverse<Candidate>>,
     joins: Vec<[usize; 2]>,
     has_zero: bool,
+    /// What was done so far.
+    work: u64,
 }
 
 impl<'a> Greedy<'a> {
@@ -125,6 +144,7 @@ impl<'a> Greedy<'a> {
             terms,
             alpha: Scaled::of(alpha),
             noise,
+            extents: terms.extents.iter().map(|&extent| Scaled::from(extent)).collect(),
             values: terms.operands.clone(),
             sizes: Vec::new(),
             marked: Marks::new(terms.extents.len()),
@@ -133,15 +153,15 @@ impl<'a> Greedy<'a> {
             heap: BinaryHeap::new(),
             joins: Vec::new(),
             has_zero: terms.has_zero(),
+            work: 0,
         };
         greedy.sizes = terms.operands.iter().map(|legs| greedy.size(legs)).collect();
         greedy
     }
 
-    fn joined(mut self) -> Vec<[usize; 2]> {
+    fn join_all(&mut self) {
         self.join_linked();
         self.join_roots();
-        self.joins
     }
 
     fn size(&self, legs: &[Leg]) -> Scaled {
@@ -150,7 +170,7 @@ impl<'a> Greedy<'a> {
     }
 
     fn extent(&self, label: u32) -> Scaled {
-        Scaled::from(self.terms.extents[label as usize])
+        self.extents[label as usize]
     }
 
     /// The size of the result of the operand marked and another.
@@ -209,6 +229,7 @@ impl<'a> Greedy<'a> {
         self.marked.set(&self.values[id]);
         let mut candidates: Vec<Candidate> = Vec::with_capacity(partners.len());
         for partner in partners {
+            self.work += CANDIDATE_WORK + self.values[partner].len() as u64;
             let pair = [id.min(partner), id.max(partner)];
             let score = self.joined_size(id, partner) - self.alpha * (self.sizes[id] + self.sizes[partner]);
             let score = self.noise.as_mut().map_or_else(|| score.key(), |noise| noise.on(score));
@@ -235,6 +256,7 @@ impl<'a> Greedy<'a> {
     fn join(&mut self, a: usize, b: usize) -> usize {
         let legs = self.result(a, b);
         let id = self.values.len();
+        self.work += JOIN_WORK + LEG_WORK * legs.len() as u64;
         for old in [a, b] {
             for leg in std::mem::take(&mut self.values[old]) {
                 let holders = &mut self.holders[leg.label as usize];

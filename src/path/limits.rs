@@ -22,7 +22,7 @@ const MEDIUM_PROOF_WORK: u64 = 1 << 22;
 /// Work for an operand, above.
 const OPERAND_WORK: u64 = 200_000;
 /// Work that is never exceeded without more effort.
-const MOST_WORK: u64 = 1_000_000_000;
+const MOST_WORK: u64 = 800_000_000;
 /// Work that `optimal` may do for its proof per unit of effort, which takes up to about a minute and 2 GB.
 pub(super) const OPTIMAL_WORK: u64 = 1 << 32;
 

@@ -62,6 +62,8 @@ pub(super) struct Tables {
     sums: Vec<Log>,
     /// Quantiles of the distribution of `-log2(u)`, `u` being uniform.
     draws: Vec<Log>,
+    /// Quantiles of the distribution of `-log2(-ln(u))`.
+    gumbels: Vec<Log>,
     /// `log2(1 + x)` by `x`, and one more.
     leading: Vec<Log>,
     /// `2^(x + 63)` by `x`, below and including one.
@@ -84,12 +86,14 @@ impl Tables {
                 in_units(ln(1.0 + exp(-difference * LN_2)))
             })
             .collect();
-        let draws = (0..DRAWS).map(|draw| in_units(-ln((draw as f64 + 0.5) / DRAWS as f64))).collect();
+        let quantiles = || (0..DRAWS).map(|draw| (draw as f64 + 0.5) / DRAWS as f64);
+        let draws = quantiles().map(|u| in_units(-ln(u))).collect();
+        let gumbels = quantiles().map(|u| in_units(-ln(-ln(u)))).collect();
         let leading = (0..=LEADING).map(|step| in_units(ln(1.0 + step as f64 / LEADING as f64))).collect();
         let power = |step| exp(step as f64 / POWERS as f64 * LN_2) * power_of_two(63);
         // The conversion of the last, which is 2^64, saturates.
         let powers = (0..=POWERS).map(|step| power(step) as u64).collect();
-        Self { sums, draws, leading, powers }
+        Self { sums, draws, gumbels, leading, powers }
     }
 
     /// The logarithm of the sum of two numbers, by theirs.
@@ -113,6 +117,12 @@ impl Tables {
         let (below, above) = (self.powers[rest / POWERS], self.powers[rest / POWERS + 1]);
         let way = (u128::from(above - below) * (rest % POWERS) as u128) / POWERS as u128;
         (below + way as u64, (log >> 16) - 63)
+    }
+
+    /// A random `-log2(-ln(u))`, `u` uniform, from random bits: that many powers of two are a logarithm of an exponential
+    /// variate, and the least of several scores that have each such a number taken off is a draw by their exponentials.
+    pub(super) fn gumbel(&self, bits: u64) -> Log {
+        self.gumbels[bits as usize % DRAWS]
     }
 
     /// A random `-log2(u)`, `u` uniform, from random bits.

@@ -1,9 +1,11 @@
 //! The search for trees of networks that no exact search can finish: several ways, and the best of what they find.
 //!
-//! In come [`Terms`](super::terms::Terms), an objective and a limit of work; out goes a tree. Greedy trees and
-//! elimination orders are seeds. From them start lineages, each of which anneals a tree from scratch, or from the best
-//! seed, and then improves it again and again. Every lineage has random numbers of its own, so that lineages may run
-//! on any number of threads, and of ranks. Last, pieces of the best tree are arranged exactly.
+//! In come [`Terms`](super::terms::Terms), an objective and a limit of work; out goes a tree. Greedy trees, with and
+//! without random choices, and elimination orders are seeds. A tree is annealed from scratch and another one from the best
+//! seed; the better one is improved, in two ways side by side, again and again. Each way has random numbers of its own,
+//! so that they may run on any number of threads, and of ranks. Last, pieces of the best tree are arranged exactly.
+
+use std::ops::Range;
 
 use super::anneal::{Schedule, anneal, visit_work};
 use super::eliminate::{Rule, eliminate};
@@ -13,6 +15,7 @@ use super::random::Random;
 use super::reconfigure::{LARGE_PIECE, SMALL_PIECE, reconfigure};
 use super::scored::{ScoredTree, Scoring};
 use super::team::{Team, joins_of, words_of};
+use super::terms::Terms;
 use super::watch::Watch;
 
 /// How a greedy score weighs the operands against the result; the best of these is taken.
@@ -21,23 +24,34 @@ const GREEDY_WEIGHTS: [f64; 3] = [1.0, 0.0, 4.0];
 /// From how many operands on an order by fill is worth its time.
 const FILL_OPERANDS: usize = 60;
 
-/// Trees that a lineage improves, one after the other.
-const IMPROVEMENTS: u64 = 5;
-
-/// How a lineage begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Start {
-    /// The tree is forgotten.
-    Scratch,
-    /// The tree is improved.
-    Tree,
+/// How the work of a search is shared out, in sixteenths.
+struct Shares {
+    /// Greedy trees with random choices.
+    sampling: u64,
+    /// Trees that are annealed from scratch, each.
+    scratch: &'static [u64],
+    /// One that is annealed from the best seed.
+    seed: u64,
+    /// Improvements of the best of these.
+    improvement: u64,
+    /// The arrangement of pieces.
+    arrangement: u64,
 }
 
-/// The lineages of a round and their shares of its work, in sixteenths.
-const LINEAGES: [(Start, u64); 3] = [(Start::Scratch, 6), (Start::Scratch, 6), (Start::Tree, 2)];
-/// The share that is left for the arrangement of pieces.
-const ARRANGEMENT: u64 = 2;
-const SHARES: u64 = 16;
+impl Shares {
+    const ALL: u64 = 16;
+    /// Of a few operands annealing finds the best trees from anywhere, if it is tried twice.
+    const FEW: Self = Self { sampling: 0, scratch: &[4, 4], seed: 2, improvement: 4, arrangement: 2 };
+    const MANY: Self = Self { sampling: 2, scratch: &[4], seed: 4, improvement: 4, arrangement: 2 };
+
+    fn of(terms: &Terms) -> &'static Self {
+        if terms.operands.len() <= FILL_OPERANDS { &Self::FEW } else { &Self::MANY }
+    }
+}
+
+/// Improvements that come one after the other, each from the best tree so far, and those that run side by side.
+const TURNS: u64 = 3;
+const SIDE_BY_SIDE: usize = 2;
 
 /// The best greedy tree; among equals, the first.
 pub(super) fn best_greedy(scoring: Scoring<'_>) -> ScoredTree {
@@ -56,18 +70,58 @@ pub(super) fn best_random_greedy(
     team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let groups = trials.div_ceil(GROUP) as usize;
+    best_trial(scoring, best_greedy(scoring), 0..trials, [seed, 0], team, watch)
+}
+
+/// The best of a tree and of as many greedy trees with random choices as so much work makes.
+fn sampled(
+    scoring: Scoring<'_>,
+    known: ScoredTree,
+    work: u64,
+    seed: [u64; 2],
+    team: &Team<'_>,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    if work == 0 {
+        return known;
+    }
+    let (first, each) = trial(scoring, seed, 0);
+    best_trial(scoring, known.or_better(first), 1..work / each, seed, team, watch)
+}
+
+/// The best of a tree and of these greedy trees with random choices. The second part of the seed is that of a round.
+fn best_trial(
+    scoring: Scoring<'_>,
+    known: ScoredTree,
+    trials: Range<u64>,
+    seed: [u64; 2],
+    team: &Team<'_>,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let groups = trials.end.saturating_sub(trials.start).div_ceil(GROUP) as usize;
     let trees = team.share(groups, |group| {
-        let from = group as u64 * GROUP;
-        let trees = (from..trials.min(from + GROUP)).map_while(|trial| {
-            let mut random = Random::new(seed, trial);
-            (!watch.is_over()).then(|| scoring.tree(&random_greedy(scoring.terms, &mut random)))
-        });
+        let from = trials.start + group as u64 * GROUP;
+        let trees =
+            (from..trials.end.min(from + GROUP)).map_while(|at| (!watch.is_over()).then(|| trial(scoring, seed, at).0));
         trees.reduce(ScoredTree::or_better).map_or_else(Vec::new, |best| words_of(&best.steps))
     });
     // The order of trials decides between equals, so neither threads nor ranks do.
-    let trees = trees.iter().filter(|joins| !joins.is_empty()).map(|joins| scoring.tree(&joins_of(joins)));
-    trees.fold(best_greedy(scoring), ScoredTree::or_better)
+    best_of(scoring, known, &trees)
+}
+
+/// A greedy tree with random choices, and the work that it took.
+fn trial(scoring: Scoring<'_>, [seed, round]: [u64; 2], at: u64) -> (ScoredTree, u64) {
+    /// Multiples of it lie evenly between 0 and 1, however many there are.
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    let mut random = Random::new(seed, round << 32 | at);
+    let (joins, work) = random_greedy(scoring.terms, (at + 1) as f64 * GOLDEN % 1.0, &mut random);
+    (scoring.tree(&joins), work)
+}
+
+/// The best of a tree and of those that were found by several, where they have found any.
+fn best_of(scoring: Scoring<'_>, known: ScoredTree, found: &[Vec<u64>]) -> ScoredTree {
+    let trees = found.iter().filter(|joins| !joins.is_empty()).map(|joins| scoring.tree(&joins_of(joins)));
+    trees.fold(known, ScoredTree::or_better)
 }
 
 /// The tree with its pieces of up to `size` operands arranged better.
@@ -117,20 +171,42 @@ pub(super) fn portfolio(
     team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
+    let shares = Shares::of(scoring.terms);
+    let share = work / Shares::ALL;
+    let known = sampled(scoring, known, share * shares.sampling, [seed, round], team, watch);
     let Some(visit) = visit_work(scoring.terms) else {
-        return by_pieces(scoring, known, work, [seed, round], team, watch);
+        return by_pieces(scoring, known, share, [seed, round], team, watch);
     };
-    let trees = team.share(LINEAGES.len(), |place| {
-        let (start, share) = LINEAGES[place];
-        let mut random = Random::new(seed, round * LINEAGES.len() as u64 + place as u64);
-        let visits = work / SHARES * share / visit;
-        words_of(&lineage(scoring, &known, start, visits, &mut random, watch).steps)
-    });
-    let trees = trees.iter().map(|joins| scoring.tree(&joins_of(joins)));
-    let best = trees.fold(known.clone(), ScoredTree::or_better);
-    let mut left = work / SHARES * ARRANGEMENT;
+    let visits = |shares: u64| share * shares / visit;
+    let mut first: Vec<Schedule> =
+        shares.scratch.iter().map(|&scratch| Schedule::forgetting(visits(scratch))).collect();
+    first.push(Schedule::improving(visits(shares.seed)));
+    let turns = round * (TURNS + 1);
+    let mut best = annealed(scoring, known, &first, [seed, turns], team, watch);
+    let next = [Schedule::improving(visits(shares.improvement) / TURNS / SIDE_BY_SIDE as u64); SIDE_BY_SIDE];
+    for turn in 1..=TURNS {
+        best = annealed(scoring, best, &next, [seed, turns + turn], team, watch);
+    }
+    let mut left = share * shares.arrangement;
     let best = arranged(scoring, best, SMALL_PIECE, &mut left, watch);
     arranged(scoring, best, LARGE_PIECE, &mut left, watch)
+}
+
+/// The best of a tree and of what annealing makes of it by each of these schedules. The second part of the seed is that of a turn.
+fn annealed(
+    scoring: Scoring<'_>,
+    from: ScoredTree,
+    schedules: &[Schedule],
+    [seed, turn]: [u64; 2],
+    team: &Team<'_>,
+    watch: Watch<'_>,
+) -> ScoredTree {
+    let trees = team.share(schedules.len(), |place| {
+        let mut random = Random::new(seed, turn << 8 | place as u64);
+        let joins = anneal(scoring.terms, scoring.scorer, &from.steps, schedules[place], &mut random, watch);
+        joins.map_or_else(Vec::new, |joins| words_of(&joins))
+    });
+    best_of(scoring, from, &trees)
 }
 
 /// Values of the pieces that a large tree is cut into, one time after the other.
@@ -140,12 +216,13 @@ const PIECES: [usize; 4] = [600, 400, 800, 500];
 fn by_pieces(
     scoring: Scoring<'_>,
     known: ScoredTree,
-    work: u64,
+    share: u64,
     [seed, round]: [u64; 2],
     team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let each = work / SHARES * (SHARES - ARRANGEMENT) / PIECES.len() as u64;
+    let Shares { seed: from_seed, improvement, arrangement, scratch, .. } = Shares::of(scoring.terms);
+    let each = share * (scratch.iter().sum::<u64>() + from_seed + improvement) / PIECES.len() as u64;
     let mut best = known;
     for (place, size) in PIECES.into_iter().enumerate() {
         let schedule: fn(u64) -> Schedule = if place < 2 { Schedule::forgetting } else { Schedule::improving };
@@ -153,36 +230,55 @@ fn by_pieces(
         let joins = anneal_pieces(scoring, &best.steps, size, (schedule, each), seed, team, watch);
         best = best.or_better(scoring.tree(&joins));
     }
-    let mut left = work / SHARES * ARRANGEMENT;
+    let mut left = share * arrangement;
     arranged(scoring, best, SMALL_PIECE, &mut left, watch)
 }
 
-/// The best tree of a lineage that visits every step of a tree so many times.
-fn lineage(
-    scoring: Scoring<'_>,
-    from: &ScoredTree,
-    start: Start,
-    visits: u64,
-    random: &mut Random,
-    watch: Watch<'_>,
-) -> ScoredTree {
-    let mut best = from.clone();
-    let mut step = |best: &mut ScoredTree, from: &ScoredTree, schedule: Schedule| {
-        let joins = anneal(scoring.terms, scoring.scorer, &from.steps, schedule, random, watch);
-        if let Some(tree) = joins.map(|joins| scoring.tree(&joins)).filter(|tree| tree.score < best.score) {
-            *best = tree;
-        }
-    };
-    let each = match start {
-        Start::Scratch => {
-            step(&mut best, from, Schedule::forgetting(visits / 2));
-            visits / 2 / IMPROVEMENTS
-        }
-        Start::Tree => visits / IMPROVEMENTS,
-    };
-    for _ in 0..IMPROVEMENTS {
-        let from = best.clone();
-        step(&mut best, &from, Schedule::improving(each));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::tests::graph;
+    use crate::path::Objective;
+    use crate::path::scorer::Scorer;
+
+    /// The equation of a cubic lattice of operands, neighbours sharing a label.
+    fn lattice(side: u32) -> String {
+        let node = |at: [u32; 3]| (at[0] * side + at[1]) * side + at[2];
+        let edge = |at: [u32; 3], axis: u32| char::from_u32(0x4e00 + node(at) * 3 + axis).unwrap();
+        let operand = |at: [u32; 3]| {
+            let mut labels = String::new();
+            for axis in 0..3 {
+                if at[axis] + 1 < side {
+                    labels.push(edge(at, axis as u32));
+                }
+                if at[axis] > 0 {
+                    let mut before = at;
+                    before[axis] -= 1;
+                    labels.push(edge(before, axis as u32));
+                }
+            }
+            labels
+        };
+        let each = 0..side.pow(3);
+        let operands: Vec<String> =
+            each.map(|node| operand([node / side / side, node / side % side, node % side])).collect();
+        operands.join(",") + "->"
     }
-    best
+
+    #[test]
+    fn random_choices_find_their_way_through_a_lattice() {
+        let terms = Terms::new(&graph(&lattice(5), ""));
+        let scoring = Scoring { terms: &terms, scorer: Scorer::of(Objective::Mul) };
+        let bits = |tree: &ScoredTree| tree.score.bits();
+        let random = best_random_greedy(scoring, 32, 0, &Team::default(), Watch::default());
+        assert!(bits(&random) + 10 < bits(&best_greedy(scoring)), "{}", bits(&random));
+        // So much work makes some of them, whoever makes them.
+        let alone = sampled(scoring, best_greedy(scoring), 2_000_000, [1, 0], &Team::default(), Watch::default());
+        assert!(bits(&alone) < bits(&best_greedy(scoring)));
+        for together in crate::ranks::in_threads(3, |ranks| {
+            sampled(scoring, best_greedy(scoring), 2_000_000, [1, 0], &Team::of(ranks), Watch::default()).steps
+        }) {
+            assert_eq!(together, alone.steps);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use super::logs::{self, Log, Tables};
+
 /// The number `mantissa * 2^exponent`; the mantissa is at least 1 and below 2 in magnitude, or zero.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Scaled {
@@ -42,11 +44,12 @@ impl Scaled {
         if self.mantissa < 0.0 { -magnitude } else { magnitude }
     }
 
-    /// The natural logarithm of one more than the magnitude, with the number's sign.
-    pub(super) fn signed_ln(self) -> f64 {
+    /// The logarithm of one more than the magnitude, with the number's sign.
+    pub(super) fn signed_log(self, tables: &Tables) -> Log {
         let magnitude = Self { mantissa: self.mantissa.abs(), ..self } + Self::ONE;
-        let ln = f64::from(magnitude.exponent) * std::f64::consts::LN_2 + super::logs::ln(magnitude.mantissa);
-        if self.mantissa < 0.0 { -ln } else { ln }
+        let lead = 1 << 63 | magnitude.mantissa.to_bits() << 11;
+        let log = i64::from(magnitude.exponent) * logs::ONE + tables.of_leading(lead, 1);
+        if self.mantissa < 0.0 { -log } else { log }
     }
 
     /// The mantissa with respect to a larger exponent.
@@ -123,6 +126,10 @@ mod tests {
         assert_eq!(large - number(1), large);
         let ordered = [number(0) - large, number(0) - number(2), number(0), number(1), number(3), large, large * large];
         assert!(ordered.map(Scaled::key).is_sorted());
-        assert!((number(6).signed_ln() - 7_f64.ln()).abs() < 1e-12);
+        for size in [0, 1, 6, 1 << 20, usize::MAX >> 12] {
+            let log = number(size).signed_log(Tables::get()) as f64 / logs::ONE as f64;
+            assert!((log - (size as f64 + 1.0).log2()).abs() < 3e-5, "{size}");
+            assert_eq!((number(0) - number(size)).signed_log(Tables::get()) as f64, -log * logs::ONE as f64);
+        }
     }
 }

@@ -142,11 +142,11 @@ pub(super) fn seed_tree(scoring: Scoring<'_>) -> ScoredTree {
     if operands == 2 {
         return scoring.tree(&[[0, 1]]);
     }
-    if operands < SMALL_PIECE {
-        // All trees are looked at in less time than more seeds take.
-        return scoring.tree(&greedy(scoring.terms, GREEDY_WEIGHTS[0]));
+    let best = best_greedy(scoring);
+    if operands <= SMALL_PIECE {
+        return best;
     }
-    let best = by_elimination(scoring, best_greedy(scoring), Rule::Degree);
+    let best = by_elimination(scoring, best, Rule::Degree);
     if operands <= FILL_OPERANDS {
         return best;
     }

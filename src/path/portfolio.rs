@@ -62,6 +62,9 @@ pub(super) fn best_greedy(scoring: Scoring<'_>) -> ScoredTree {
 /// Trials that a thread does one after the other.
 const GROUP: u64 = 8;
 
+/// Groups whose best trees are there at the same time, however many trials there are.
+const TOGETHER: u64 = 1024;
+
 /// The best of `trials` greedy trees with random choices, and of those without.
 pub(super) fn best_random_greedy(
     scoring: Scoring<'_>,
@@ -98,15 +101,25 @@ fn best_trial(
     team: &Team<'_>,
     watch: Watch<'_>,
 ) -> ScoredTree {
-    let groups = trials.end.saturating_sub(trials.start).div_ceil(GROUP) as usize;
-    let trees = team.share(groups, |group| {
-        let from = trials.start + group as u64 * GROUP;
-        let trees =
-            (from..trials.end.min(from + GROUP)).map_while(|at| (!watch.is_over()).then(|| trial(scoring, seed, at).0));
-        trees.reduce(ScoredTree::or_better).map_or_else(Vec::new, |best| words_of(&best.steps))
-    });
-    // The order of trials decides between equals, so neither threads nor ranks do.
-    best_of(scoring, known, &trees)
+    let mut best = known;
+    let mut next = trials.start;
+    while next < trials.end {
+        let end = trials.end.min(next.saturating_add(TOGETHER * GROUP));
+        let trees = team.share((end - next).div_ceil(GROUP) as usize, |group| {
+            let from = next + group as u64 * GROUP;
+            let trees = (from..end.min(from.saturating_add(GROUP)))
+                .map_while(|at| (!watch.is_over()).then(|| trial(scoring, seed, at).0));
+            trees.reduce(ScoredTree::or_better).map_or_else(Vec::new, |best| words_of(&best.steps))
+        });
+        // What all have found together tells each of them the same: that it is over.
+        if trees.iter().all(Vec::is_empty) {
+            break;
+        }
+        // The order of trials decides between equals, so neither threads nor ranks do.
+        best = best_of(scoring, best, &trees);
+        next = end;
+    }
+    best
 }
 
 /// A greedy tree with random choices, and the work that it took.
@@ -277,6 +290,10 @@ mod tests {
         let random = best_random_greedy(scoring, 32, 0, &Team::default(), Watch::default());
         let greedy = bits(&best_greedy(scoring));
         assert!(bits(&random) + 20 <= greedy, "2^{} and 2^{greedy}", bits(&random));
+        // However many trials are wanted, they end when time does, and take no memory for those to come.
+        let watch = Watch { deadline: Some(std::time::Instant::now()), ..Watch::default() };
+        let none = best_trial(scoring, best_greedy(scoring), 0..u64::MAX, [0, 0], &Team::default(), watch);
+        assert_eq!(none.steps, best_greedy(scoring).steps);
         // So much work makes some of them, whoever makes them.
         let alone = sampled(scoring, best_greedy(scoring), 4_000_000, [1, 0], &Team::default(), Watch::default());
         assert!(bits(&alone) < greedy, "2^{} and 2^{greedy}", bits(&alone));

@@ -14,7 +14,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,9 +50,17 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Default, Debug)]
 #[doc(alias("interrupt", "abort", "stop", "token"))]
 pub struct Cancel {
-    flag: Arc<AtomicBool>,
+    state: Arc<State>,
     /// That of the run or scope around this one's, while it computes.
     around: Option<Arc<Cancel>>,
+}
+
+/// What clones of a token share.
+#[derive(Default, Debug)]
+struct State {
+    cancelled: AtomicBool,
+    /// What was computed under the token so far.
+    worked: AtomicU64,
 }
 
 impl Cancel {
@@ -63,12 +71,35 @@ impl Cancel {
 
     /// Stops its runs, and every later one.
     pub fn cancel(&self) {
-        self.flag.store(true, Ordering::Relaxed);
+        self.state.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.flag.load(Ordering::Relaxed) || self.around.as_ref().is_some_and(|around| around.is_cancelled())
+        self.state.cancelled.load(Ordering::Relaxed) || self.around.as_ref().is_some_and(|around| around.is_cancelled())
+    }
+
+    /// How much was computed under this token so far, by runs that have ended and those that are under way: about as many
+    /// multiplications, and numbers that were packed, copied or looked at. What is small is not counted. Another thread may ask
+    /// from time to time, to show how a long run goes on.
+    ///
+    /// ```
+    /// use qeinsum::{Cancel, QEinsum};
+    /// let watched = Cancel::new();
+    /// let a = ndarray::Array2::<f32>::ones((300, 300));
+    /// QEinsum::new("ij,jk->ik")?.with_cancel(&watched).run((&a, &a))?;
+    /// assert!(watched.worked() >= 300 * 300 * 300);
+    /// # Ok::<(), qeinsum::Error>(())
+    /// ```
+    pub fn worked(&self) -> u64 {
+        self.state.worked.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, work: usize) {
+        self.state.worked.fetch_add(work as u64, Ordering::Relaxed);
+        if let Some(around) = &self.around {
+            around.count(work);
+        }
     }
 
     /// Does something, in which this token stops whatever the library computes on this thread: runs of plans and bare calls,
@@ -105,7 +136,7 @@ impl Cancel {
 
     /// The same token, which is cancelled too where the one around it is.
     fn within(&self, around: Option<Self>) -> Self {
-        Self { flag: Arc::clone(&self.flag), around: around.map(Arc::new) }
+        Self { state: Arc::clone(&self.state), around: around.map(Arc::new) }
     }
 
     /// An error where it was cancelled.
@@ -115,7 +146,7 @@ impl Cancel {
 
     /// For searches, which end early with what they have found.
     pub(crate) fn flag(&self) -> &AtomicBool {
-        &self.flag
+        &self.state.cancelled
     }
 }
 
@@ -182,7 +213,14 @@ pub(crate) fn check() {
     }
 }
 
-/// How often a loop asks.
+/// Adds to what was computed under the token of this thread's run.
+#[cold]
+#[inline(never)]
+fn count(work: usize) {
+    let _ = HERE.try_with(|here| here.borrow().as_ref().inspect(|token| token.count(work)).is_some());
+}
+
+/// How often a loop asks, and what it has done.
 #[derive(Debug)]
 pub(crate) struct Pace(usize);
 
@@ -190,6 +228,9 @@ impl Pace {
     /// Multiplications, or other things as small, between two questions: a tenth of a millisecond where they are done in vectors,
     /// and not yet a tenth of a second where each is done by itself without optimization.
     const WORK: usize = 1 << 20;
+
+    /// What is not worth counting.
+    const LITTLE: usize = 1 << 14;
 
     pub(crate) fn new() -> Self {
         Self(Self::WORK)
@@ -201,8 +242,18 @@ impl Pace {
         if let Some(left) = self.0.checked_sub(work) {
             self.0 = left;
         } else {
+            count(Self::WORK - self.0 + work);
             check();
             self.0 = Self::WORK;
+        }
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        let done = Self::WORK - self.0;
+        if done >= Self::LITTLE {
+            count(done);
         }
     }
 }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use qeinsum::parse::SublistItem;
 use qeinsum::path::Speeds;
-use qeinsum::{Compiled, OperandView, QEinsum};
+use qeinsum::{Compiled, OperandView, QEinsum, QuantizationError};
 
 use crate::config::Config;
 use crate::error::OrRaise as _;
@@ -163,6 +163,15 @@ impl Bound {
         with_element!(dtype, choose_bits(py, &self.0, given, min_sqnr))
     }
 
+    /// What quantization costs on these operands, and where the time goes: the errors of each call and of the result, that of
+    /// the result with each call left in floats, and the seconds of each call.
+    #[pyo3(signature = (operands, key = None))]
+    fn measure(&self, py: Python<'_>, operands: Vec<pyo3::Bound<'_, PyAny>>, key: Option<&Key>) -> PyResult<Measures> {
+        let given = Given::list(&operands)?;
+        let dtype = dtype_of(&given)?;
+        with_element!(dtype, measure(py, &self.0, given, key))
+    }
+
     /// Quantizes an operand once.
     #[pyo3(signature = (operand, array, key = None))]
     fn freeze(
@@ -229,6 +238,34 @@ fn choose_bits<T: Shared>(
     let chosen = computed(py, compiled, || compiled.plan().choose_bits(&views, min_sqnr, Speeds::shipped()))?;
     let words = chosen.to_string();
     Ok((Config(chosen.config), chosen.error.sqnr_db(), words))
+}
+
+/// A ratio in decibels, a largest error, and both in words.
+type Measure = (f64, f64, String);
+
+/// By call, of the result, of the result without each call, and the seconds of each call.
+type Measures = (Vec<Measure>, Option<Measure>, Vec<Measure>, Vec<f64>);
+
+fn measure<T: Shared>(
+    py: Python<'_>,
+    compiled: &Compiled,
+    given: Vec<Given<'_>>,
+    key: Option<&Key>,
+) -> PyResult<Measures> {
+    let borrowed = Borrowed::<T>::list(given)?;
+    let views: Vec<OperandView<'_, T>> = borrowed.iter().map(Borrowed::view).collect();
+    let (plan, config, key) = (compiled.plan(), compiled.config(), key.map(|key| key.0));
+    let told = |error: &QuantizationError| (error.sqnr_db(), error.largest(), error.to_string());
+    computed(py, compiled, || {
+        let mut seconds = vec![0.0; plan.calls().count()];
+        let result = plan.run_timed(views.clone(), config, key, |call, time| seconds[call] += time.as_secs_f64())?;
+        let Some(config) = config else { return Ok((Vec::new(), None, Vec::new(), seconds)) };
+        let mut calls = Vec::new();
+        plan.run_measured(views.clone(), config, key, |_, error| calls.push(told(&error)))?;
+        let error = QuantizationError::between(&plan.run(views.clone())?, &result);
+        let without = plan.errors_without_call(&views, config, key)?;
+        Ok((calls, Some(told(&error)), without.iter().map(told).collect(), seconds))
+    })
 }
 
 fn freeze<T: Shared>(

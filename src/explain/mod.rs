@@ -45,7 +45,8 @@ impl Plan {
         let steps = self.call_configs(config);
         // Writing to a String cannot fail.
         let _ = write_plan(&mut text, self, |text, number, indent| {
-            for line in self.explain_step(number, &steps) {
+            let lines = self.explain_step(number, &steps);
+            for line in self.explain_swap(number).into_iter().chain(lines) {
                 writeln!(text, "{indent}  {line}")?;
             }
             Ok(())
@@ -74,7 +75,7 @@ impl Plan {
         Ok(self.explain_order(config, options)? + &self.explain_time(config, options)?)
     }
 
-    /// The lines below a step; `calls` are the configurations of all calls.
+    /// What a step does to its values, a line each; `calls` are the configurations of all calls.
     pub(crate) fn explain_step(&self, number: usize, calls: &[DotGeneralConfig]) -> Vec<String> {
         match self.steps()[number].op() {
             Op::Squeeze { input, axes } => axes.iter().map(|&axis| self.explain_broadcast(*input, axis)).collect(),
@@ -91,8 +92,7 @@ impl Plan {
                 };
                 let (lhs, rhs) = (names(value, &axes), names(self.value(*rhs), &dims.rhs_contracting()));
                 let forward = config.oriented(*orientation).forward;
-                let lines = explain::call(&forward, &lhs, &rhs, self.dtype(), terms);
-                self.explain_swap(number).into_iter().chain(lines).collect()
+                explain::call(&forward, &lhs, &rhs, self.dtype(), terms).into_iter().collect()
             }
         }
     }

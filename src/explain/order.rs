@@ -12,7 +12,7 @@ use crate::quant::QuantConfig;
 
 impl Plan {
     /// Why a call is swapped, if it is.
-    pub(super) fn explain_swap(&self, number: usize) -> Option<String> {
+    pub(crate) fn explain_swap(&self, number: usize) -> Option<String> {
         let step = &self.steps()[number];
         let Op::DotGeneral { lhs, rhs, dims, orientation: Orientation::Swapped } = step.op() else { return None };
         let result = self.value(step.result()).labels();

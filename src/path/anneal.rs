@@ -32,6 +32,8 @@ const HOT: f64 = 0.3;
 const WARM: f64 = 2.0;
 /// Below this only details change, which the exact search arranges better.
 const COLD: f64 = 6.0;
+/// So cold that nothing gets worse.
+const STILL: f64 = 1e6;
 /// Visits of every step at a temperature, where there are enough of them.
 const SWEEPS: usize = 20;
 /// The fewest temperatures of a schedule.
@@ -46,6 +48,11 @@ impl Schedule {
     /// A schedule that improves the tree it starts from.
     pub(super) fn improving(visits: u64) -> Self {
         Self::new([WARM, COLD], visits)
+    }
+
+    /// Visits that take every rotation that makes a tree cheaper, and none that makes it dearer.
+    pub(super) fn descending() -> Self {
+        Self { beta: [STILL; 2], levels: FEWEST_LEVELS, sweeps: 2, limit: Log::MAX }
     }
 
     /// The same schedule for trees that have to be sliced where a result has more elements than this.

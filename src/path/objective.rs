@@ -63,7 +63,13 @@ impl Objective {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// The name that it is written and read by.
+    ///
+    /// ```
+    /// use qeinsum::path::Objective;
+    /// assert_eq!(Objective::Mul.name(), "mul");
+    /// ```
+    pub fn name(self) -> &'static str {
         match self {
             Self::Mul => "mul",
             Self::Size => "size",

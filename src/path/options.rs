@@ -64,7 +64,13 @@ impl Optimizer {
     pub const ALL: [Self; 7] =
         [Self::Auto, Self::Optimal, Self::Greedy, Self::RandomGreedy, Self::Anneal, Self::Reference, Self::None];
 
-    fn name(self) -> &'static str {
+    /// The name that it is written and read by.
+    ///
+    /// ```
+    /// use qeinsum::path::Optimizer;
+    /// assert_eq!(Optimizer::RandomGreedy.name(), "random-greedy");
+    /// ```
+    pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Optimal => "optimal",

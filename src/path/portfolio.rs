@@ -198,7 +198,7 @@ pub(super) fn portfolio(
     let mut first: Vec<Schedule> =
         shares.scratch.iter().map(|&scratch| Schedule::forgetting(visits(scratch))).collect();
     first.push(Schedule::improving(visits(shares.seed)));
-    let turns = round * (TURNS + 1);
+    let turns = round * (TURNS + 2);
     let mut best = annealed(scoring, known, &first, [seed, turns], team, watch);
     let next = [Schedule::improving(visits(shares.improvement) / TURNS / SIDE_BY_SIDE as u64); SIDE_BY_SIDE];
     for turn in 1..=TURNS {
@@ -206,7 +206,9 @@ pub(super) fn portfolio(
     }
     let mut left = share * shares.arrangement;
     let best = arranged(scoring, best, SMALL_PIECE, &mut left, watch);
-    arranged(scoring, best, LARGE_PIECE, &mut left, watch)
+    let best = arranged(scoring, best, LARGE_PIECE, &mut left, watch);
+    // Whatever work was left: no rotation by itself makes it better.
+    annealed(scoring, best, &[Schedule::descending()], [seed, turns + TURNS + 1], team, watch)
 }
 
 /// The best of a tree and of what annealing makes of it by each of these schedules. The second part of the seed is that of a turn.

@@ -115,7 +115,8 @@ pub(super) fn step(knowledge: &Knowledge<'_>, number: usize, loops: &[String]) -
             facts.push(fact("lhs", described(plan, *lhs)));
             facts.push(fact("rhs", described(plan, *rhs)));
             if *orientation == Orientation::Swapped {
-                facts.push(fact("swapped", "the lhs is the later operand of the step"));
+                let reason = plan.explain_swap(number).unwrap_or_default();
+                facts.push(fact("swapped", reason.trim_start_matches("swapped, ")));
             }
             let numbers = dims.to_string();
             facts.push(fact("dimensions", if numbers.is_empty() { "no pairs".to_owned() } else { numbers }));

@@ -1,6 +1,7 @@
 //! What is said of runs and of the machine: analyses, chosen bits, `doctor`, manual pages, how much is said and in which
 //! colours.
 
+use ndarray::Axis;
 use qeinsum::QuantConfig;
 
 use crate::harness::{Folder, values};
@@ -51,18 +52,45 @@ fn bits_are_chosen_and_kept() {
     let result = folder.read("d.npy");
     let text = String::from_utf8(folder.read("bits.toml")).unwrap();
     assert!(QuantConfig::from_toml(&text).unwrap().steps().count() == 2, "{text}");
+    let header = "# Chosen by `--bits auto` for at least 20 dB.\n# einsum ij,jk,kl->il\n# path ";
+    assert!(text.starts_with(header), "{text}");
     // The file gives the same bits, and holds on the same data.
     folder.run(&arguments(&["--config", "bits.toml", "--min-sqnr", "20"])).done();
-    assert_eq!(folder.read("d.npy"), result);
-    // On other data, an error that is too large is refused, and nothing is written.
-    folder.write("int4.toml", "version = 1\npreset = \"v4\"\nfwd_bits = 4\n");
-    let refused = folder.run(&arguments(&["--config", "int4.toml", "--min-sqnr", "60"]));
-    refused.refused(2, "and `--min-sqnr` asks for 60 dB");
     assert_eq!(folder.read("d.npy"), result);
     folder.run(&arguments(&["--bits", "auto"])).refused(2, "give `--min-sqnr`");
     folder.run(&arguments(&["--bits", "8", "--config-out", "x.toml"])).refused(2, "`--bits auto`");
     folder.run(&arguments(&["--bits", "auto", "--min-sqnr", "nan"])).refused(2, "a number of decibels");
     folder.run(&["plan", "ij,jk", "--shapes", "2x2,2x2", "--bits", "auto"]).refused(2, "goes by the operands");
+}
+
+#[test]
+fn chosen_bits_are_checked_on_other_data() {
+    let folder = Folder::new("other_data");
+    let save = |name: &str, shape: [usize; 2], seed| folder.save(name, values(&shape, seed));
+    save("a.npy", [256, 512], 1);
+    save("b.npy", [512, 256], 2);
+    let product = |more: &[&str]| {
+        let arguments = [&["run", "ij,jk->ik", "a.npy", "b.npy", "--out", "c.npy"], more].concat();
+        folder.run(&arguments)
+    };
+    let chosen = product(&["--bits", "auto", "--min-sqnr", "30", "--config-out", "bits.toml"]);
+    assert!(chosen.code == 0 && chosen.stderr.contains("call 0 int8; sqnr "), "{}", chosen.stderr);
+    let checked = ["--config", "bits.toml", "--min-sqnr", "30"];
+    // On other data of the same kind it holds, too.
+    save("b.npy", [512, 256], 3);
+    product(&checked).done();
+    let result = folder.read("c.npy");
+    // Two large values of each row cancel out, and nothing is left of the others: it is refused, and nothing is written.
+    let (mut a, mut b) = (values(&[256, 512], 4), values(&[512, 256], 5));
+    let large = a.index_axis(Axis(1), 5).mapv(|x| 1000.0 * x);
+    a.index_axis_mut(Axis(1), 5).assign(&large);
+    a.index_axis_mut(Axis(1), 6).assign(&-large);
+    let row = b.index_axis(Axis(0), 5).to_owned();
+    b.index_axis_mut(Axis(0), 6).assign(&row);
+    folder.save("a.npy", a);
+    folder.save("b.npy", b);
+    product(&checked).refused(2, "and `--min-sqnr` asks for 30 dB");
+    assert_eq!(folder.read("c.npy"), result);
 }
 
 #[test]
@@ -95,7 +123,9 @@ fn shells_and_manuals_are_served() {
     folder.run(&["man", "--out-dir", "man"]).done();
     let pages = std::fs::read_dir(folder.path("man")).unwrap().count();
     assert!(pages > 10, "{pages}");
-    folder.run(&["man", "plna"]).refused(2, "there is no command `plna`");
+    folder.run(&["man", "plna"]).refused(2, "there is no command `plna`; did you mean `plan`?");
+    let bash = folder.run(&["completions", "bash"]);
+    assert!(bash.out().contains("auto optimal greedy random-greedy anneal reference none"), "{}", bash.out());
 }
 
 #[test]
@@ -111,6 +141,10 @@ fn what_is_said_can_be_more_or_less() {
         "{}",
         verbose.stderr
     );
+    for bold in [true, false] {
+        let help = folder.run(&["plan", "--help", "--color", if bold { "always" } else { "never" }]);
+        assert_eq!(help.done().out().contains('\u{1b}'), bold);
+    }
     let coloured = folder.run(&["plan", "ij,jk->iz", "--color", "always"]);
     assert_eq!(
         coloured.stderr,
@@ -127,6 +161,7 @@ fn equations_come_from_files_too() {
     let expected = plan("ij,jk,kl->il", b"").stdout;
     assert_eq!(plan("@chain.txt", b"").done().stdout, expected);
     assert_eq!(plan("@-", b"ij,jk,kl->il").done().stdout, expected);
+    assert_eq!(plan("@-", b"ij,jk,\r\n kl\n->il\n\n").done().stdout, expected);
     let both = plan("@ij,jk", b"");
     both.refused(2, "unexpected character `@` (U+0040)").refused(2, "`ij,jk`: no such file");
     folder.write("long.txt", vec![b'i'; (1 << 24) + 1]);

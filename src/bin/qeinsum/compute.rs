@@ -8,7 +8,7 @@ use qeinsum::io::AnyArray;
 use qeinsum::ranks;
 use qeinsum::spread::Checkpoint;
 use qeinsum::{
-    ChosenBits, Element, Frozen, FrozenFile, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError,
+    Cancel, ChosenBits, Element, Frozen, FrozenFile, Op, OperandView, Plan, QEinsum, QuantConfig, QuantizationError,
 };
 
 use crate::case::{Precision, Reporting};
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::inputs::Loaded;
 use crate::kept_file::KeptFile;
 use crate::memory::Work;
-use crate::progress::Progress;
+use crate::progress::{Progress, watched};
 use crate::ranks::Ranks;
 use crate::report::{Report, Times};
 use crate::settings::Settings;
@@ -62,31 +62,31 @@ where
     if let (Some(config), true) = (work.config(), is_frozen) {
         // By the equation as it is written, for which operands are frozen; its plan is this one.
         let equation = equation.clone().with_path(plan.path().clone()).with_config(config.clone());
-        let result = match (computing.ranks, settings.key) {
+        let result = watched("running", || match (computing.ranks, settings.key) {
             (Some(ranks), key) => {
                 let compiled = equation.compile_plan(plan.clone())?;
                 match computing.sharing {
-                    Some(sharing) => compiled.run_parts_for_first(ranks, &sharing.spread, views, key)?,
-                    None => Some(compiled.run_on(ranks, views, key)?),
+                    Some(sharing) => compiled.run_parts_for_first(ranks, &sharing.spread, views, key),
+                    None => compiled.run_on(ranks, views, key).map(Some),
                 }
             }
-            (None, Some(key)) => Some(equation.run_with_key(views, key)?),
-            (None, None) => Some(equation.run(views)?),
-        };
+            (None, Some(key)) => equation.run_with_key(views, key).map(Some),
+            (None, None) => equation.run(views).map(Some),
+        })?;
         return Ok(Computed { result: result.map(AnyArray::from), chosen: None, report: None, times: None });
     }
     let chosen = match computing.precision {
         Precision::Chosen(least) => {
-            let _progress = Progress::start("choosing bits");
             let options = settings.options();
-            Some(plan.choose_bits(&views, least, options.used_speeds())?)
+            let choose = || plan.choose_bits(&views, least, options.used_speeds());
+            Some(watched("choosing bits", choose)?)
         }
         _ => None,
     };
     let config = chosen.as_ref().map(|chosen| &chosen.config).or(work.config());
     let (result, report) = computing.result(&views, config)?;
     let times = match computing.reporting {
-        Reporting::Analyzed => Some(computing.times(&views, config)?),
+        Reporting::Analyzed => Some(watched("timing", || computing.times(&views, config))?),
         _ => None,
     };
     Ok(Computed { result: result.map(AnyArray::from), chosen, report, times })
@@ -103,25 +103,36 @@ impl Computing<'_, '_> {
         if let Some(checkpoint) = self.checkpoint {
             let alone = ranks::alone();
             let ranks = self.ranks.unwrap_or(&alone);
-            let _progress = Progress::start("running");
-            return Ok((plan.run_for_first(ranks, views.to_vec(), config, key, Some(checkpoint.clone()))?, None));
+            let kept = || plan.run_for_first(ranks, views.to_vec(), config, key, Some(checkpoint.clone()));
+            return Ok((watched("running", kept)?, None));
         }
         if let Some(ranks) = self.ranks {
-            let _progress = Progress::start("running");
-            let result = match self.sharing {
+            let result = watched("running", || match self.sharing {
                 Some(sharing) => plan.run_parts_for_first(ranks, &sharing.spread, views.to_vec(), config, key),
                 None => plan.run_for_first(ranks, views.to_vec(), config, key, None),
-            };
+            });
             return Ok((result?, None));
         }
         let measured = config.filter(|_| matches!(self.work, Work::Measured(_)));
         let Some(config) = measured else {
             let per_pass: Vec<u64> = plan.calls().map(|call| multiplications(plan, call.op())).collect();
             let all = plan.multiplications().to_u128().map_or(u64::MAX, |all| u64::try_from(all).unwrap_or(u64::MAX));
-            let progress = Progress::counted("running", all, "mul");
-            let result = plan.run_timed(views.to_vec(), config, key, |call, _| progress.advance(per_pass[call]))?;
-            return Ok((Some(result), None));
+            let largest = per_pass.iter().copied().max().unwrap_or_default();
+            let watch = Cancel::new();
+            let progress = Progress::of_products("running", [all, largest], &watch);
+            let timed = || plan.run_timed(views.to_vec(), config, key, |call, _| progress.advance(per_pass[call]));
+            return Ok((Some(watch.scope(timed)?), None));
         };
+        watched("measuring", || self.measured(views, config))
+    }
+
+    /// The result, and how far it is from the unquantized one.
+    fn measured<T: Element>(
+        &self,
+        views: &[OperandView<'_, T>],
+        config: &QuantConfig,
+    ) -> Result<(Option<ArrayD<T>>, Option<Report>), Failure> {
+        let (plan, key) = (self.plan, self.settings.key);
         let exact = plan.run(views.to_vec())?;
         let mut calls = Vec::new();
         let result = plan.run_measured(views.to_vec(), config, key, |_, error| calls.push(error))?;

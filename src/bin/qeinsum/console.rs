@@ -1,5 +1,6 @@
 //! What is said beside results, on standard error: how much of it, and in which colours.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -61,12 +62,30 @@ impl ConsoleArgs {
         };
         // A process does this once.
         let _ = VERBOSITY.set(verbosity);
-        match self.color {
-            Colors::Auto => ColorChoice::Auto,
-            Colors::Always => ColorChoice::Always,
-            Colors::Never => ColorChoice::Never,
+        self.color.choice().write_global();
+    }
+}
+
+impl Colors {
+    fn choice(self) -> ColorChoice {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
         }
-        .write_global();
+    }
+}
+
+/// Takes the colours that arguments ask for which were not read yet: help, and what is wrong with them, is said in these.
+pub(crate) fn colour_early(arguments: impl Iterator<Item = OsString>) {
+    let mut before_is_flag = false;
+    for argument in arguments.take_while(|argument| argument != "--") {
+        let named = argument.to_str().and_then(|text| text.strip_prefix("--color="));
+        let when = if before_is_flag { argument.to_str() } else { named };
+        if let Some(when) = when.and_then(|when| Colors::from_str(when, false).ok()) {
+            when.choice().write_global();
+        }
+        before_is_flag = argument == "--color";
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use qeinsum::{QEinsum, Syntax, printable_text};
 
 use crate::failure::Failure;
+use crate::hint;
 use crate::text_file;
 
 /// Columns shown before a byte that is not text.
@@ -43,14 +44,19 @@ impl EquationArg {
         let Some(equation) = &self.equation else {
             return Err(Failure::Request("no equation was given, such as `ij,jk->ik`".to_owned()));
         };
-        let text = text(equation)?;
-        if is_flag(text) {
-            return Err(unexpected_flag(text, []));
-        }
-        if let Some(file) = text.strip_prefix('@') {
-            return parse(&in_file(file, text, self.syntax())?, self.syntax());
-        }
-        parse(text, self.syntax())
+        parse(&written(equation, self.syntax())?, self.syntax())
+    }
+}
+
+/// The equation of an argument: as it stands there, or in a file.
+pub(crate) fn written(argument: &OsStr, syntax: Syntax) -> Result<String, Failure> {
+    let text = text(argument)?;
+    if is_flag(text) {
+        return Err(hint::unexpected_flag(text, []));
+    }
+    match text.strip_prefix('@') {
+        Some(file) => in_file(file, text, syntax),
+        None => Ok(text.to_owned()),
     }
 }
 
@@ -58,8 +64,8 @@ impl EquationArg {
 /// file.
 fn in_file(file: &str, text: &str, syntax: Syntax) -> Result<String, Failure> {
     match text_file::read(OsStr::new(file), LIMIT) {
-        // The line break that ends a file is no part of an equation.
-        Ok(content) => Ok(content.strip_suffix('\n').map_or(&*content, |line| line.trim_end_matches('\r')).to_owned()),
+        // Of several lines, each goes on where the one before has ended.
+        Ok(content) => Ok(content.trim_end_matches(['\n', '\r']).replace(['\n', '\r'], " ")),
         Err(missing) => match parse(text, syntax) {
             Err(Failure::Request(fault)) => Err(Failure::Request(format!("{fault}\n{}", missing.message()))),
             _ => Err(missing),
@@ -91,24 +97,6 @@ pub(crate) fn text(argument: &OsStr) -> Result<&str, Failure> {
             "the equation is not UTF-8: byte {byte} at position {at}\n  {lead}{shown}{byte}\n  {indent}^^^^"
         ))
     })
-}
-
-/// A flag that no command has; `known` are those of the command, without hyphens.
-pub(crate) fn unexpected_flag<'a>(flag: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let hint = match closest(name, known) {
-        Some(close) => format!("did you mean `--{close}`?"),
-        None => "see `--help`".to_owned(),
-    };
-    Failure::Request(format!("unexpected argument `{}`; {hint}", printable_text(flag, 60)))
-}
-
-/// The word that looks most like `word`, if any does.
-fn closest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distances = words.into_iter().map(|other| (strsim::damerau_levenshtein(word, other), other));
-    let (distance, other) = distances.min()?;
-    // A third of the letters may be wrong.
-    (distance * 3 <= word.chars().count()).then_some(other)
 }
 
 /// Whether this reads as a flag, `-x` or `--long[=value]`. No equation does: its only `-` is that of `->`.

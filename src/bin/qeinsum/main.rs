@@ -15,6 +15,7 @@ mod destination;
 mod dtype;
 mod equation;
 mod failure;
+mod hint;
 mod inputs;
 mod interrupt;
 mod kept_file;
@@ -115,6 +116,7 @@ fn main() -> ExitCode {
     // A file that may not grow further is then an error of writing, with a message, and not the end of the process.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    console::colour_early(std::env::args_os());
     let done = match Cli::try_parse() {
         Ok(cli) => {
             cli.console.apply();
@@ -171,25 +173,30 @@ fn escaped() -> Option<clap::Error> {
     Cli::try_parse_from(arguments).err().filter(clap::Error::use_stderr)
 }
 
-/// Names the flag that no command has. An equation may begin with a hyphen, so that such a flag is taken for one, and
+/// Names the flag that the command does not have. An equation may begin with a hyphen, so that such a flag is taken for one, and
 /// the true equation is what clap then finds to be too much.
 fn unexpected(error: &clap::Error) -> Failure {
-    let command = Cli::command();
-    let known = |flag: &str| {
-        let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
-        let commands = command.get_subcommands().chain([&command]);
-        let mut arguments = commands.flat_map(clap::Command::get_arguments);
-        let short = |argument: &clap::Arg| argument.get_short().is_some_and(|short| name.chars().eq([short]));
-        ["help", "version", "h", "V"].contains(&name)
-            || arguments.any(|argument| argument.get_long() == Some(name) || short(argument))
-    };
+    let program = Cli::command();
     let arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
     let texts: Vec<String> = arguments.filter_map(|argument| argument.into_string().ok()).collect();
-    let Some(flag) = texts.iter().filter(|text| equation::is_flag(text)).find(|flag| !known(flag)) else {
+    let command = texts.iter().find_map(|text| program.find_subcommand(text)).unwrap_or(&program);
+    let has = |command: &clap::Command, flag: &str| {
+        let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let short = |argument: &clap::Arg| argument.get_short().is_some_and(|short| name.chars().eq([short]));
+        let own = |argument: &clap::Arg| argument.get_long() == Some(name) || short(argument);
+        ["help", "version", "h", "V"].contains(&name) || command.get_arguments().any(own)
+    };
+    let is_unknown = |flag: &&String| equation::is_flag(flag) && !has(command, flag) && !has(&program, flag);
+    let Some(flag) = texts.iter().find(is_unknown) else {
         return Failure::usage(error);
     };
-    // The flags of the command that is asked for.
-    let of = texts.iter().find_map(|text| command.find_subcommand(text)).unwrap_or(&command);
-    let flags = of.get_arguments().chain(command.get_arguments()).filter_map(clap::Arg::get_long);
-    equation::unexpected_flag(flag, flags)
+    let others: Vec<String> = program
+        .get_subcommands()
+        .filter(|other| has(other, flag))
+        .map(|other| format!("`{}`", other.get_name()))
+        .collect();
+    if !others.is_empty() {
+        return hint::elsewhere(flag, command.get_name(), &others);
+    }
+    hint::unexpected_flag(flag, command.get_arguments().chain(program.get_arguments()).filter_map(clap::Arg::get_long))
 }

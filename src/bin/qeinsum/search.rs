@@ -1,10 +1,12 @@
 //! The flags that say how a path is looked for.
 
 use std::ffi::OsStr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use qeinsum::QEinsum;
 use qeinsum::path::{Objective, Optimizer, Path, SearchOptions, Speeds};
 
@@ -16,12 +18,12 @@ use crate::text_file;
 /// How to find a path, or the path.
 #[derive(Args)]
 pub(crate) struct SearchArgs {
-    /// How to look for a path: auto, optimal, greedy, random-greedy, anneal, reference, or none
-    #[arg(long, value_name = "HOW", default_value_t)]
+    /// How to look for a path
+    #[arg(long, value_name = "HOW", default_value_t, value_parser = one_of::<Optimizer>(Optimizer::ALL.map(Optimizer::name)))]
     optimize: Optimizer,
 
-    /// What to make least: mul, size, write, combo, or time
-    #[arg(long, value_name = "WHAT", default_value_t)]
+    /// What to make least
+    #[arg(long, value_name = "WHAT", default_value_t, value_parser = one_of::<Objective>(Objective::ALL.map(Objective::name)))]
     minimize: Objective,
 
     /// What `--minimize time` predicts by: `shipped`, `machine` (what `qeinsum bench --calibrate` measured here), or a file
@@ -114,6 +116,15 @@ impl SearchArgs {
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_ref().or(self.ssa_path.as_ref())
     }
+}
+
+/// Reads a value by one of these names, which shells complete and help lists.
+fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = qeinsum::Error> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names)
+        .try_map(|name| name.parse().map_err(|error: qeinsum::Error| error.message().to_owned()))
 }
 
 /// A path of positions, as it stands or in a file.

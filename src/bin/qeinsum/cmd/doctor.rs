@@ -16,9 +16,15 @@ use crate::failure::Failure;
 use crate::memory;
 use crate::threads::ThreadsArg;
 
+const EXAMPLES: &str = "\
+Examples:
+  qeinsum doctor
+  qeinsum doctor --threads 1 --format json";
+
 /// Say what this machine has: instruction sets, measured peaks, threads, memory; and check that it computes the bits that
 /// every other does
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Doctor {
     #[command(flatten)]
     threads: ThreadsArg,

@@ -9,6 +9,7 @@ use qeinsum::printable_text;
 
 use crate::destination;
 use crate::failure::Failure;
+use crate::hint;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,10 +45,10 @@ impl Man {
         }
         let command = match &self.command {
             None => &program,
-            Some(name) => program
-                .get_subcommands()
-                .find(|command| command.get_name() == name)
-                .ok_or_else(|| Failure::Request(format!("there is no command `{}`", printable_text(name, 60))))?,
+            Some(name) => program.get_subcommands().find(|command| command.get_name() == name).ok_or_else(|| {
+                let meant = hint::meant(name, program.get_subcommands().map(clap::Command::get_name));
+                Failure::Request(format!("there is no command `{}`{meant}", printable_text(name, 60)))
+            })?,
         };
         destination::print(&page(command)?)
     }

@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use qeinsum::{Many as Equations, QEinsum, printable_text};
+use qeinsum::{Many as Equations, QEinsum, Syntax, printable_text};
 
 use super::Format;
 use crate::destination::Destination;
 use crate::dtype::DtypeArg;
-use crate::equation::text;
+use crate::equation::written;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::quantization::QuantArgs;
@@ -24,7 +24,7 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Many {
-    /// The equations; those that begin with `-` last, after `--`
+    /// The equations, `@FILE` for one in a file; those that begin with `-` last, after `--`
     // Where any number of values may begin with a hyphen, flags after the first of them would be values too.
     #[arg(value_name = "EQ", required = true)]
     equations: Vec<OsString>,
@@ -85,14 +85,17 @@ impl Many {
         }
         let places = places(&self.operands)?;
         let mut equations = Vec::with_capacity(self.equations.len());
+        let syntax = if self.named { Syntax::Named } else { Syntax::Compact };
         for (number, equation) in self.equations.iter().enumerate() {
-            equations.push((text(equation)?, places.get(number).map_or(&[][..], Vec::as_slice)));
+            equations.push((written(equation, syntax)?, places.get(number).map_or(&[][..], Vec::as_slice)));
         }
         if places.len() != equations.len() {
             let (lists, equations) = (places.len(), equations.len());
             let message = format!("the number of equations is {equations}, but `--operands` has places for {lists}");
             return Err(Failure::Request(message));
         }
+        let equations: Vec<(&str, &[usize])> =
+            equations.iter().map(|(text, places)| (text.as_str(), *places)).collect();
         let many = if self.named { QEinsum::many_named(&equations)? } else { QEinsum::many(&equations)? };
         let many = many.with_search(self.seed.apply(self.search.options())).with_dtype(self.dtype.into());
         Ok(match self.quantization.parsed()? {

@@ -12,8 +12,14 @@ use crate::destination;
 use crate::failure::Failure;
 use crate::served::{self, Folder};
 
+const EXAMPLES: &str = "\
+Examples:
+  examples/playground/build && qeinsum playground
+  qeinsum playground --folder /srv/playground --port 0";
+
 /// Serve the playground on this machine: plans and pictures of equations as one types them
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Playground {
     /// The folder that `examples/playground/build` has made
     #[arg(long, value_name = "DIR", default_value = "target/playground")]

@@ -86,7 +86,7 @@ pub(crate) struct Run {
     checkpoint: CheckpointArgs,
 
     /// The form of the report
-    #[arg(long, value_enum, default_value_t, requires = "report")]
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
@@ -114,6 +114,9 @@ impl Run {
         if (self.explain || self.report || self.analyze) && out == "-" {
             let message = "`--out -` would mix with `--explain`, `--report` and `--analyze` on standard output";
             return Err(Failure::Request(message.to_owned()));
+        }
+        if !self.report && matches!(self.format, Format::Json) {
+            return Err(Failure::Request("`--format` is that of the report: give `--report`, too".to_owned()));
         }
         if self.explain && matches!(self.format, Format::Json) {
             return Err(Failure::Request("`--explain` is text: give no other `--format`".to_owned()));
@@ -147,7 +150,14 @@ impl Run {
         if let Some(chosen) = &done.chosen {
             console::note(&format!("bits: {chosen}"));
             if let Some(file) = &self.config_out {
-                let text = chosen.config.to_toml()?;
+                // Settings of steps mean those of this path: who reads the file later can see which.
+                let text = format!(
+                    "# Chosen by `--bits auto` for at least {} dB.\n# einsum {}\n# path {}\n# {chosen}\n{}",
+                    self.min_sqnr.unwrap_or_default(),
+                    done.plan.equation(),
+                    done.plan.order(),
+                    chosen.config.to_toml()?
+                );
                 qeinsum::io::write_whole(file, |out| std::io::Write::write_all(out, text.as_bytes()))?;
             }
         }

@@ -18,7 +18,7 @@ use crate::equation::EquationArg;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded};
 use crate::memory::{self, Work};
-use crate::progress::Progress;
+use crate::progress::watched;
 use crate::ranks::{self, Ranks};
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
@@ -93,9 +93,7 @@ impl Vjp {
             Dtype::C32 => compute::<Complex<f32>>,
             Dtype::C64 => compute::<Complex<f64>>,
         };
-        let progress = Progress::start("running");
-        let computed = compute(plan, arrays, &wrt, &settings, ranks.zip(sharing.as_ref()));
-        drop(progress);
+        let computed = watched("running", || compute(plan, arrays, &wrt, &settings, ranks.zip(sharing.as_ref())));
         let (out, gradients) = computed.map_err(|failure| ranks::fail(ranks, failure))?;
         console::notes(&notes);
         if settings.config.is_none() {

@@ -71,9 +71,9 @@ def contract_path(
     With `shapes=True` shapes stand in the places of operands. `print(info)` shows the plan.
     """
     layer, arrays = _layer(operands, optimize, config, bits, named, search)
-    if dtype is None:
-        dtype = "float32" if shapes else _arrays.dtype_of(arrays)
-    plan = layer.plan(*(tuple(array) if shapes else _arrays.array(array).shape for array in arrays), dtype=dtype)
+    # A list of numbers is an array here, or a shape where it is said to be one.
+    given = [tuple(each) if shapes else each if hasattr(each, "dtype") else _arrays.array(each) for each in arrays]
+    plan = layer.plan(*given, dtype=dtype)
     return plan.path, PathInfo(plan)
 
 
@@ -167,11 +167,9 @@ def contract_expression(
         if isinstance(shapes[place], tuple):
             raise TypeError(f"operand {place} is a constant: give its array, not its shape")
         held[place] = _arrays.array(shapes[place], dtype)
-    all_shapes = [_arrays.shape(held.get(place, shape)) for place, shape in enumerate(shapes)]
-    if dtype is None:
-        dtype = _arrays.dtype_of(list(held.values()))
-    name = _arrays.dtype_name(dtype)
-    plan = layer.plan(*all_shapes, dtype=name)
+    known = [_arrays.described(held.get(place, shape)) for place, shape in enumerate(shapes)]
+    all_shapes = [_arrays.shape(operand) for operand in known]
+    plan = layer.plan(*known, dtype=dtype)
     if layer.config is not None:
         for place, array in held.items():
             if isinstance(array, Frozen):
@@ -194,12 +192,12 @@ class ContractExpression:
         shapes, held = self._shapes, self._held
         if len(operands) + len(held) != len(shapes):
             raise TypeError(f"the expression takes {len(shapes) - len(held)} operands, but {len(operands)} were given")
-        full: Sequence[Any] = operands
+        full = _arrays.arrays(operands)
         if held:
-            rest = iter(operands)
+            rest = iter(full)
             full = [held[place] if place in held else next(rest) for place in range(len(shapes))]
         for place, shape in enumerate(shapes):
-            found = _arrays.shape(full[place])
+            found = full[place].shape
             if found != shape:
                 raise ValueError(f"operand {place} has shape {found}, but the plan is bound to {shape}")
         return self._layer(*full, key=key, out=out)

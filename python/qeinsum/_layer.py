@@ -84,6 +84,7 @@ class QEinsum:
                 raise TypeError("give shapes or sizes, not both")
             shapes = [tuple(shape) for shape in self._native.shapes(sizes)]
         else:
+            operands = tuple(map(_arrays.described, operands))
             shapes = [_arrays.shape(operand) for operand in operands]
         name = _arrays.dtype_of(operands) if dtype is None else _arrays.dtype_name(dtype)
         if name not in _arrays.KNOWN:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 
 from . import _arrays, _config
+from ._info import PathInfo
 from ._layer import QEinsum, key_of
 from ._qeinsum import Frozen, Plan
-from ._search import SETTINGS, Options
+from ._search import SETTINGS, Options, without_theirs
 
 # Equations that are kept parsed, with their plans.
 _KEPT = 256
@@ -46,9 +47,10 @@ def einsum(
     Operands are arrays of one type (float32, float64, float16, bfloat16, complex64, complex128), read where they lie; arrays
     of other libraries are taken through DLPack; `qeinsum.Frozen` operands may stand in their places. `optimize` and search
     settings are those of `QEinsum`; `config` or `bits` quantizes; `key` (a `Key`, a seed, a key of JAX's) is where noise
-    comes from. Equations and plans are kept, so that a call in a loop plans once.
+    comes from. Equations and plans are kept, so that a call in a loop plans once. What else NumPy and `opt_einsum` take
+    (`casting`, `order`, `backend`, `use_blas`) is taken where it asks for what is done anyway.
     """
-    layer, arrays = _layer(operands, optimize, config, bits, named, search)
+    layer, arrays = _layer(operands, optimize, config, bits, named, search, dtype)
     return layer(*arrays, key=key, out=out, dtype=dtype)
 
 
@@ -70,75 +72,17 @@ def contract_path(
 
     With `shapes=True` shapes stand in the places of operands. `print(info)` shows the plan.
     """
-    layer, arrays = _layer(operands, optimize, config, bits, named, search)
+    layer, arrays = _layer(operands, optimize, config, bits, named, search, dtype)
     # A list of numbers is an array here, or a shape where it is said to be one.
     given = [tuple(each) if shapes else each if hasattr(each, "dtype") else _arrays.array(each) for each in arrays]
     plan = layer.plan(*given, dtype=dtype)
     return plan.path, PathInfo(plan)
 
 
-class PathInfo:
-    """What is known of a path, under the names that `opt_einsum` has; costs are scalar multiplications, never doubled."""
-
-    __slots__ = ("plan",)
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    @property
-    def path(self) -> list[tuple[int, ...]]:
-        """The path."""
-        return self.plan.path
-
-    @property
-    def eq(self) -> str:
-        """The equation."""
-        return self.plan.equation
-
-    @property
-    def opt_cost(self) -> int:
-        """Scalar multiplications of all steps, exactly."""
-        return self.plan.multiplications
-
-    @property
-    def naive_cost(self) -> int:
-        """Iterations of one loop over all labels."""
-        return self.plan.naive_cost
-
-    @property
-    def speedup(self) -> float:
-        """The one over the other."""
-        return self.naive_cost / max(self.opt_cost, 1)
-
-    @property
-    def largest_intermediate(self) -> int:
-        """Elements of the largest result of a step."""
-        return self.plan.largest_intermediate
-
-    @property
-    def optimal(self) -> bool:
-        """Whether the path is proved to be the best of all."""
-        return self.plan.optimal
-
-    @property
-    def size_dict(self) -> dict[str, int]:
-        """The size of every label."""
-        return self.plan.sizes
-
-    def __str__(self) -> str:
-        return str(self.plan)
-
-    def __repr__(self) -> str:
-        return str(self.plan)
-
-    def _repr_svg_(self) -> str:
-        return self.plan._repr_svg_()
-
-
 def contract_expression(
     equation: Any,
     *shapes: Any,
-    constants: Sequence[int] = (),
+    constants: Iterable[int] | None = (),
     optimize: Any = "auto",
     config: Any = None,
     bits: int | None = None,
@@ -159,9 +103,10 @@ def contract_expression(
     quantized once, by `key` if that takes noise.
     """
     equation, shapes = _split((equation, *shapes))
+    search = without_theirs(search, dtype)
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
     held: dict[int, Any] = {}
-    for place in constants:
+    for place in constants or ():
         if not 0 <= place < len(shapes):
             raise ValueError(f"constants names operand {place}, but there are {len(shapes)}, counted from 0")
         if isinstance(shapes[place], tuple):
@@ -187,8 +132,10 @@ class ContractExpression:
         self._layer, self.plan, self._held = layer, plan, held
         self._shapes: list[tuple[int, ...]] = plan.shapes
 
-    def __call__(self, *operands: Any, key: Any = None, out: Any = None) -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, backend: Any = "auto") -> Any:
         """The result for the operands that are no constants, in order."""
+        if backend != "auto":
+            without_theirs({"backend": backend})
         shapes, held = self._shapes, self._held
         if len(operands) + len(held) != len(shapes):
             raise TypeError(f"the expression takes {len(shapes) - len(held)} operands, but {len(operands)} were given")
@@ -248,10 +195,18 @@ def plan(
 
 
 def _layer(
-    operands: tuple[Any, ...], optimize: Any, config: Any, bits: int | None, named: bool, search: dict[str, Any]
+    operands: tuple[Any, ...],
+    optimize: Any,
+    config: Any,
+    bits: int | None,
+    named: bool,
+    search: dict[str, Any],
+    dtype: Any,
 ) -> tuple[QEinsum, Sequence[Any]]:
     """The equation, kept if it is known, and its operands."""
     equation, arrays = _split(operands)
+    if search:
+        search = without_theirs(search, dtype)
     quick = (equation, named, bits, optimize if isinstance(optimize, str) else None)
     if config is None and isinstance(optimize, str) and not search:
         # The usual call: what it is kept by is at hand.

@@ -11,6 +11,7 @@ import numpy as np
 from . import _arrays, _config
 from ._info import PathInfo
 from ._layer import QEinsum, key_of
+from ._notebook import bundle
 from ._qeinsum import Frozen, Plan
 from ._search import SETTINGS, Options, without_theirs
 
@@ -154,6 +155,9 @@ class ContractExpression:
 
     def __repr__(self) -> str:
         return f"<ContractExpression {self.plan.equation}: {self.plan.order}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self.plan, include, exclude)
 
 
 def plan(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
+from ._notebook import bundle
 from ._qeinsum import Plan
 
 # As `opt_einsum`, which says what remains only where that is short.
@@ -149,5 +150,5 @@ class PathInfo:
     def __repr__(self) -> str:
         return str(self.plan)
 
-    def _repr_svg_(self) -> str:
-        return self.plan._repr_svg_()
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self.plan, include, exclude)

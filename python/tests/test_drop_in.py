@@ -162,3 +162,17 @@ def test_what_is_known_of_paths_of_names_and_of_long_ones():
     theirs = opt_einsum.contract_path(equation, *[(2, 2)] * 30, shapes=True, optimize=path)[1]
     assert [step[:4] for step in ours.contraction_list] == [step[:4] for step in theirs.contraction_list]
     assert ours.contraction_list[0][3] is None and ours.scale_list == theirs.scale_list
+
+
+def test_notebooks_show_text_and_no_picture_of_what_is_too_large():
+    info = qeinsum.contract_path(CHAIN, *SHAPES, shapes=True, bits=8)[1]
+    expression = qeinsum.contract_expression(CHAIN, *SHAPES, bits=8)
+    for shown in (info, expression):
+        data = shown._repr_mimebundle_()
+        assert data["text/plain"] == str(info.plan) and data["image/svg+xml"] == info.plan.to_svg(qeinsum.Config.bits(8))
+        assert shown._repr_mimebundle_(include=["text/plain"]) == {"text/plain": str(info.plan)}
+        assert shown._repr_mimebundle_(exclude={"text/plain"}).keys() == {"image/svg+xml"}
+        assert not hasattr(shown, "_repr_svg_")  # would be asked for what the bundle leaves out
+    for operands, kinds in ((200, {"text/plain", "image/svg+xml"}), (201, {"text/plain"})):
+        info = qeinsum.contract_path(",".join("a" * operands), *[(2,)] * operands, shapes=True, optimize="greedy")[1]
+        assert info._repr_mimebundle_().keys() == kinds

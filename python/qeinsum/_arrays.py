@@ -55,15 +55,16 @@ def described(operand: Any) -> Any:
 def shape(operand: Any) -> tuple[int, ...]:
     """The shape of an operand, or the shape that stands in its place."""
     if type(operand) is np.ndarray:
-        return operand.shape
+        own: tuple[int, ...] = operand.shape
+        return own
     if isinstance(operand, tuple) and any(size is None or isinstance(size, float) for size in operand):
         raise TypeError(f"a shape is made of whole numbers, but this is {operand}")
     if isinstance(operand, (tuple, list)) and all(isinstance(size, (int, np.integer)) for size in operand):
         if any(size < 0 for size in operand):
             raise ValueError(f"a shape has no negative sizes, but this is {tuple(operand)}")
         return tuple(int(size) for size in operand)
-    own = getattr(described(operand), "shape", None)
-    return tuple(int(size) for size in (np.shape(operand) if own is None else own))
+    said = getattr(described(operand), "shape", None)
+    return tuple(int(size) for size in (np.shape(operand) if said is None else said))
 
 
 def dtype_of(operands: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Any, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _arrays, _config
 from ._info import PathInfo
@@ -31,7 +32,7 @@ def einsum(
     key: Any = None,
     named: bool = False,
     **search: Any,
-) -> Any:
+) -> npt.NDArray[Any]:
     """The einsum of arrays, as `numpy.einsum`, for any number of operands in the best order, quantized where asked for.
 
     >>> import numpy as np
@@ -103,17 +104,17 @@ def contract_expression(
     Operands named in `constants` are given here, as arrays, and not when it is called; where calls are quantized, they are
     quantized once, by `key` if that takes noise.
     """
-    equation, shapes = _split((equation, *shapes))
+    equation, given = _split((equation, *shapes))
     search = without_theirs(search, dtype)
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
     held: dict[int, Any] = {}
     for place in constants or ():
-        if not 0 <= place < len(shapes):
-            raise ValueError(f"constants names operand {place}, but there are {len(shapes)}, counted from 0")
-        if isinstance(shapes[place], tuple):
+        if not 0 <= place < len(given):
+            raise ValueError(f"constants names operand {place}, but there are {len(given)}, counted from 0")
+        if isinstance(given[place], tuple):
             raise TypeError(f"operand {place} is a constant: give its array, not its shape")
-        held[place] = _arrays.array(shapes[place], dtype)
-    known = [_arrays.described(held.get(place, shape)) for place, shape in enumerate(shapes)]
+        held[place] = _arrays.array(given[place], dtype)
+    known = [_arrays.described(held.get(place, shape)) for place, shape in enumerate(given)]
     all_shapes = [_arrays.shape(operand) for operand in known]
     plan = layer.plan(*known, dtype=dtype)
     if layer.config is not None:
@@ -133,7 +134,7 @@ class ContractExpression:
         self._layer, self.plan, self._held = layer, plan, held
         self._shapes: list[tuple[int, ...]] = plan.shapes
 
-    def __call__(self, *operands: Any, key: Any = None, out: Any = None, backend: Any = "auto") -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, backend: Any = "auto") -> npt.NDArray[Any]:
         """The result for the operands that are no constants, in order."""
         if backend != "auto":
             without_theirs({"backend": backend})
@@ -190,12 +191,12 @@ def plan(
     so, stand in `search={"memory_limit": 2**30}`. A plan keeps its configuration, for what it is explained, drawn and exported
     with; `dtype` is that of the operands, or float32.
     """
-    equation, operands = _split((equation, *operands))
+    equation, given = _split((equation, *operands))
     # Where labels are letters, no word is one.
     words = [name for name in sizes if (name in SETTINGS and search is None if named else len(name) > 1)]
     search = {**(search or {}), **{name: sizes.pop(name) for name in words}}
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
-    return layer.plan(*operands, dtype=dtype, **sizes)
+    return layer.plan(*given, dtype=dtype, **sizes)
 
 
 def _layer(

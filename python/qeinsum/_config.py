@@ -80,7 +80,7 @@ class Config:
 
         That gradient is rounded stochastically, so that `vjp` needs a `key`.
         """
-        if bits == "auto":
+        if isinstance(bits, str) and bits == "auto":
             raise TypeError("bits are a number; `QEinsum.choose_bits` chooses them by operands")
         try:
             bits = operator.index(bits)

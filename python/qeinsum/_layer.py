@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _arrays, _config
 from ._config import Config
@@ -120,7 +121,7 @@ class QEinsum:
         plan = self.plan(*operands, dtype=dtype, **sizes)
         return plan.explain(None if self._config is None else self._config._native, search=self._options.native())
 
-    def __call__(self, *operands: Any, key: Any = None, out: Any = None, dtype: Any = None) -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, dtype: Any = None) -> npt.NDArray[Any]:
         """The result for arrays of one type, and for frozen operands in the places of arrays.
 
         `key` is where noise comes from, or the seed of a key; `out` an array to write to; `dtype` what all operands are
@@ -135,7 +136,7 @@ class QEinsum:
 
     def vjp(
         self, *operands: Any, key: Any = None, dtype: Any = None
-    ) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    ) -> tuple[npt.NDArray[Any], Callable[[Any], tuple[npt.NDArray[Any], ...]]]:
         """The result, and a function from its gradient to those of the operands, each a quantized product of its own."""
         given = _arrays.arrays(operands, dtype)
         try:
@@ -146,7 +147,7 @@ class QEinsum:
                 raise reworded(error, text) from None
             raise
 
-        def pull(cotangent: Any) -> tuple[Any, ...]:
+        def pull(cotangent: Any) -> tuple[npt.NDArray[Any], ...]:
             """The gradients of `sum(cotangent * result)`, one for each operand."""
             return tuple(pullback(_arrays.array(cotangent, out.dtype)))
 

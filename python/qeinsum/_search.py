@@ -57,7 +57,7 @@ class Options:
         memory_limit: int | None = None,
         speeds: str | None = None,
     ) -> None:
-        if memory_limit == "max_input":
+        if isinstance(memory_limit, str) and memory_limit == "max_input":
             raise TypeError(
                 "memory_limit='max_input' bounds one intermediate result, and here a limit is bytes of everything that is "
                 "there at a time: give a number of them, or minimize='size' for small intermediate results"

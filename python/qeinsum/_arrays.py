@@ -42,27 +42,38 @@ def arrays(operands: Sequence[Any], dtype: Any = None) -> list[Any]:
     return [array(operand, dtype) for operand in operands]
 
 
+def described(operand: Any) -> Any:
+    """What has a shape and a type: an operand that says none of itself is read, once; a shape stays as it is."""
+    if hasattr(operand, "dtype"):
+        return operand
+    listed = isinstance(operand, list) and not all(isinstance(size, (int, np.integer)) for size in operand)
+    if listed or isinstance(operand, (float, complex)) or hasattr(operand, "__array__") or hasattr(operand, "__dlpack__"):
+        return array(operand)
+    return operand
+
+
 def shape(operand: Any) -> tuple[int, ...]:
     """The shape of an operand, or the shape that stands in its place."""
     if type(operand) is np.ndarray:
-        return operand.shape
+        own: tuple[int, ...] = operand.shape
+        return own
     if isinstance(operand, tuple) and any(size is None or isinstance(size, float) for size in operand):
         raise TypeError(f"a shape is made of whole numbers, but this is {operand}")
     if isinstance(operand, (tuple, list)) and all(isinstance(size, (int, np.integer)) for size in operand):
         if any(size < 0 for size in operand):
             raise ValueError(f"a shape has no negative sizes, but this is {tuple(operand)}")
         return tuple(int(size) for size in operand)
-    own = getattr(operand, "shape", None)
-    if own is None and hasattr(operand, "__dlpack__"):
-        own = array(operand).shape
-    return tuple(int(size) for size in (np.shape(operand) if own is None else own))
+    said = getattr(described(operand), "shape", None)
+    return tuple(int(size) for size in (np.shape(operand) if said is None else said))
 
 
 def dtype_of(operands: Sequence[Any]) -> str:
     """The type of the first operand that is an array of one that there are plans for, by name; else float32."""
     for operand in operands:
         dtype = getattr(operand, "dtype", None)
-        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+        if dtype is None:
+            continue
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]
         if name in KNOWN:
             return str(name)
     return "float32"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _arrays, _config
+from ._info import PathInfo
 from ._layer import QEinsum, key_of
+from ._notebook import bundle
 from ._qeinsum import Frozen, Plan
-from ._search import SETTINGS, Options
+from ._search import SETTINGS, Options, without_theirs
 
 # Equations that are kept parsed, with their plans.
 _KEPT = 256
@@ -29,7 +32,7 @@ def einsum(
     key: Any = None,
     named: bool = False,
     **search: Any,
-) -> Any:
+) -> npt.NDArray[Any]:
     """The einsum of arrays, as `numpy.einsum`, for any number of operands in the best order, quantized where asked for.
 
     >>> import numpy as np
@@ -46,9 +49,10 @@ def einsum(
     Operands are arrays of one type (float32, float64, float16, bfloat16, complex64, complex128), read where they lie; arrays
     of other libraries are taken through DLPack; `qeinsum.Frozen` operands may stand in their places. `optimize` and search
     settings are those of `QEinsum`; `config` or `bits` quantizes; `key` (a `Key`, a seed, a key of JAX's) is where noise
-    comes from. Equations and plans are kept, so that a call in a loop plans once.
+    comes from. Equations and plans are kept, so that a call in a loop plans once. What else NumPy and `opt_einsum` take
+    (`casting`, `order`, `backend`, `use_blas`) is taken where it asks for what is done anyway.
     """
-    layer, arrays = _layer(operands, optimize, config, bits, named, search)
+    layer, arrays = _layer(operands, optimize, config, bits, named, search, dtype)
     return layer(*arrays, key=key, out=out, dtype=dtype)
 
 
@@ -70,75 +74,17 @@ def contract_path(
 
     With `shapes=True` shapes stand in the places of operands. `print(info)` shows the plan.
     """
-    layer, arrays = _layer(operands, optimize, config, bits, named, search)
-    if dtype is None:
-        dtype = "float32" if shapes else _arrays.dtype_of(arrays)
-    plan = layer.plan(*(tuple(array) if shapes else _arrays.array(array).shape for array in arrays), dtype=dtype)
+    layer, arrays = _layer(operands, optimize, config, bits, named, search, dtype)
+    # A list of numbers is an array here, or a shape where it is said to be one.
+    given = [tuple(each) if shapes else each if hasattr(each, "dtype") else _arrays.array(each) for each in arrays]
+    plan = layer.plan(*given, dtype=dtype)
     return plan.path, PathInfo(plan)
-
-
-class PathInfo:
-    """What is known of a path, under the names that `opt_einsum` has; costs are scalar multiplications, never doubled."""
-
-    __slots__ = ("plan",)
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    @property
-    def path(self) -> list[tuple[int, ...]]:
-        """The path."""
-        return self.plan.path
-
-    @property
-    def eq(self) -> str:
-        """The equation."""
-        return self.plan.equation
-
-    @property
-    def opt_cost(self) -> int:
-        """Scalar multiplications of all steps, exactly."""
-        return self.plan.multiplications
-
-    @property
-    def naive_cost(self) -> int:
-        """Iterations of one loop over all labels."""
-        return self.plan.naive_cost
-
-    @property
-    def speedup(self) -> float:
-        """The one over the other."""
-        return self.naive_cost / max(self.opt_cost, 1)
-
-    @property
-    def largest_intermediate(self) -> int:
-        """Elements of the largest result of a step."""
-        return self.plan.largest_intermediate
-
-    @property
-    def optimal(self) -> bool:
-        """Whether the path is proved to be the best of all."""
-        return self.plan.optimal
-
-    @property
-    def size_dict(self) -> dict[str, int]:
-        """The size of every label."""
-        return self.plan.sizes
-
-    def __str__(self) -> str:
-        return str(self.plan)
-
-    def __repr__(self) -> str:
-        return str(self.plan)
-
-    def _repr_svg_(self) -> str:
-        return self.plan._repr_svg_()
 
 
 def contract_expression(
     equation: Any,
     *shapes: Any,
-    constants: Sequence[int] = (),
+    constants: Iterable[int] | None = (),
     optimize: Any = "auto",
     config: Any = None,
     bits: int | None = None,
@@ -158,20 +104,19 @@ def contract_expression(
     Operands named in `constants` are given here, as arrays, and not when it is called; where calls are quantized, they are
     quantized once, by `key` if that takes noise.
     """
-    equation, shapes = _split((equation, *shapes))
+    equation, given = _split((equation, *shapes))
+    search = without_theirs(search, dtype)
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
     held: dict[int, Any] = {}
-    for place in constants:
-        if not 0 <= place < len(shapes):
-            raise ValueError(f"constants names operand {place}, but there are {len(shapes)}, counted from 0")
-        if isinstance(shapes[place], tuple):
+    for place in constants or ():
+        if not 0 <= place < len(given):
+            raise ValueError(f"constants names operand {place}, but there are {len(given)}, counted from 0")
+        if isinstance(given[place], tuple):
             raise TypeError(f"operand {place} is a constant: give its array, not its shape")
-        held[place] = _arrays.array(shapes[place], dtype)
-    all_shapes = [_arrays.shape(held.get(place, shape)) for place, shape in enumerate(shapes)]
-    if dtype is None:
-        dtype = _arrays.dtype_of(list(held.values()))
-    name = _arrays.dtype_name(dtype)
-    plan = layer.plan(*all_shapes, dtype=name)
+        held[place] = _arrays.array(given[place], dtype)
+    known = [_arrays.described(held.get(place, shape)) for place, shape in enumerate(given)]
+    all_shapes = [_arrays.shape(operand) for operand in known]
+    plan = layer.plan(*known, dtype=dtype)
     if layer.config is not None:
         for place, array in held.items():
             if isinstance(array, Frozen):
@@ -189,17 +134,19 @@ class ContractExpression:
         self._layer, self.plan, self._held = layer, plan, held
         self._shapes: list[tuple[int, ...]] = plan.shapes
 
-    def __call__(self, *operands: Any, key: Any = None, out: Any = None) -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, backend: Any = "auto") -> npt.NDArray[Any]:
         """The result for the operands that are no constants, in order."""
+        if backend != "auto":
+            without_theirs({"backend": backend})
         shapes, held = self._shapes, self._held
         if len(operands) + len(held) != len(shapes):
             raise TypeError(f"the expression takes {len(shapes) - len(held)} operands, but {len(operands)} were given")
-        full: Sequence[Any] = operands
+        full = _arrays.arrays(operands)
         if held:
-            rest = iter(operands)
+            rest = iter(full)
             full = [held[place] if place in held else next(rest) for place in range(len(shapes))]
         for place, shape in enumerate(shapes):
-            found = _arrays.shape(full[place])
+            found = full[place].shape
             if found != shape:
                 raise ValueError(f"operand {place} has shape {found}, but the plan is bound to {shape}")
         return self._layer(*full, key=key, out=out)
@@ -209,6 +156,9 @@ class ContractExpression:
 
     def __repr__(self) -> str:
         return f"<ContractExpression {self.plan.equation}: {self.plan.order}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return bundle(self.plan, include, exclude)
 
 
 def plan(
@@ -241,19 +191,27 @@ def plan(
     so, stand in `search={"memory_limit": 2**30}`. A plan keeps its configuration, for what it is explained, drawn and exported
     with; `dtype` is that of the operands, or float32.
     """
-    equation, operands = _split((equation, *operands))
+    equation, given = _split((equation, *operands))
     # Where labels are letters, no word is one.
     words = [name for name in sizes if (name in SETTINGS and search is None if named else len(name) > 1)]
     search = {**(search or {}), **{name: sizes.pop(name) for name in words}}
     layer = QEinsum(equation, _config.of(config, bits), named=named, optimize=optimize, **search)
-    return layer.plan(*operands, dtype=dtype, **sizes)
+    return layer.plan(*given, dtype=dtype, **sizes)
 
 
 def _layer(
-    operands: tuple[Any, ...], optimize: Any, config: Any, bits: int | None, named: bool, search: dict[str, Any]
+    operands: tuple[Any, ...],
+    optimize: Any,
+    config: Any,
+    bits: int | None,
+    named: bool,
+    search: dict[str, Any],
+    dtype: Any,
 ) -> tuple[QEinsum, Sequence[Any]]:
     """The equation, kept if it is known, and its operands."""
     equation, arrays = _split(operands)
+    if search:
+        search = without_theirs(search, dtype)
     quick = (equation, named, bits, optimize if isinstance(optimize, str) else None)
     if config is None and isinstance(optimize, str) and not search:
         # The usual call: what it is kept by is at hand.

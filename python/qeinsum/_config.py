@@ -8,8 +8,7 @@ import re
 from typing import Any, Mapping
 
 from . import _qeinsum
-
-Bits = "int | None"
+from ._errors import error_of, reworded
 
 
 class Config:
@@ -81,14 +80,14 @@ class Config:
 
         That gradient is rounded stochastically, so that `vjp` needs a `key`.
         """
-        if bits == "auto":
+        if isinstance(bits, str) and bits == "auto":
             raise TypeError("bits are a number; `QEinsum.choose_bits` chooses them by operands")
         try:
             bits = operator.index(bits)
         except TypeError:
             raise TypeError(f"bits are a whole number, not {bits!r}") from None
         if not 2 <= bits <= 22:
-            raise _qeinsum.ConfigError(f"bits are 2 to 22, not {bits}")
+            raise error_of(_qeinsum.ConfigError, "config", f"bits are 2 to 22, not {bits}")
         return cls.v4(fwd_bits=bits, dlhs_bits=bits)
 
     @classmethod
@@ -156,12 +155,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):  # a scalar of NumPy
         return _plain(value.item())
     raise TypeError(f"a setting is a number, a word or a table of settings, not {type(value).__name__}")
-
-
-def reworded(error: _qeinsum.Error, text: str) -> _qeinsum.Error:
-    """The same error in other words."""
-    error.args, error.message = (text,), text
-    return error
 
 
 def _without_place(message: str, document: Mapping[str, Any]) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any, Callable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _arrays, _config
 from ._config import Config
-from ._qeinsum import Bound, ConfigError, Expression, Frozen, Key, Plan
+from ._errors import reworded
+from ._qeinsum import Bound, ConfigError, Error, Expression, Frozen, Key, Plan
 from ._search import Options, check_settings, path_of
+from ._symbols import Spelling
 
 # Plans that are kept of an equation.
 _KEPT = 64
@@ -47,14 +51,17 @@ class QEinsum:
         """Parses an equation.
 
         `config` is a `Config`, a mapping of settings or TOML text; `bits` is short for `Config.bits(bits)`; without either
-        nothing is quantized. With `named=True` labels are words: `"batch time, time out -> batch out"`. `optimize` is
-        `"auto"`, `"optimal"`, `"greedy"`, `"random-greedy"`, `"anneal"`, `"reference"` or `"none"`, a path, or an optimizer
-        of `opt_einsum` or cotengra; further search settings are `minimize`, `effort`, `seed`, `time_budget` (seconds),
-        `memory_limit` (bytes, for everything that is there at a time; slices are found where they are needed) and `speeds`
-        (for `minimize="time"`: `"shipped"`, `"machine"` for what `qeinsum bench --calibrate` measured here, or a file).
+        nothing is quantized. Labels are letters, or symbols that `opt_einsum.get_symbol` gives, in whose places plans have
+        other letters; with `named=True` they are words: `"batch time, time out -> batch out"`. `optimize` is `"auto"`,
+        `"optimal"`, `"greedy"`, `"random-greedy"`, `"anneal"`, `"reference"` or `"none"`, a path, or an optimizer of
+        `opt_einsum` or cotengra; further search settings are `minimize`, `effort`, `seed`, `time_budget` (seconds),
+        `memory_limit` (bytes, for everything that is there at a time; slices are found where they are needed; -1 is none)
+        and `speeds` (for `minimize="time"`: `"shipped"`, `"machine"` for what `qeinsum bench --calibrate` measured here, or
+        a file).
         """
         check_settings(search)
         self._arguments = (equation, named)
+        self._spelling = Spelling(equation) if isinstance(equation, str) and not named else None
         self._config = _config.of(config, bits)
         self._options = Options(optimize, **search)
         self._native = self._expression(self._options)
@@ -64,10 +71,21 @@ class QEinsum:
     def _expression(self, options: Options) -> Expression:
         equation, named = self._arguments
         config = None if self._config is None else self._config._native
+        if self._spelling is not None:
+            with self._in_its_words():
+                return Expression(self._spelling.text, named=False, config=config, search=options.native())
         if isinstance(equation, str):
             return Expression(equation, named=named, config=config, search=options.native())
         operands, output = equation
         return Expression.interleaved(operands, output, config=config, search=options.native())
+
+    @contextmanager
+    def _in_its_words(self) -> Iterator[None]:
+        """Errors name the labels that the equation was given with."""
+        try:
+            yield
+        except Error as error:
+            raise (error if self._spelling is None else self._spelling.in_its_words(error)) from None
 
     @property
     def config(self) -> Config | None:
@@ -82,8 +100,12 @@ class QEinsum:
         if sizes:
             if operands:
                 raise TypeError("give shapes or sizes, not both")
-            shapes = [tuple(shape) for shape in self._native.shapes(sizes)]
+            if self._spelling is not None:
+                sizes = {label.translate(self._spelling.there): size for label, size in sizes.items()}
+            with self._in_its_words():
+                shapes = [tuple(shape) for shape in self._native.shapes(sizes)]
         else:
+            operands = tuple(map(_arrays.described, operands))
             shapes = [_arrays.shape(operand) for operand in operands]
         name = _arrays.dtype_of(operands) if dtype is None else _arrays.dtype_name(dtype)
         if name not in _arrays.KNOWN:
@@ -99,7 +121,7 @@ class QEinsum:
         plan = self.plan(*operands, dtype=dtype, **sizes)
         return plan.explain(None if self._config is None else self._config._native, search=self._options.native())
 
-    def __call__(self, *operands: Any, key: Any = None, out: Any = None, dtype: Any = None) -> Any:
+    def __call__(self, *operands: Any, key: Any = None, out: Any = None, dtype: Any = None) -> npt.NDArray[Any]:
         """The result for arrays of one type, and for frozen operands in the places of arrays.
 
         `key` is where noise comes from, or the seed of a key; `out` an array to write to; `dtype` what all operands are
@@ -114,7 +136,7 @@ class QEinsum:
 
     def vjp(
         self, *operands: Any, key: Any = None, dtype: Any = None
-    ) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    ) -> tuple[npt.NDArray[Any], Callable[[Any], tuple[npt.NDArray[Any], ...]]]:
         """The result, and a function from its gradient to those of the operands, each a quantized product of its own."""
         given = _arrays.arrays(operands, dtype)
         try:
@@ -122,10 +144,10 @@ class QEinsum:
         except ConfigError as error:
             if key is None and "no key was given" in str(error):
                 text = f"{error}: give `key=`, a seed or a key; gradients are rounded stochastically"
-                raise _config.reworded(error, text) from None
+                raise reworded(error, text) from None
             raise
 
-        def pull(cotangent: Any) -> tuple[Any, ...]:
+        def pull(cotangent: Any) -> tuple[npt.NDArray[Any], ...]:
             """The gradients of `sum(cotangent * result)`, one for each operand."""
             return tuple(pullback(_arrays.array(cotangent, out.dtype)))
 
@@ -164,7 +186,10 @@ class QEinsum:
         if self._options.find is not None:
             native = self._expression(self._options.with_path(self._found(shapes)))
         planned = dtype if dtype in _arrays.KNOWN else "float32"
-        bound = native.bind(native.plan(list(shapes), planned))
+        with self._in_its_words():
+            plan = native.plan(list(shapes), planned)
+        self._options.check(plan)
+        bound = native.bind(plan)
         with self._lock:
             self._bound[(shapes, dtype)] = bound
             if len(self._bound) > _KEPT:
@@ -173,7 +198,8 @@ class QEinsum:
 
     def _found(self, shapes: tuple[tuple[int, ...], ...]) -> list[list[int]]:
         """The path that a function finds which was given as the optimizer."""
-        plan = self._expression(Options("greedy")).plan(list(shapes), "float32")
+        with self._in_its_words():
+            plan = self._expression(Options("greedy")).plan(list(shapes), "float32")
         inputs, output, sizes = plan.terms
         letters = {label: _letter(number) for number, label in enumerate(sizes)}
         limit = self._options.settings["memory_limit"]

@@ -1,6 +1,31 @@
 from typing import Any, Sequence, final
 
+import numpy.typing as npt
+
 from ._config import Config as PublicConfig
+
+__all__ = [
+    "PLANNER_VERSION",
+    "Bound",
+    "Config",
+    "ConfigError",
+    "EquationError",
+    "Error",
+    "Expression",
+    "Frozen",
+    "FrozenError",
+    "Key",
+    "LimitError",
+    "PathError",
+    "Plan",
+    "PlanError",
+    "Pullback",
+    "Search",
+    "ShapeError",
+    "__version__",
+    "contraction_path",
+    "set_threads",
+]
 
 __version__: str
 PLANNER_VERSION: int
@@ -119,21 +144,21 @@ class Frozen:
     @property
     def plan(self) -> Plan: ...
     @property
-    def values(self) -> Any: ...
+    def values(self) -> npt.NDArray[Any]: ...
     @property
-    def inverse_scale(self) -> Any: ...
+    def inverse_scale(self) -> npt.NDArray[Any]: ...
 
 @final
 class Pullback:
-    def __call__(self, cotangent: Any) -> list[Any]: ...
+    def __call__(self, cotangent: Any) -> list[npt.NDArray[Any]]: ...
 
 @final
 class Bound:
     @property
     def plan(self) -> Plan: ...
     def explain(self) -> str: ...
-    def run(self, operands: Sequence[Any], key: Key | None = None, out: Any = None) -> Any: ...
-    def vjp(self, operands: Sequence[Any], key: Key | None = None) -> tuple[Any, Pullback]: ...
+    def run(self, operands: Sequence[Any], key: Key | None = None, out: Any = None) -> npt.NDArray[Any]: ...
+    def vjp(self, operands: Sequence[Any], key: Key | None = None) -> tuple[npt.NDArray[Any], Pullback]: ...
     def choose_bits(self, operands: Sequence[Any], min_sqnr: float) -> tuple[Config, float, str]: ...
     def freeze(self, operand: int, array: Any, key: Key | None = None) -> Frozen: ...
 

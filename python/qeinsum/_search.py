@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 import os
 import sys
@@ -11,10 +12,18 @@ from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from ._qeinsum import Search
+from ._errors import error_of
+from ._qeinsum import LimitError, Plan, Search
 
 # What may be said of a search beside `optimize`.
 SETTINGS = ("minimize", "effort", "seed", "time_budget", "memory_limit", "speeds")
+# What else an einsum of NumPy's or `opt_einsum`'s is told, what of it is done here anyway, and what to do where it is not.
+_THEIRS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "backend": (("auto", "numpy", None), "products are computed here and results are NumPy's: convert the result"),
+    "casting": (("equiv", "safe", "same_kind", "unsafe"), "operands have one type, and `dtype` converts all that are given"),
+    "order": (("K", "C"), "results lie in C order: give an array of another order as `out`"),
+    "use_blas": ((True, False), "products are computed here, by no BLAS: leave it out"),
+}
 # Names that others have for searches.
 _NAMES = {
     None: "auto",
@@ -35,7 +44,7 @@ _NAMES = {
 class Options:
     """A search, or a path, or a function that finds one."""
 
-    __slots__ = ("settings", "path", "find")
+    __slots__ = ("settings", "path", "find", "largest")
 
     def __init__(
         self,
@@ -48,6 +57,13 @@ class Options:
         memory_limit: int | None = None,
         speeds: str | None = None,
     ) -> None:
+        if isinstance(memory_limit, str) and memory_limit == "max_input":
+            raise TypeError(
+                "memory_limit='max_input' bounds one intermediate result, and here a limit is bytes of everything that is "
+                "there at a time: give a number of them, or minimize='size' for small intermediate results"
+            )
+        if memory_limit == -1:
+            memory_limit = None
         counts = {"effort": effort, "seed": seed, "memory_limit": memory_limit}
         effort, seed, memory_limit = (_count(name, value) for name, value in counts.items())
         self.settings: dict[str, Any] = {
@@ -61,7 +77,11 @@ class Options:
         }
         self.path: list[list[int]] | None = None
         self.find: Callable[..., Any] | None = None
+        # Elements of an intermediate result, as NumPy bounds them: `optimize=("greedy", 1000)`.
+        self.largest: int | None = None
         optimize = _path_in(optimize)
+        if _is_bounded(optimize):
+            optimize, self.largest = optimize[0], _count("the bound beside a name in `optimize`", optimize[1])
         if optimize is None or isinstance(optimize, (str, bool)):
             self.settings["optimizer"] = _NAMES.get(optimize, optimize)
         elif isinstance(optimize, Sequence):
@@ -78,7 +98,7 @@ class Options:
         if self.find is not None:
             return None
         path = None if self.path is None else tuple(map(tuple, self.path))
-        return (*self.settings.values(), path)
+        return (*self.settings.values(), path, self.largest)
 
     def native(self) -> Search:
         """The search as the library takes it."""
@@ -87,17 +107,45 @@ class Options:
     def with_path(self, path: list[list[int]]) -> Options:
         """The same with a path that was found."""
         other = Options()
-        other.settings, other.path = self.settings, path
+        other.settings, other.path, other.largest = self.settings, path, self.largest
         return other
+
+    def check(self, plan: Plan) -> None:
+        """An error where an intermediate result has more elements than NumPy's kind of bound allows."""
+        if self.largest is None or plan.largest_intermediate <= self.largest:
+            return
+        _, output, sizes = plan.terms
+        if plan.largest_intermediate > math.prod(sizes[label] for label in output):
+            raise error_of(
+                LimitError,
+                "limit",
+                f"an intermediate result has {plan.largest_intermediate} elements, but `optimize` allows {self.largest}: "
+                "minimize='size' looks for small ones, and memory_limit, in bytes of everything that is there at a time, "
+                "finds slices",
+            )
 
 
 def check_settings(names: Iterable[str], others: Iterable[str] = ("bits", "config", "optimize", "named", "dtype")) -> None:
     """An error that names the first keyword argument that is no search setting, and what may have been meant."""
     for name in names:
+        if name in _THEIRS:
+            raise TypeError(f"{name!r} is not taken: {_THEIRS[name][1]}")
         if name not in SETTINGS:
             close = difflib.get_close_matches(name, [*SETTINGS, *others], 1, 0.7)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"{name!r} is no search setting: one of {', '.join(SETTINGS)}{hint}")
+
+
+def without_theirs(arguments: dict[str, Any], dtype: Any = None) -> dict[str, Any]:
+    """Without the keyword arguments of NumPy's and `opt_einsum`'s that ask for what is done anyway; others are named."""
+    for name in (name for name in arguments if name in _THEIRS):
+        done, advice = _THEIRS[name]
+        if name == "casting" and dtype is not None:
+            # What is converted is converted whatever is lost.
+            done = ("unsafe",)
+        if arguments[name] not in done:
+            raise TypeError(f"{name}={arguments[name]!r} is not taken: {advice}")
+    return {name: value for name, value in arguments.items() if name not in _THEIRS}
 
 
 def _count(name: str, value: Any) -> Any:
@@ -140,6 +188,13 @@ def _path_in(optimize: Any) -> Any:
     if hasattr(optimize, "get_path"):
         return optimize.get_path()
     return optimize
+
+
+def _is_bounded(optimize: Any) -> bool:
+    """Whether this is the name of a search beside a number, as `("greedy", 1000)`."""
+    if not isinstance(optimize, (list, tuple)) or len(optimize) != 2 or not isinstance(optimize[0], str):
+        return False
+    return optimize[0] != "einsum_path" and np.isscalar(optimize[1])
 
 
 def path_of(steps: Sequence[Any]) -> list[list[int]]:

@@ -28,11 +28,12 @@ from ._qeinsum import (
 )
 from ._calls import ContractExpression, PathInfo, contract_expression, contract_path, einsum, plan
 from ._config import Config
-from ._layer import QEinsum
+from ._layer import Analysis, QEinsum, QuantizationError
 from ._optimizer import Optimizer
 
 __all__ = [
     "PLANNER_VERSION",
+    "Analysis",
     "Config",
     "ConfigError",
     "ContractExpression",
@@ -48,6 +49,7 @@ __all__ = [
     "Plan",
     "PlanError",
     "QEinsum",
+    "QuantizationError",
     "ShapeError",
     "__version__",
     "contract_expression",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,44 @@ from ._symbols import Spelling
 
 # Plans that are kept of an equation.
 _KEPT = 64
+
+
+class QuantizationError(NamedTuple):
+    """How far a quantized result is from the unquantized one."""
+
+    sqnr_db: float
+    """The ratio of signal and noise, in decibels."""
+    max_error: float
+    """The largest difference."""
+    text: str
+    """Both in words."""
+
+
+class Analysis(NamedTuple):
+    """What a run costs, in precision and in time."""
+
+    explanation: str
+    """The plan with what is done at each call."""
+    calls: tuple[QuantizationError, ...]
+    """The error of each call by itself; none where nothing is quantized."""
+    result: QuantizationError | None
+    """That of the result."""
+    without_call: tuple[QuantizationError, ...]
+    """That of the result, were a call left in floats; by call."""
+    seconds: tuple[float, ...]
+    """How long each call took."""
+
+    def __str__(self) -> str:
+        text = self.explanation
+        for number, seconds in enumerate(self.seconds):
+            text += f"call {number}: measured {1e3 * seconds:.3f} ms"
+            if self.result is None:
+                text += "\n"
+                continue
+            gain = self.without_call[number].sqnr_db - self.result.sqnr_db
+            text += f", {self.calls[number].text}\n"
+            text += f"  in floats: the result would have sqnr {self.without_call[number].sqnr_db:.2f} dB, {gain:+.2f}\n"
+        return text + ("" if self.result is None else f"result: {self.result.text}\n")
 
 
 class QEinsum:
@@ -152,6 +190,27 @@ class QEinsum:
             return tuple(pullback(_arrays.array(cotangent, out.dtype)))
 
         return out, pull
+
+    def analyze(self, *operands: Any, key: Any = None) -> Analysis:
+        """What quantization costs on these operands, call by call, and where the time goes; the equation is run a few times.
+
+        >>> x, w = np.ones((4, 64), np.float32), np.linspace(-1, 1, 64, dtype=np.float32).reshape(64, 1)
+        >>> found = QEinsum("bi,io->bo", bits=8).analyze(x, w)
+        >>> len(found.calls), found.result.max_error < 0.1
+        (1, True)
+
+        `print` shows it as the command line's `--analyze` does. On other data than bits were chosen by it says whether they hold.
+        """
+        given = _arrays.arrays(operands)
+        bound = self._for(given)
+        calls, result, without, seconds = bound.measure(given, key_of(key))
+        return Analysis(
+            bound.plan.explain(None if self._config is None else self._config._native, search=self._options.native()),
+            tuple(map(QuantizationError._make, calls)),
+            None if result is None else QuantizationError._make(result),
+            tuple(map(QuantizationError._make, without)),
+            tuple(seconds),
+        )
 
     def choose_bits(self, *operands: Any, min_sqnr: float) -> Config:
         """A configuration with four bits, eight bits or floats for each call, of the least predicted time.

@@ -13,6 +13,9 @@ use crate::config::{Config, given, public};
 use crate::error::OrRaise as _;
 use crate::options::Search;
 
+/// The most operands of a picture in a notebook: beyond, nobody makes anything out, and each notebook that shows it keeps all of it.
+const SHOWN: usize = 200;
+
 /// A lowered plan: the order of contraction and the array operations that it becomes. `str()` is its text.
 ///
 /// It keeps the configuration that it was made for, which its explanation, pictures and exports then have.
@@ -190,9 +193,9 @@ impl Plan {
         Ok(PyBytes::new(py, &model).unbind())
     }
 
-    /// What a notebook shows: the picture.
-    fn _repr_svg_(&self) -> String {
-        self.picture(self.config.as_ref()).to_svg()
+    /// What a notebook shows: the picture, where it is not too large for one.
+    fn _repr_svg_(&self) -> Option<String> {
+        (self.plan.path().operands() <= SHOWN).then(|| self.picture(self.config.as_ref()).to_svg())
     }
 
     fn __repr__(&self) -> String {

@@ -1,6 +1,7 @@
 """What people write who come from NumPy, opt_einsum and JAX, and what they are told where that is wrong."""
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -113,3 +114,22 @@ def test_what_is_wrong_is_named(make):
         qeinsum.Config.v4(stochastic_rounding=True)
     assert caught.value.kind == "config" and caught.value.message == str(caught.value)
     refused(FileNotFoundError, "No such file", qeinsum.Frozen.load, "nope.safetensors")
+
+
+def test_others_go_on_while_something_long_is_computed():
+    """The interpreter's lock is given back: another thread counts during a product."""
+    counted, ended = [0], threading.Event()
+
+    def count():
+        while not ended.is_set():
+            counted[0] += 1
+
+    a = np.ones((1500, 1500))
+    other = threading.Thread(target=count)
+    other.start()
+    before = counted[0]
+    qeinsum.QEinsum("ij,jk->ik")(a, a)
+    after = counted[0]
+    ended.set()
+    other.join()
+    assert after > before + 1000

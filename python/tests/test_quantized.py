@@ -107,3 +107,34 @@ def test_bits_are_chosen_by_data(make):
     assert ratios[0] < ratios[2] == np.inf
     with pytest.raises(qeinsum.ConfigError):
         QEinsum("ij->ji").choose_bits(a, min_sqnr=30)
+
+
+def test_an_analysis_says_what_each_call_costs():
+    random = np.random.default_rng(0)
+    a, b, c = (random.standard_normal(shape).astype(np.float32) for shape in ((40, 60), (60, 50), (50, 30)))
+    chain = qeinsum.QEinsum("ij,jk,kl->il", bits=8)
+    found = chain.analyze(a, b, c)
+    exact, quantized = qeinsum.einsum("ij,jk,kl->il", a, b, c), chain(a, b, c)
+    noise = np.sum((exact - quantized).astype(np.float64) ** 2)
+    ratio = 10 * np.log10(np.sum(exact.astype(np.float64) ** 2) / noise)
+    assert found.result.sqnr_db == pytest.approx(ratio, abs=1e-3)
+    assert found.result.max_error == pytest.approx(abs(exact - quantized).max())
+    assert len(found.calls) == len(found.without_call) == len(found.seconds) == 2 and min(found.seconds) > 0
+    assert all(error.sqnr_db > found.result.sqnr_db for error in found.without_call)
+    text = str(found)
+    assert text.startswith("einsum ij,jk,kl->il\n") and "call 1: measured " in text
+    assert text.splitlines()[-1] == f"result: {found.result.text}"
+    floats = qeinsum.QEinsum("ij,jk->ik").analyze(a, b)
+    assert floats.result is None and not floats.calls and "call 0: measured " in str(floats)
+
+
+def test_chosen_bits_are_checked_on_other_data():
+    random = np.random.default_rng(1)
+    a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((256, 512), (512, 256)))
+    layer = qeinsum.QEinsum("ij,jk->ik")
+    chosen = qeinsum.QEinsum("ij,jk->ik", layer.choose_bits(a, b, min_sqnr=30))
+    assert chosen.analyze(a, b[:, ::-1]).result.sqnr_db > 30
+    # Two large values of each row cancel out, and nothing is left of the others.
+    a[:, 5] *= 1000
+    a[:, 6], b[6] = -a[:, 5], b[5]
+    assert chosen.analyze(a, b).result.sqnr_db < 10

@@ -44,6 +44,19 @@ fn pages_have_the_pictures_of_the_files() {
     assert!(there == definitions, "src/guide/pictures.md is not made of the pictures: INSTA_UPDATE=always makes it");
 }
 
+#[test]
+fn the_plan_of_the_readme_is_drawn_as_it_is_today() {
+    let qe = QEinsum::new("bqhd,bkhd,bkhe->bqhe").unwrap();
+    let plan = qe.plan(&[&[2, 128, 8, 64], &[2, 256, 8, 64], &[2, 256, 8, 64]]).unwrap();
+    let drawn = plan.picture().quantized(&QuantConfig::from_bits(8).unwrap()).to_svg();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/plan_attention.svg");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always") {
+        std::fs::write(file, &drawn).unwrap();
+    }
+    let there = std::fs::read_to_string(file).unwrap();
+    assert!(there == drawn, "src/guide/plan_attention.svg is another picture: INSTA_UPDATE=always draws it");
+}
+
 /// What is written at each place of a picture that has a name.
 struct Written(BTreeMap<String, String>);
 

@@ -140,10 +140,7 @@ fn bar(doing: &'static str, extent: &Extent) -> ProgressBar {
             .with_key("left", |state: &ProgressState, out: &mut dyn Write| {
                 let left = state.len().unwrap_or_default().saturating_sub(state.pos()) as f64;
                 let seconds = left * state.elapsed().as_secs_f64() / state.pos() as f64;
-                let _ = match seconds.is_finite() {
-                    true => write!(out, "{seconds:.0} s"),
-                    false => write!(out, "?"),
-                };
+                let _ = if seconds.is_finite() { write!(out, "{seconds:.0} s") } else { write!(out, "?") };
             });
         bar.set_style(style);
     }

@@ -80,8 +80,8 @@ impl Cancel {
     }
 
     /// How much was computed under this token so far, by runs that have ended and those that are under way: about as many
-    /// multiplications, and numbers that were packed, copied or looked at. What is small is not counted. Another thread may ask
-    /// from time to time, to show how a long run goes on.
+    /// multiplications, numbers that were packed, copied or looked at, and bytes of arrays that were read or written. What is
+    /// small is not counted. Another thread may ask from time to time, to show how a long run goes on.
     ///
     /// ```
     /// use qeinsum::{Cancel, QEinsum};

@@ -21,6 +21,17 @@ struct Document {
 }
 
 /// A tensor network as programs exchange it: an equation whose labels may have any names, and its sizes.
+///
+/// ```
+/// use qeinsum::{Network, QEinsum};
+/// let json = r#"{"inputs": [["row", "inner"], ["inner", "column"]], "output": ["row", "column"],
+///     "sizes": {"row": 3, "inner": 5, "column": 2}}"#;
+/// let network = Network::from_json(json)?;
+/// let shapes: Vec<&[usize]> = network.sizes.shapes().iter().map(|shape| shape.as_slice()).collect();
+/// let plan = QEinsum::named(&network.equation.to_string())?.plan(&shapes)?;
+/// assert_eq!(plan.multiplications().to_string(), "30");
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Network {
     /// What its file calls it.

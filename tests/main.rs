@@ -22,6 +22,7 @@ mod plans;
 mod properties;
 mod quantized;
 mod reference;
+mod seed_arguments;
 mod serving;
 mod slices;
 mod snapshot;

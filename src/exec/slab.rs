@@ -33,6 +33,14 @@ impl Plan {
 }
 
 /// What a pass of an outermost loop reads of an operand that is [`Stored`].
+///
+/// ```
+/// use qeinsum::{QEinsum, Slab};
+/// let plan = QEinsum::new("ij,jk->ik")?.with_slices(&["i"]).plan(&[&[100, 8], &[8, 100]])?;
+/// let row = Slab { part: vec![0..1, 0..8], held: 1 };
+/// assert_eq!(plan.slab(0), Some(row));
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Slab {
     /// The indices along each axis, in the first pass.

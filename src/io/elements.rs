@@ -8,6 +8,7 @@ use num_complex::Complex;
 
 use super::array::{AnyArray, Header, each};
 use super::error::FileError;
+use crate::cancel::Pace;
 use crate::dtype::Dtype;
 use crate::kernel;
 use crate::sizes::elements;
@@ -104,11 +105,13 @@ pub(super) fn append<T: Element>(
 ) -> Result<(), FileError> {
     let mut chunk = vec![0_u8; CHUNK.min(bytes as usize)];
     let mut found = 0_u64;
+    let mut pace = Pace::new();
     while found < bytes {
         let wanted = (bytes - found).min(CHUNK as u64) as usize;
         let part = &mut chunk[..wanted];
         let filled = fill(reader, part)?;
         found += filled as u64;
+        pace.did(filled);
         if filled < wanted {
             return Err(FileError::Length { expected: bytes, found });
         }
@@ -142,10 +145,12 @@ pub(super) fn write(out: &mut dyn Write, array: &AnyArray) -> std::io::Result<()
 
 fn write_as<T: Element>(out: &mut dyn Write, array: &ArrayD<T>) -> std::io::Result<()> {
     let mut chunk: Vec<u8> = Vec::with_capacity(CHUNK.min(array.len() * T::BYTES));
+    let mut pace = Pace::new();
     for &value in array {
         value.append_little(&mut chunk);
         if chunk.len() >= CHUNK {
             out.write_all(&chunk)?;
+            pace.did(chunk.len());
             chunk.clear();
         }
     }

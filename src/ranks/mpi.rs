@@ -18,6 +18,18 @@ use crate::error::{Error, ErrorKind, Result};
 const MOST: usize = 1 << 28;
 
 /// MPI, from its start to its end, which is when this is dropped: once in a process.
+///
+/// ```no_run
+/// use qeinsum::ranks::{Communicator, Universe};
+/// use qeinsum::QEinsum;
+/// // A program that `mpirun -n 4` starts four times. Each process has the operands, and gets the result.
+/// let universe = Universe::start()?;
+/// let world = universe.world();
+/// let (a, b) = (ndarray::Array2::<f32>::ones((64, 512)), ndarray::Array2::<f32>::ones((512, 8)));
+/// let product = QEinsum::new("ij,jk->ik")?.run_on(&world, (&a, &b))?;
+/// println!("rank {}: {}", world.rank(), product[[0, 0]]);
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub struct Universe(mpi::environment::Universe);
 
 impl fmt::Debug for Universe {
@@ -43,6 +55,14 @@ impl Universe {
 }
 
 /// One of several processes of MPI.
+///
+/// ```no_run
+/// use qeinsum::ranks::{Communicator, Mpi, Universe};
+/// let universe = Universe::start()?;
+/// let world: Mpi<_> = universe.world(); // or `Mpi::new` of some of the processes, as rsmpi names them
+/// assert!(world.rank() < world.size());
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 ///
 /// Errors of MPI itself end all of them, as MPI has it by default.
 pub struct Mpi<C>(C);

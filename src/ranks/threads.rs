@@ -34,6 +34,11 @@ const ALONE: usize = 1;
 
 /// Runs `work` on so many ranks, each a thread, and gives what each of them made.
 ///
+/// ```
+/// use qeinsum::ranks::{self, Communicator};
+/// assert_eq!(ranks::in_threads(3, |ranks| (ranks.rank(), ranks.size())), [(0, 3), (1, 3), (2, 3)]);
+/// ```
+///
 /// # Panics
 ///
 /// Where `work` does, on any of them.

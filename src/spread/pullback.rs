@@ -128,6 +128,22 @@ impl Plan {
 /// What a forward run on several ranks kept, ready to carry a gradient of its result back on all of them.
 ///
 /// See [`Compiled::vjp_on`].
+///
+/// ```
+/// use ndarray::arr1;
+/// use qeinsum::{QEinsum, ranks};
+/// let (a, b) = (arr1(&[1.0_f32, 2.0]), arr1(&[3.0_f32, 4.0]));
+/// let dot = QEinsum::new("i,i")?.compile(&[&[2], &[2]])?;
+/// let products = ranks::in_threads(2, |ranks| {
+///     let (product, pullback) = dot.vjp_on(ranks, (&a, &b), None)?;
+///     let gradients = pullback.pull(&product)?; // the whole of both, on every rank
+///     Ok::<_, qeinsum::Error>(gradients)
+/// });
+/// for gradients in products {
+///     assert_eq!(gradients?, [arr1(&[33.0, 44.0]).into_dyn(), arr1(&[11.0, 22.0]).into_dyn()]);
+/// }
+/// # Ok::<(), qeinsum::Error>(())
+/// ```
 pub struct SpreadPullback<'a, 'c, T> {
     plan: Arc<Plan>,
     spread: Spread,

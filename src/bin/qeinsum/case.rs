@@ -13,8 +13,9 @@ use crate::compute::{Computing, compute};
 use crate::console;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded, Nonfinite};
+use crate::kept_file;
 use crate::memory::{self, Work};
-use crate::progress::Progress;
+use crate::progress::moved;
 use crate::ranks::{self, Ranks};
 use crate::report::{Report, Times};
 use crate::settings::Settings;
@@ -126,7 +127,9 @@ impl Case<'_> {
         console::detail(|| format!("computed in {:.6} s", seconds(start)));
         let start = Instant::now();
         let result = computed.result.as_ref().filter(|_| ranks::is_first(ranks));
-        let saved = result.map_or(Ok(()), |result| io::save(self.out, result));
+        let saved = result.map_or(Ok(()), |result| {
+            moved("writing", kept_file::bytes(&result.header()), || io::save(self.out, result))
+        });
         ranks::agree(ranks, saved.map_err(Failure::from))?;
         console::detail(|| format!("wrote the result in {:.6} s", seconds(start)));
         let (chosen, report, times) = (computed.chosen, computed.report, computed.times);
@@ -212,7 +215,6 @@ impl Case<'_> {
 
 /// The elements of the inputs, or what a rank reads of them.
 fn read(inputs: Inputs, dtype: Dtype, nonfinite: Nonfinite, sharing: Option<&Sharing>) -> Result<Vec<Loaded>, Failure> {
-    let _progress = Progress::start("reading");
     let start = Instant::now();
     let operands = inputs.load(dtype, nonfinite, sharing.map(|sharing| sharing.parts.as_slice()))?;
     console::detail(|| format!("read {} operands of {dtype} in {:.6} s", operands.len(), seconds(start)));

@@ -10,8 +10,9 @@ use qeinsum::spread::Spread;
 use qeinsum::{Dtype, Frozen, FrozenFile, FrozenValues, Plan, QuantConfig};
 
 use crate::failure::Failure;
-use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, bytes, cast, is_apart, saved};
+use crate::kept_file::{KeptFile, LEAST_SAVED, MOST_KEPT, bytes, bytes_of, cast, is_apart, saved};
 use crate::memory;
+use crate::progress::moved;
 use crate::ranks::{self, Ranks};
 use crate::text_file::shown;
 
@@ -252,7 +253,11 @@ impl Inputs {
         parts: Option<&[Part]>,
     ) -> Result<Vec<Loaded>, Failure> {
         let part = |at: usize| parts.and_then(|parts| parts.get(at)).map(Vec::as_slice);
-        self.0.into_iter().enumerate().map(|(at, input)| input.load(dtype, nonfinite, part(at))).collect()
+        let bytes = self.0.iter().enumerate().map(|(at, input)| input.bytes_of_array(part(at)));
+        let bytes = bytes.fold(0, u64::saturating_add);
+        moved("reading", bytes, || {
+            self.0.into_iter().enumerate().map(|(at, input)| input.load(dtype, nonfinite, part(at))).collect()
+        })
     }
 
     /// That all ranks have the same files, as far as a sample of them tells.
@@ -316,6 +321,17 @@ fn fingerprint(frozen: &Frozen) -> u64 {
 impl Input {
     fn is_frozen(&self) -> bool {
         matches!(self.content, Content::Frozen(_) | Content::FrozenFile(_))
+    }
+
+    /// What is read of it as the elements of an array.
+    fn bytes_of_array(&self, part: Option<&[Range<usize>]>) -> u64 {
+        match self.content {
+            Content::File(_) | Content::Stream(_) => match part {
+                Some(part) => bytes_of(&self.header, part.iter().map(ExactSizeIterator::len)),
+                None => bytes(&self.header),
+            },
+            Content::Kept(_) | Content::Frozen(_) | Content::FrozenFile(_) => 0,
+        }
     }
 
     fn load(self, dtype: Dtype, nonfinite: Nonfinite, part: Option<&[Range<usize>]>) -> Result<Loaded, Failure> {

@@ -33,7 +33,8 @@ pub(crate) fn saved(header: &Header, slab: &Slab) -> u64 {
     bytes(header).saturating_sub(slab_bytes.saturating_mul(slab.held as u64))
 }
 
-fn bytes_of(header: &Header, sizes: impl Iterator<Item = usize>) -> u64 {
+/// The bytes of so many elements along each axis.
+pub(crate) fn bytes_of(header: &Header, sizes: impl Iterator<Item = usize>) -> u64 {
     sizes.fold(header.dtype.bytes() as u64, |bytes, size| bytes.saturating_mul(size as u64))
 }
 

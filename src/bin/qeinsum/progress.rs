@@ -32,6 +32,8 @@ enum Extent {
     /// So many multiplications, of which the counter says how many are done for sure, and the token how much is being done; at
     /// most so many belong to what is under way.
     Products { all: u64, largest: u64, watched: Cancel },
+    /// So many bytes, which the token counts.
+    Bytes(u64, Cancel),
     /// Nobody knows how much of what the token counts.
     Work(Cancel),
 }
@@ -91,6 +93,7 @@ impl Progress {
                         bar.set_position(watched.worked());
                         bar.tick();
                     }
+                    Extent::Bytes(all, watched) => bar.set_position(watched.worked().min(*all)),
                     Extent::Products { all, largest, watched } => {
                         let done = counter.load(Ordering::Relaxed);
                         // Copies are counted with what is multiplied, so that a call may seem to be over too early.
@@ -108,9 +111,18 @@ impl Progress {
 
 /// Computes something, and shows meanwhile how much was done and at which rate, where nobody knows how much there will be.
 pub(crate) fn watched<R>(doing: &'static str, compute: impl FnOnce() -> R) -> R {
+    watching(doing, Extent::Work, compute)
+}
+
+/// Reads or writes so many bytes of arrays, and shows meanwhile how many are done.
+pub(crate) fn moved<R>(doing: &'static str, bytes: u64, transfer: impl FnOnce() -> R) -> R {
+    watching(doing, |watched| Extent::Bytes(bytes, watched), transfer)
+}
+
+fn watching<R>(doing: &'static str, extent: impl FnOnce(Cancel) -> Extent, work: impl FnOnce() -> R) -> R {
     let watched = Cancel::new();
-    let _progress = Progress::show(doing, Extent::Work(watched.clone()));
-    watched.scope(|| Ok(compute())).unwrap_or_else(|_| unreachable!("nobody cancels it"))
+    let _progress = Progress::show(doing, extent(watched.clone()));
+    watched.scope(|| Ok(work())).unwrap_or_else(|_| unreachable!("nobody cancels it"))
 }
 
 fn bar(doing: &'static str, extent: &Extent) -> ProgressBar {
@@ -123,6 +135,7 @@ fn bar(doing: &'static str, extent: &Extent) -> ProgressBar {
         }
         Extent::Time(time) => (ProgressBar::new(time.as_secs()), "{msg} {wide_bar} {pos} of {len} s".to_owned()),
         Extent::Products { all, .. } => (ProgressBar::new(*all), of_all("mul")),
+        Extent::Bytes(all, _) => (ProgressBar::new(*all), of_all("bytes")),
         Extent::Pieces(pieces, name) => (ProgressBar::new(*pieces), of_all(name)),
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {

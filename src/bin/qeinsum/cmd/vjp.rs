@@ -17,8 +17,9 @@ use crate::console;
 use crate::equation::EquationArg;
 use crate::failure::Failure;
 use crate::inputs::{Inputs, Loaded};
+use crate::kept_file::bytes;
 use crate::memory::{self, Work};
-use crate::progress::watched;
+use crate::progress::{moved, watched};
 use crate::ranks::{self, Ranks};
 use crate::settings::{Settings, SettingsArgs};
 use crate::text_file::shown;
@@ -199,10 +200,13 @@ impl Vjp {
             io::save_tensors(path(TENSORS), &tensors, &std::collections::BTreeMap::new())?;
             return Ok(());
         }
-        for (name, array) in arrays {
-            io::save(path(&format!("{name}.npy")), array)?;
-        }
-        Ok(())
+        let all = arrays.iter().map(|(_, array)| bytes(&array.header())).fold(0, u64::saturating_add);
+        moved("writing", all, || {
+            for (name, array) in arrays {
+                io::save(path(&format!("{name}.npy")), array)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -2,17 +2,21 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+mod limit;
+
+use limit::{Limit, Narrowing};
 
 use crate::dtype::Dtype;
 use crate::equation::{Equation, Label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::ContractionGraph;
-use crate::lower::{Plan, bytes_of, lower};
+use crate::lower::{Plan, lower};
 use crate::path::{
     Certificate, Cost, Ended, Family, Found, Objective, Path, SearchOptions, Slicing, Team, evaluate, given, search,
-    search_together, search_within,
+    search_together,
 };
 use crate::predict::arithmetic;
 use crate::quant::QuantConfig;
@@ -58,7 +62,8 @@ impl Planning {
         stop: &AtomicBool,
         team: &Team<'_>,
     ) -> Result<Plan> {
-        let left = self.options.memory_limit.map(|limit| left_of(limit, equation, sizes, dtype)).transpose()?;
+        let limit = self.options.memory_limit;
+        let limit = limit.map(|limit| Limit::new(limit, equation, sizes, dtype)).transpose()?;
         let graph = ContractionGraph::new(equation, sizes);
         let options = self.options.clone().arithmetic(arithmetic(equation, dtype, config));
         // Asked only where it matters: some places to run in have no clock.
@@ -79,14 +84,16 @@ impl Planning {
         let by_hand = !self.slices.is_empty();
         let found = if by_hand { sliced(&graph, found, &self.slices)? } else { found };
         let plan = lower(equation, sizes, found, dtype);
-        let (Some(limit), Some(left)) = (self.options.memory_limit, left) else { return Ok(plan) };
-        if plan.peak_bytes().is_some_and(|peak| peak <= limit) {
+        let Some(limit) = limit else { return Ok(plan) };
+        if limit.fits(&plan) {
             return Ok(plan);
         }
         if by_hand {
-            return Err(over_limit(&plan, limit, "the path and the slices that were given need"));
+            return Err(limit.exceeded(&plan, "the path and the slices that were given need"));
         }
-        within(&graph, &plan, &options, deadline, config, Limit { bytes: limit, left }, (stop, team))
+        let narrowing =
+            Narrowing { graph: &graph, plan: &plan, limit, options: &options, deadline, config, stop, team };
+        narrowing.run()
     }
 }
 
@@ -96,77 +103,6 @@ fn in_all(found: Found, options: &SearchOptions) -> Found {
         (Ended::Time(_), Some(budget)) => Found { ended: Ended::Time(budget), ..found },
         _ => found,
     }
-}
-
-/// A limit of memory.
-#[derive(Clone, Copy)]
-struct Limit {
-    bytes: u64,
-    /// What operands and output leave of it.
-    left: u64,
-}
-
-/// What operands and output, which are there in any case, leave of a limit of bytes; an error where they alone are too much.
-fn left_of(limit: u64, equation: &Equation, sizes: &Sizes, dtype: Dtype) -> Result<u64> {
-    let output = sizes.shape_of(equation.output());
-    let shapes = sizes.shapes().iter().chain([&output]);
-    let bytes = shapes.map(|shape| bytes_of(shape, dtype)).try_fold(0_u64, |all, bytes| all.checked_add(bytes?));
-    bytes.and_then(|bytes| limit.checked_sub(bytes)).ok_or_else(|| {
-        let bytes = bytes.map_or_else(|| "more than 2^64".to_owned(), |bytes| bytes.to_string());
-        let message =
-            format!("the memory limit is {limit} bytes: the operands and the output alone need {bytes} bytes");
-        Error::new(ErrorKind::Limit, message)
-    })
-}
-
-/// Searches for slices in which a plan needs no more than a limit; the time for it ends at `deadline`.
-fn within(
-    graph: &ContractionGraph,
-    plan: &Plan,
-    options: &SearchOptions,
-    deadline: Option<Instant>,
-    config: Option<&QuantConfig>,
-    limit: Limit,
-    (stop, team): (&AtomicBool, &Team<'_>),
-) -> Result<Plan> {
-    let bytes = plan.dtype.bytes() as u64;
-    // A step has two sides beside its result.
-    let mut left = limit.left / 2;
-    let kinds = |path: &Path| config.map_or_else(Vec::new, |config| config.call_kinds(path));
-    // Several results are there at once, how many is known of a whole plan only: less is allowed to each until all fit.
-    while left >= bytes {
-        let left_of_time = match deadline {
-            Some(deadline) => &options.clone().time_budget(deadline.saturating_duration_since(Instant::now())),
-            None => options,
-        };
-        let Some(found) = search_within(graph, left_of_time, &plan.found, left / bytes, &kinds, stop, team)? else {
-            break;
-        };
-        let ended = match options.time_budget {
-            _ if stop.load(Ordering::Relaxed) => Ended::Stopped,
-            Some(budget) => Ended::Time(budget),
-            None => plan.found.ended,
-        };
-        let found = Found { ended, ..found };
-        let sliced = lower(&plan.equation, &plan.sizes, found, plan.dtype);
-        if sliced.peak_bytes().is_some_and(|peak| peak <= limit.bytes) {
-            return Ok(sliced);
-        }
-        left /= 2;
-    }
-    Err(over_limit(
-        plan,
-        limit.bytes,
-        match plan.certificate() {
-            Certificate::Given => "no slices of the path that was given were found that fit; without slices it needs",
-            _ => "no order and no slices were found that fit; without slices the plan needs",
-        },
-    ))
-}
-
-fn over_limit(plan: &Plan, limit: u64, reason: &str) -> Error {
-    let peak = plan.peak_bytes().map_or_else(|| "more than 2^64".to_owned(), |peak| peak.to_string());
-    Error::new(ErrorKind::Limit, format!("the memory limit is {limit} bytes: {reason} {peak} bytes"))
 }
 
 /// The labels of these names.

@@ -24,6 +24,16 @@ pub(super) struct Schedule {
     sweeps: usize,
     /// The logarithm of the elements that a result should have at most.
     limit: Log,
+    outcome: Outcome,
+}
+
+/// Which tree a search ends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    /// The best that it met, which may be the first.
+    Best,
+    /// The last, from where a longer search goes on.
+    Last,
 }
 
 /// So hot that the start is forgotten.
@@ -52,7 +62,13 @@ impl Schedule {
 
     /// Visits that take every rotation that makes a tree cheaper, and none that makes it dearer.
     pub(super) fn descending() -> Self {
-        Self { beta: [STILL; 2], levels: FEWEST_LEVELS, sweeps: 2, limit: Log::MAX }
+        Self { beta: [STILL; 2], levels: FEWEST_LEVELS, sweeps: 2, limit: Log::MAX, outcome: Outcome::Best }
+    }
+
+    /// So many visits of every step at a part of the way from warm to cold, 0 to 1, that end where they are.
+    pub(super) fn wandering(part: f64, visits: usize) -> Self {
+        let beta = WARM * logs::exp(part * logs::ln(COLD / WARM));
+        Self { beta: [beta; 2], levels: 1, sweeps: visits, limit: Log::MAX, outcome: Outcome::Last }
     }
 
     /// The same schedule for trees that have to be sliced where a result has more elements than this.
@@ -63,7 +79,7 @@ impl Schedule {
     fn new(beta: [f64; 2], visits: u64) -> Self {
         let visits = usize::try_from(visits).unwrap_or(usize::MAX);
         let levels = (visits / SWEEPS).max(FEWEST_LEVELS);
-        Self { beta, levels, sweeps: (visits / levels).max(1), limit: Log::MAX }
+        Self { beta, levels, sweeps: (visits / levels).max(1), limit: Log::MAX, outcome: Outcome::Best }
     }
 }
 
@@ -118,14 +134,14 @@ fn run<const W: usize>(
     let mut tree: RotatingTree<'_, W> = RotatingTree::new(terms, labels, scorer, steps, schedule.limit);
     let mut best = (tree.total(), tree.shape());
     let [first, last] = schedule.beta;
-    let ratio = logs::exp(logs::ln(last / first) / (schedule.levels - 1) as f64);
+    let ratio = logs::exp(logs::ln(last / first) / schedule.levels.saturating_sub(1).max(1) as f64);
     let mut beta = first;
     for _ in 0..schedule.levels {
         for _ in 0..schedule.sweeps {
             sweep(&mut tree, beta, random);
         }
         let total = tree.total();
-        if total < best.0 {
+        if total < best.0 || schedule.outcome == Outcome::Last {
             best = (total, tree.shape());
         }
         if watch.is_over() {

@@ -8,7 +8,7 @@ pub(super) const SMALL: usize = 12;
 const PROVABLE: usize = 20;
 
 /// Up to this many operands a search takes the same time.
-const MEDIUM: usize = 60;
+pub(super) const MEDIUM: usize = 60;
 
 /// A unit of work is about 5 ns. Work for [`SMALL`] problems: what it takes to prove any 12 operands.
 const SMALL_WORK: u64 = 1 << 24;

@@ -103,11 +103,6 @@ impl LoopCosts {
         costs
     }
 
-    /// The labels that the result of a step has.
-    pub(super) fn result(&self, step: usize) -> &[u32] {
-        &self.results[step]
-    }
-
     /// The label with those that have to be sliced with it and are not yet: floats are added in the order of the terms, so
     /// that slices have to be ranges of them. `None` where it cannot be sliced at all.
     pub(super) fn with_companions(&self, label: u32, slices: &[u32]) -> Option<Vec<u32>> {
@@ -133,8 +128,33 @@ impl LoopCosts {
         Some(companions)
     }
 
+    /// Whether all of these can be sliced with no others beside them.
+    pub(super) fn stand_alone(&self, slices: &[u32]) -> bool {
+        self.order == SumOrder::SlicesFirst
+            || slices.iter().all(|&label| self.with_companions(label, slices).is_some_and(|missing| missing.is_empty()))
+    }
+
     /// What it comes to when these labels, at most [`MOST_SLICES`], are sliced and results may have `limit` elements.
     pub(super) fn cost(&self, slices: &[u32], limit: Log) -> SlicedCost {
+        self.walk(slices, limit, |_, _| {})
+    }
+
+    /// The same, and by how much each label would make the results smaller, together, that are too large; of those in the
+    /// largest result, beginning with what helps most.
+    pub(super) fn cost_and_relief(&self, slices: &[u32], limit: Log) -> (SlicedCost, Vec<(Log, u32)>) {
+        let mut relief: Vec<Log> = vec![0; self.sizes.len()];
+        let cost = self.walk(slices, limit, |step, excess| {
+            for &label in &self.results[step] {
+                relief[label as usize] += excess.min(self.sizes[label as usize]);
+            }
+        });
+        let labels = self.results[cost.at].iter().filter(|label| !slices.contains(label));
+        let mut relief: Vec<(Log, u32)> = labels.map(|&label| (relief[label as usize], label)).collect();
+        relief.sort_unstable_by_key(|&(relief, label)| (-relief, label));
+        (cost, relief)
+    }
+
+    fn walk(&self, slices: &[u32], limit: Log, mut too_large: impl FnMut(usize, Log)) -> SlicedCost {
         let steps = self.readers.len();
         let mut open = vec![0_u128; steps];
         let mut own = vec![0_u128; steps];
@@ -154,10 +174,16 @@ impl LoopCosts {
                 None => around = stack(&mut loops, 1 << at, around),
             }
         }
+        let size = |slice: usize| self.sizes[slices[slice] as usize];
+        // Most networks have labels of one size.
+        let same = (0..slices.len()).all(|slice| size(slice) == size(0));
         let weigh = |mut bits: u128| {
+            if same {
+                return slices.first().map_or(0, |_| size(0) * Log::from(bits.count_ones()));
+            }
             let mut weight = 0;
             while bits != 0 {
-                weight += self.sizes[slices[bits.trailing_zeros() as usize] as usize];
+                weight += size(bits.trailing_zeros() as usize);
                 bits &= bits - 1;
             }
             weight
@@ -188,7 +214,10 @@ impl LoopCosts {
                 continue;
             }
             let elements = self.elements[step] - weigh(all & open[step]);
-            excess += (elements - limit).max(0);
+            if elements > limit {
+                excess += elements - limit;
+                too_large(step, elements - limit);
+            }
             if elements > largest.0 {
                 largest = (elements, step);
             }

@@ -89,7 +89,7 @@ pub(crate) use sliced::sum_order;
 pub use sliced::{CallKind, Obstacle, Slicing, Unsliceable, evaluate_sliced, sliceable};
 pub use speeds::{Arithmetic, MEASURED_SIZES, Measured, SPEEDS_FORMAT, Speeds};
 pub(crate) use team::Team;
-pub(crate) use within::search_within;
+pub(crate) use within::{Depth, search_within};
 
 /// A contraction path: pairs of positions into the shrinking list of operands.
 ///

@@ -1,11 +1,11 @@
 //! The search for slices: which labels to run over one index at a time, so that no result but the output, which is there as a
 //! whole, has more elements than allowed.
 //!
-//! In come a tree and a limit; out go a tree and labels. Slices and tree are found together: some labels are sliced,
-//! the tree is annealed as one index of them sees it, and so on until everything fits; then again from the best so far.
+//! In come a tree and a limit; out go a tree and labels. Slices and tree are found together, in many small turns: the tree is
+//! annealed a little, as one index of the sliced labels sees it, then some labels are chosen anew.
 
 use super::anneal::{Schedule, anneal, visit_work};
-use super::logs::{Log, ONE};
+use super::logs::{self, Log, ONE};
 use super::loop_costs::{LoopCosts, MOST_SLICES};
 use super::random::Random;
 use super::scored::{ScoredTree, Scoring};
@@ -44,112 +44,157 @@ pub(super) struct SliceSearch<'a> {
 }
 
 /// Rounds of a search, each with its share of the work.
-const ROUNDS: u64 = 12;
-/// Limits on the way from the largest result to the one allowed, at each of which the tree is annealed.
-const LEVELS: Log = 4;
-/// Choices of labels that are tried for a tree: the first two without noise.
-const TRIALS: usize = 3;
+const ROUNDS: u64 = 6;
+/// Visits of every step between two choices of labels.
+const VISITS: usize = 10;
+/// The work of a step to choose labels for a tree: to look at what the tree comes to in some dozens of slicings.
+const CHOICE_WORK: u64 = 600;
+/// The fewest choices of a round.
+const FEWEST_BLOCKS: u64 = 4;
+/// The inverse temperature of the choices of a round at its start and at its end: of what makes the whole `2^(1 / beta)` times
+/// dearer, a part of one in e is kept.
+const BETA: [f64; 2] = [1.0, 10.0];
+/// By how much what a choice weighs may be off.
+const NOISE: f64 = 0.3;
+/// Labels that are tried for each choice, those that make what is too large smallest.
+const CANDIDATES: usize = 6;
 
 impl SliceSearch<'_> {
-    /// The best tree with its slices, from this tree; none where no slices make it fit.
-    pub(super) fn run(&self, tree: &ScoredTree, work: u64, seed: u64) -> Option<SlicedTree> {
+    /// The best tree with its slices, from this tree in slices of these labels; none where no slices make it fit.
+    pub(super) fn run(&self, tree: &ScoredTree, slices: &[u32], work: u64, seed: u64) -> Option<SlicedTree> {
         let mut random = Random::new(seed, u64::MAX);
-        let mut best = self.fitted(&tree.steps, &[], self.limit, &mut random);
-        for round in 0..ROUNDS {
+        let mut best = self.fitted(&tree.steps, slices, &mut random);
+        // What ends by the clock goes on until then, in rounds that get longer.
+        let rounds = if self.watch.deadline.is_some() { u64::MAX } else { ROUNDS };
+        for round in 0..rounds {
             if self.watch.is_over() {
                 break;
             }
             let from = match &best {
-                // Every third round starts over, from the tree that knows of no slices.
+                // Every third round starts over.
                 Some(best) if round % 3 != 0 => (best.steps.clone(), best.slices.clone()),
-                _ => (tree.steps.clone(), Vec::new()),
+                _ => (tree.steps.clone(), slices.to_vec()),
             };
-            let found = self.round(from, work / ROUNDS, &mut random);
-            best = match (best, found) {
-                (Some(best), Some(found)) if best.multiplications <= found.multiplications => Some(best),
-                (best, found) => found.or(best),
-            };
+            let Some(found) = self.round(from, work / ROUNDS * (1 + round / ROUNDS), &mut random) else { continue };
+            if best.as_ref().is_none_or(|best| found.multiplications < best.multiplications) {
+                best = Some(found);
+            }
         }
         best
     }
 
     /// The tree as it is with the best slices found; none where no slices make it fit.
-    pub(super) fn slices_of(&self, tree: &ScoredTree, seed: u64) -> Option<SlicedTree> {
-        self.fitted(&tree.steps, &[], self.limit, &mut Random::new(seed, u64::MAX))
+    pub(super) fn slices_of(&self, tree: &ScoredTree, slices: &[u32], seed: u64) -> Option<SlicedTree> {
+        self.fitted(&tree.steps, slices, &mut Random::new(seed, u64::MAX))
     }
 
     fn costs(&self, steps: &[[usize; 2]]) -> LoopCosts {
         LoopCosts::new(self.scoring.terms, steps, &(self.kinds)(steps), self.order)
     }
 
-    /// Slices and anneals in turns.
-    fn round(
-        &self,
-        (mut steps, mut slices): (Vec<[usize; 2]>, Vec<u32>),
-        work: u64,
-        random: &mut Random,
-    ) -> Option<SlicedTree> {
-        steps = self.annealed(&steps, &slices, work / (LEVELS as u64 + 1), random);
+    /// Anneals and slices in turns: the tree changes a little, as one index of each slice sees it, some slices are taken back, and
+    /// labels are chosen anew until everything fits. What comes of it is kept where it is cheaper, or not so much dearer, the
+    /// less the further the round has come.
+    ///
+    /// Half of the way the limit comes down from the largest result, and there everything is kept.
+    fn round(&self, from: (Vec<[usize; 2]>, Vec<u32>), work: u64, random: &mut Random) -> Option<SlicedTree> {
+        let (mut steps, mut slices) = from;
+        let block_work = visit_work(self.scoring.terms)? * VISITS as u64 + steps.len() as u64 * CHOICE_WORK;
+        let blocks = (work / block_work).max(FEWEST_BLOCKS);
         let first = self.costs(&steps).cost(&slices, self.limit).largest.max(self.limit);
-        for level in 1..=LEVELS {
-            let limit = first - (first - self.limit) * level / LEVELS;
-            slices = self.fitted(&steps, &slices, limit, random)?.slices;
-            steps = self.annealed(&steps, &slices, work / (LEVELS as u64 + 1), random);
-        }
-        self.fitted(&steps, &slices, self.limit, random)
-    }
-
-    /// The tree annealed as one index of each slice sees it.
-    fn annealed(&self, steps: &[[usize; 2]], slices: &[u32], work: u64, random: &mut Random) -> Vec<[usize; 2]> {
-        let terms = self.scoring.terms.without(slices);
-        let Some(visit) = visit_work(&terms) else { return steps.to_vec() };
-        let schedule = Schedule::improving(work / visit).within(self.limit);
-        let joins = anneal(&terms, self.scoring.scorer, steps, schedule, random, self.watch);
-        joins.map_or_else(|| steps.to_vec(), |joins| canonical(&joins))
-    }
-
-    /// The cheapest of some choices of labels that make every result of the tree fit.
-    fn fitted(&self, steps: &[[usize; 2]], slices: &[u32], limit: Log, random: &mut Random) -> Option<SlicedTree> {
-        let costs = self.costs(steps);
+        let mut now = Log::MAX;
         let mut best: Option<SlicedTree> = None;
-        for trial in 0..TRIALS {
-            // The labels of before, with their companions on this tree, or without them.
-            let mut start = Vec::new();
-            for &label in if trial % 2 == 0 { slices } else { &[] } {
-                if let Some(companions) = costs.with_companions(label, &start) {
-                    start.extend(companions);
-                }
+        for block in 0..blocks {
+            if self.watch.is_over() {
+                break;
             }
-            let noise = if trial < 2 { 0.0 } else { 0.5 };
-            let Some(slices) = choose(&costs, start, limit, noise, random) else { continue };
-            let multiplications = costs.cost(&slices, limit).multiplications;
-            if best.as_ref().is_none_or(|best| multiplications < best.multiplications) {
-                best = Some(SlicedTree { steps: steps.to_vec(), slices, multiplications });
+            let part = block as f64 / (blocks - 1) as f64;
+            let limit = first - ((first - self.limit) as f64 * (2.0 * part).min(1.0)) as Log;
+            let mut kept = slices.clone();
+            for _ in 0..taken_back(kept.len(), random) {
+                kept.swap_remove((random.next() % kept.len() as u64) as usize);
+            }
+            let next = self.wandered(&steps, &kept, part, random);
+            let costs = self.costs(&next);
+            let Some(chosen) = choose(&costs, started(&costs, &kept), limit, NOISE, random) else { continue };
+            if limit > self.limit {
+                (steps, slices) = (next, chosen);
+                continue;
+            }
+            let multiplications = costs.cost(&chosen, limit).multiplications;
+            let beta = BETA[0] + (BETA[1] - BETA[0]) * part;
+            let dearer = (-logs::ln(random.unit()) / beta * ONE as f64) as Log;
+            if multiplications > now.saturating_add(dearer) {
+                continue;
+            }
+            (steps, slices, now) = (next, chosen, multiplications);
+            if best.as_ref().is_none_or(|best| now < best.multiplications) {
+                best = Some(SlicedTree { steps: canonical(&steps), slices: slices.clone(), multiplications: now });
             }
         }
         best
+    }
+
+    /// The tree changed as one index of each slice sees it.
+    fn wandered(&self, steps: &[[usize; 2]], slices: &[u32], part: f64, random: &mut Random) -> Vec<[usize; 2]> {
+        let terms = self.scoring.terms.without(slices);
+        let schedule = Schedule::wandering(part, VISITS).within(self.limit);
+        let joins = anneal(&terms, self.scoring.scorer, steps, schedule, random, self.watch);
+        joins.unwrap_or_else(|| steps.to_vec())
+    }
+
+    /// The cheapest of some choices of labels that make every result of the tree fit.
+    fn fitted(&self, steps: &[[usize; 2]], slices: &[u32], random: &mut Random) -> Option<SlicedTree> {
+        let costs = self.costs(steps);
+        let starts: [(&[u32], f64); 3] = [(slices, 0.0), (&[], 0.0), (slices, NOISE)];
+        let chosen = starts.into_iter().filter_map(|(start, noise)| {
+            let slices = choose(&costs, started(&costs, start), self.limit, noise, random)?;
+            let multiplications = costs.cost(&slices, self.limit).multiplications;
+            Some(SlicedTree { steps: steps.to_vec(), slices, multiplications })
+        });
+        chosen.min_by_key(|tree| tree.multiplications)
+    }
+}
+
+/// Labels with those that have to be sliced with them on this tree.
+fn started(costs: &LoopCosts, labels: &[u32]) -> Vec<u32> {
+    let mut start = Vec::new();
+    for &label in labels {
+        if let Some(companions) = costs.with_companions(label, &start) {
+            start.extend(companions);
+        }
+    }
+    start
+}
+
+/// How many slices are taken back for others to be better: none, one, or a quarter.
+fn taken_back(slices: usize, random: &mut Random) -> usize {
+    match random.next() % 4 {
+        0 => 0,
+        1 | 2 => slices.min(1),
+        _ => slices.div_ceil(4),
     }
 }
 
 /// Adds labels until every result fits, the cheapest for what it makes smaller first; then takes away what is not needed.
 fn choose(costs: &LoopCosts, mut slices: Vec<u32>, limit: Log, noise: f64, random: &mut Random) -> Option<Vec<u32>> {
+    slices.sort_unstable();
     loop {
-        slices.sort_unstable();
         if slices.len() > MOST_SLICES {
             return None;
         }
-        let now = costs.cost(&slices, limit);
+        let (now, relief) = costs.cost_and_relief(&slices, limit);
         if now.largest <= limit {
             break;
         }
         let mut best: Option<(f64, Vec<u32>)> = None;
-        for &label in costs.result(now.at).iter().filter(|label| !slices.contains(label)) {
-            let Some(companions) = costs.with_companions(label, &slices) else { continue };
-            let mut with: Vec<u32> = slices.iter().chain(&companions).copied().collect();
-            if with.len() > MOST_SLICES {
-                continue;
-            }
+        let possible = relief.into_iter().filter_map(|(_, label)| {
+            let mut with = costs.with_companions(label, &slices)?;
+            with.extend(&slices);
             with.sort_unstable();
+            (with.len() <= MOST_SLICES).then_some(with)
+        });
+        for with in possible.take(CANDIDATES) {
             let then = costs.cost(&with, limit);
             let dearer = (then.multiplications - now.multiplications).max(0) as f64 / ONE as f64;
             let smaller = (now.excess - then.excess) as f64 / ONE as f64;
@@ -161,16 +206,14 @@ fn choose(costs: &LoopCosts, mut slices: Vec<u32>, limit: Log, noise: f64, rando
         slices = best?.1;
     }
     // Labels chosen early may have become needless.
+    let mut now = costs.cost(&slices, limit);
     let mut at = 0;
     while at < slices.len() {
         let mut without = slices.clone();
         without.remove(at);
-        let stand_alone = without
-            .iter()
-            .all(|&label| costs.with_companions(label, &without).is_some_and(|missing| missing.is_empty()));
-        let (now, then) = (costs.cost(&slices, limit), costs.cost(&without, limit));
-        if stand_alone && then.largest <= limit && then.multiplications <= now.multiplications {
-            slices = without;
+        let then = costs.cost(&without, limit);
+        if then.largest <= limit && then.multiplications <= now.multiplications && costs.stand_alone(&without) {
+            (slices, now) = (without, then);
         } else {
             at += 1;
         }
@@ -196,7 +239,7 @@ mod tests {
         let steps: Vec<[usize; 2]> = (1..n).map(|k| if k == 1 { [0, 1] } else { [k, n + k - 2] }).collect();
         let kinds = |steps: &[[usize; 2]]| vec![kind; steps.len()];
         let search = SliceSearch { scoring, limit, order, kinds: &kinds, watch: Watch::default() };
-        let [first, again] = [0, 1].map(|_| search.run(&scoring.as_made(steps.clone()), 100_000, 5));
+        let [first, again] = [0, 1].map(|_| search.run(&scoring.as_made(steps.clone()), &[], 100_000, 5));
         first.zip(again)
     }
 

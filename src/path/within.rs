@@ -5,7 +5,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::limits::{Limits, MEDIUM_WORK};
+use super::limits::{Limits, MEDIUM, MEDIUM_WORK};
 use super::logs::{self, Log, ONE};
 use super::scored::Scoring;
 use super::slice_search::{SliceSearch, SlicedTree, SumOrder};
@@ -22,8 +22,25 @@ use crate::path::{Certificate, Cost, Found, Objective, Path, SearchOptions};
 /// The bits of multiplications that sums in the order of labels are worth.
 const LISTED_WORTH: Log = ONE / 2;
 
-/// The orders that are searched.
-const ORDERS: [SumOrder; 2] = [SumOrder::SlicesFirst, SumOrder::Listed];
+/// The orders that are searched for up to [`MEDIUM`] operands.
+const ORDERS_OF_FEW: [SumOrder; 2] = [SumOrder::SlicesFirst, SumOrder::Listed];
+/// The same above: two searches find more in the order that any label can be sliced in.
+const ORDERS_OF_MANY: [SumOrder; 2] = [SumOrder::SlicesFirst; 2];
+
+/// How many times the work of a search for a path without slices they may take, above [`MEDIUM`] operands.
+const SLICES_WORK: u64 = 4;
+
+/// How long a search for slices is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Depth {
+    /// To see what fits.
+    Glance,
+    /// All that the work allows.
+    Whole,
+}
+
+/// The part of the work that a glance takes.
+const GLANCE: u64 = 4;
 
 /// A tree with its slices in words, as ranks tell them.
 fn told(tree: &SlicedTree) -> Vec<u64> {
@@ -42,16 +59,16 @@ fn understood(words: &[u64], operands: usize) -> Option<SlicedTree> {
 /// The best path and slices found in which no result but the output has more than `elements`, starting from a path that is known; `None`
 /// where no slices make it fit.
 ///
-/// A path that was given stays what it is. `kinds` are the kinds of the calls of a path. Two orders of summing are searched, by
-/// two ranks where there are.
+/// A path that was given stays what it is, and one that has slices is where the search goes on. `kinds` are the kinds of the calls
+/// of a path. What is searched apart is searched by several ranks where there are.
 pub(crate) fn search_within(
     graph: &ContractionGraph,
     options: &SearchOptions,
     found: &Found,
     elements: u64,
     kinds: &(dyn Fn(&Path) -> Vec<CallKind> + Sync),
-    stop: &AtomicBool,
-    team: &Team<'_>,
+    depth: Depth,
+    (stop, team): (&AtomicBool, &Team<'_>),
 ) -> Result<Option<Found>> {
     let terms = Terms::new(graph);
     let objective = options.objective;
@@ -60,25 +77,44 @@ pub(crate) fn search_within(
     let limits = Limits::of(terms.operands.len()).times(u64::from(options.effort));
     let kinds_of = |steps: &[[usize; 2]]| Path::from_ssa(steps).map_or_else(|_| Vec::new(), |path| kinds(&path));
     let known = scoring.as_made(found.path.ssa());
-    let work = limits.portfolio.max(MEDIUM_WORK);
-    let sliced = |order: SumOrder| {
-        let search = SliceSearch {
-            scoring,
-            // A hair below, since logarithms are rounded.
-            limit: logs::of_size(usize::try_from(elements).unwrap_or(usize::MAX)) - 1,
-            order,
-            kinds: &kinds_of,
-            watch: Watch { deadline, stop: Some(stop) },
-        };
-        match found.certificate {
+    let known_slices: Vec<u32> = found.slices.iter().map(|label| label.index() as u32).collect();
+    let few = terms.operands.len() <= MEDIUM;
+    let (orders, work) = if few {
+        (ORDERS_OF_FEW, MEDIUM_WORK.saturating_mul(options.effort.into()))
+    } else {
+        (ORDERS_OF_MANY, limits.portfolio.saturating_mul(SLICES_WORK))
+    };
+    let work = if depth == Depth::Glance { work / GLANCE } else { work };
+    let is_given = found.certificate == Certificate::Given;
+    let search = |order: SumOrder| SliceSearch {
+        scoring,
+        // A hair below, since logarithms are rounded.
+        limit: logs::of_size(usize::try_from(elements).unwrap_or(usize::MAX)) - 1,
+        order,
+        kinds: &kinds_of,
+        watch: Watch { deadline, stop: Some(stop) },
+    };
+    let job = |job: usize| {
+        let search = search(orders[job]);
+        if is_given {
             // That path and no other.
-            Certificate::Given => search.slices_of(&known, options.seed),
-            _ => search.run(&known, work / 2, options.seed),
+            search.slices_of(&known, &known_slices, options.seed)
+        } else {
+            search.run(&known, &known_slices, work / 2, options.seed.wrapping_add(job as u64))
         }
     };
-    let found_by = team.share(2, |order| sliced(ORDERS[order]).map_or_else(Vec::new, |tree| told(&tree)));
+    let found_by = team.share(2, |number| job(number).map_or_else(Vec::new, |tree| told(&tree)));
     team.check()?;
-    let [free, listed] = [0, 1].map(|order| understood(&found_by[order], terms.operands.len()));
+    let [first, second] = [0, 1].map(|number| understood(&found_by[number], terms.operands.len()));
+    let (free, listed) = if few {
+        (first, second)
+    } else {
+        let free = first.into_iter().chain(second).min_by_key(|tree| tree.multiplications);
+        // A search of its own would take as long again: only the tree that was found is looked at, in slices that keep the order.
+        let tree = free.as_ref().map_or_else(|| known.clone(), |free| scoring.as_made(free.steps.clone()));
+        let listed = search(SumOrder::Listed).slices_of(&tree, &[], options.seed);
+        (free, listed)
+    };
     let (tree, order) = match (listed, free) {
         // Sums in the usual order are worth something: the same bits as of a plan that was never sliced.
         (Some(listed), Some(free)) if listed.multiplications <= free.multiplications + LISTED_WORTH => {
@@ -88,7 +124,6 @@ pub(crate) fn search_within(
         (Some(listed), None) => (listed, SumOrder::Listed),
         (None, None) => return Ok(None),
     };
-    let is_given = found.certificate == Certificate::Given;
     let path = if is_given { found.path.clone() } else { Path::from_ssa(&frugal(&terms, &tree.steps))? };
     let slices: Vec<Label> = tree.slices.iter().map(|&label| Label::from_index(label as usize)).collect();
     let leading = if order == SumOrder::SlicesFirst { slices.clone() } else { Vec::new() };

@@ -42,6 +42,15 @@ COSTS = [
     ("ab,bc->ac", f"a={2**60 + 1} b={2**60 - 1} c=3", [[0, 1]], "", (3 * 2**120 - 3, 3 * 2**60 + 3, 3 * 2**60 + 3)),
 ]
 
+# Equation, sizes, path, sliced labels; elements that are there at a time.
+PEAKS = [
+    ("ab,bc->ac", "a=2 b=3 c=5", [[0, 1]], "", 6 + 15 + 10),
+    ("ab,bc,cd->ad", "a=2 b=3 c=5 d=7", [[0, 1], [3, 2]], "", 6 + 15 + 35 + 14 + 10),
+    ("ab,bc,cd->ad", "a=2 b=3 c=5 d=7", [[0, 1], [3, 2]], "c", 6 + 15 + 35 + 14 + 2),
+    # Two results wait for each other; a third is made of one of them and an operand.
+    ("ab,bc,cd,de,ef->af", "a=2 b=2 c=2 d=2 e=2 f=2", [[0, 1], [2, 3], [6, 4], [5, 7]], "", 5 * 4 + 4 + 3 * 4),
+]
+
 WRONG = [[[0, 0]], [[0, 3]], [[0, 1], [0, 2]], [[]]]
 
 
@@ -66,6 +75,9 @@ def by_hand():
         cost = evaluate(problem(equation, sizes), path, tuple(sliced))
         found = (cost.multiplications, cost.largest, cost.written)
         assert found == expected, f"{equation} {path} sliced {sliced!r}: {found}, not {expected}"
+    for equation, sizes, path, sliced, expected in PEAKS:
+        found = evaluate(problem(equation, sizes), path, tuple(sliced)).peak
+        assert found == expected, f"{equation} {path} sliced {sliced!r}: {found} at a time, not {expected}"
     assert unshrunk([(0, 2), (0, 1)], 3) == [[0, 2], [1, 3]]
     assert unshrunk([(1, 2), (0, 2), (0, 1)], 4) == [[1, 2], [0, 4], [3, 5]]
 

@@ -18,6 +18,8 @@ class Entry:
     peer: str
     cost: int | None = None
     largest: int | None = None
+    # Elements that are there at a time.
+    peak: int | None = None
     path: list | None = None
     sliced: list = field(default_factory=list)
     cpu: float | None = None
@@ -66,26 +68,28 @@ class Outcome:
             self.best, self.best_by = found.cost, found.contestant
 
 
-def judge(problem, contestant, peer, answer):
-    """The entry that a search's answer makes."""
+def judge(problem, contestant, peer, answer, memory=None):
+    """The entry that a search's answer makes; `memory` is what it was allowed in place of the problem's limit."""
     entry = Entry(contestant, peer, reason=answer.get("reason"))
     for key in ("cpu", "wall", "search", "certificate", "rss"):
         setattr(entry, key, answer.get(key))
     if entry.reason is None:
         entry.path, entry.sliced = answer["path"], answer["sliced"]
-        weigh(problem, entry, answer.get("claimed"))
+        weigh(problem, entry, answer.get("claimed"), memory)
     return entry
 
 
-def weigh(problem, entry, claimed=None):
+def weigh(problem, entry, claimed=None, memory=None):
     try:
         cost = evaluate(problem, entry.path, entry.sliced)
     except BadPath as error:
         entry.reason = f"wrong: {error}"
         return
-    if problem.limit is not None and cost.largest > 2**problem.limit:
+    if memory is not None and cost.peak > memory:
+        entry.reason = f"wrong: {cost.peak} elements at a time are over the limit"
+    elif memory is None and problem.limit is not None and cost.largest > 2**problem.limit:
         entry.reason = f"wrong: a result of {cost.largest} elements is over the limit"
     elif claimed is not None and problem.limit is None and claimed != cost.multiplications:
         entry.reason = f"wrong: costs {cost.multiplications}, and not {claimed} as it says"
     else:
-        entry.cost, entry.largest = cost.multiplications, cost.largest
+        entry.cost, entry.largest, entry.peak = cost.multiplications, cost.largest, cost.peak

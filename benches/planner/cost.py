@@ -1,7 +1,9 @@
 """What a path costs, in exact integers, by code that no planner shares.
 
 In come a problem and a path in ids that are never reused: operands are 0..n-1, results follow in the order in which
-they are made. Out go its multiplications, the elements of its largest result, and those of all results.
+they are made. Out go its multiplications, the elements of its largest result, those of all results, and the most that
+are there at a time: all operands, the output, and of other results those that were made and not yet used, with the one
+that is being made.
 
 Labels that one operand alone has, and the output not, are summed in it first; so are its diagonals taken. That is
 free. A step costs the product of the sizes of all labels that its two sides have, and sums the labels that nobody
@@ -22,6 +24,7 @@ class Cost:
     multiplications: int
     largest: int
     written: int
+    peak: int
 
 
 def evaluate(problem, path, sliced=()):
@@ -32,7 +35,14 @@ def evaluate(problem, path, sliced=()):
     while len(contraction.values) > 1:
         contraction.step(sorted(contraction.values)[:2])
     slices = math.prod(problem.sizes[label] for label in set(sliced))
-    return Cost(slices * contraction.multiplications, contraction.largest, slices * contraction.written)
+    operands = sum(math.prod(problem.sizes[label] for label in labels) for labels in problem.inputs)
+    output = math.prod(problem.sizes[label] for label in problem.output)
+    return Cost(
+        slices * contraction.multiplications,
+        contraction.largest,
+        slices * contraction.written,
+        operands + output + contraction.peak,
+    )
 
 
 class Contraction:
@@ -46,7 +56,10 @@ class Contraction:
                 self.holders[label] += 1
         self.values = {number: self.needed(set(labels)) for number, labels in enumerate(problem.inputs)}
         self.next = len(self.values)
+        self.operands = len(self.values)
         self.multiplications = self.largest = self.written = 0
+        # Elements of results that are there, and the most that were.
+        self.live = self.peak = 0
 
     def needed(self, labels):
         return {label for label in labels if self.holders[label] > 1}
@@ -61,8 +74,15 @@ class Contraction:
             if side not in self.values:
                 raise BadPath(f"a step takes {side}, which is not there")
         result = self.values.pop(sides[0])
+        used = self.elements(result) if sides[0] >= self.operands else 0
         for side in sides[1:]:
-            result = self.join(result, self.values.pop(side))
+            other = self.values.pop(side)
+            used += self.elements(other) if side >= self.operands else 0
+            result = self.join(result, other)
+            made = self.elements(result) if self.values else 0
+            self.peak = max(self.peak, self.live + made)
+            self.live += made - used
+            used = made
         self.values[self.next] = result
         self.next += 1
 

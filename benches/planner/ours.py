@@ -19,6 +19,12 @@ from pathlib import Path
 PEER = "qeinsum"
 DEFAULT, GREEDY, BUDGET, SLICED = "qeinsum", "qeinsum greedy", "qeinsum 10 s", "qeinsum sliced"
 
+
+def in_memory_of(contestant):
+    """Our name where our limit is what a contestant's path and slices take."""
+    return f"qeinsum in memory of {contestant}"
+
+
 # The program is asked again for so long, in seconds of the clock, and the fastest run counts.
 SHORT = 0.1
 REPEATS = 7
@@ -60,7 +66,8 @@ class Program:
     def ways(self):
         return [way for way in WAYS if way.needs is None or way.needs in self.help["path"]]
 
-    def search(self, way, problem, seconds, size):
+    def search(self, way, problem, seconds, size, memory=None):
+        """What a way finds; `memory` are the elements that may be there at a time, where a path is sliced."""
         # `path` says what was found; `plan` says what it took where `path` does not, and what is sliced.
         timing = "--timing" in self.help["path"]
         command = "plan" if way.name == SLICED or (problem.operands <= 100 and not timing) else "path"
@@ -71,7 +78,7 @@ class Program:
             flags += ["--timing"]
         if problem.limit is not None:
             # In bytes, of elements of four bytes.
-            flags += ["--memory-limit", str(4 * 2**problem.limit)]
+            flags += ["--memory-limit", str(4 * (memory or 2**problem.limit))]
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(problem.network, file)
             file.flush()

@@ -111,6 +111,7 @@ def measure(args, chosen):
     for problem in chosen:
         print(f"{problem.name} …", file=sys.stderr)
         outcome = Outcome(problem, own(program, problem, args) + rivals(libraries, earlier, problem, args))
+        outcome.entries += alike(program, outcome, args)
         outcome.settle(best.known(known, problem))
         outcomes.append(outcome)
         if not args.markdown:
@@ -137,6 +138,21 @@ def own(program, problem, args):
         if problem.group in way.groups and (args.long or not way.long):
             answer = program.search(way, problem, OWN_LIMIT, int(args.memory * 2**30))
             entries.append(judge(problem, way.name, ours.PEER, answer))
+    return entries
+
+
+def alike(program, outcome, args):
+    """What we find in as much memory as the paths and slices of each rival take."""
+    problem = outcome.problem
+    entries = []
+    for way in program.ways():
+        if problem.limit is None or way.name != ours.SLICED:
+            continue
+        for rival in outcome.answered:
+            if rival.peer != ours.PEER:
+                answer = program.search(way, problem, OWN_LIMIT, int(args.memory * 2**30), rival.peak)
+                name = ours.in_memory_of(rival.contestant)
+                entries.append(judge(problem, name, ours.PEER, answer, rival.peak))
     return entries
 
 

@@ -7,7 +7,7 @@ Means are geometric. Problems that go past a target are named, the worst ones fi
 from dataclasses import dataclass, field
 
 from cost import geometric_mean, ratio
-from ours import BUDGET, DEFAULT, GREEDY, SLICED
+from ours import BUDGET, DEFAULT, GREEDY, SLICED, in_memory_of
 from report import factor, milliseconds, table
 
 OPTIMAL = "cotengrust optimal"
@@ -56,6 +56,10 @@ def summarize(outcomes):
         *(costs(outcomes, f"cost by {rival}", DEFAULT, rival, worst=1) for rival in GREEDIES),
         huge(outcomes),
         *(costs(outcomes, f"sliced, cost by {it}", SLICED, it, groups=("sliced",), average=1) for it in SLICERS),
+        *(
+            costs(outcomes, f"in the memory of {it}, cost by its", in_memory_of(it), it, groups=("sliced",), average=1)
+            for it in SLICERS
+        ),
     ]
 
 

@@ -82,6 +82,7 @@ def judge(problem, contestant, peer, answer, memory=None):
 def weigh(problem, entry, claimed=None, memory=None):
     try:
         cost = evaluate(problem, entry.path, entry.sliced)
+        whole = evaluate(problem, entry.path).multiplications
     except BadPath as error:
         entry.reason = f"wrong: {error}"
         return
@@ -89,7 +90,12 @@ def weigh(problem, entry, claimed=None, memory=None):
         entry.reason = f"wrong: {cost.peak} elements at a time are over the limit"
     elif memory is None and problem.limit is not None and cost.largest > 2**problem.limit:
         entry.reason = f"wrong: a result of {cost.largest} elements is over the limit"
+    elif claimed is not None and problem.limit is not None and not whole <= claimed <= cost.multiplications:
+        entry.reason = f"wrong: costs {cost.multiplications} at most, and not {claimed} as it says"
     elif claimed is not None and problem.limit is None and claimed != cost.multiplications:
         entry.reason = f"wrong: costs {cost.multiplications}, and not {claimed} as it says"
     else:
         entry.cost, entry.largest, entry.peak = cost.multiplications, cost.largest, cost.peak
+        if problem.limit is not None and claimed is not None:
+            # Steps that a slice does not change are not run again for it.
+            entry.cost = claimed

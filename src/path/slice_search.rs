@@ -75,7 +75,9 @@ impl SliceSearch<'_> {
                 Some(best) if round % 3 != 0 => (best.steps.clone(), best.slices.clone()),
                 _ => (tree.steps.clone(), slices.to_vec()),
             };
-            let Some(found) = self.round(from, work / ROUNDS * (1 + round / ROUNDS), &mut random) else { continue };
+            let Some(found) = self.round(from, (work / ROUNDS).saturating_mul(1 + round / ROUNDS), &mut random) else {
+                continue;
+            };
             if best.as_ref().is_none_or(|best| found.multiplications < best.multiplications) {
                 best = Some(found);
             }
